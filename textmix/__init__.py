@@ -1,0 +1,46 @@
+"""textmix: text classification with mixing. Public names are resolved on first use; importing this loads no torch."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from textmix._registration_hook import register_when_transformers_loads
+
+if TYPE_CHECKING:
+    from textmix.attach import Mixer as Mixer
+    from textmix.attach import attach as attach
+    from textmix.errors import TextmixError as TextmixError
+    from textmix.mixing.config import MixConfig as MixConfig
+    from textmix.mixing.plan import MixPlan as MixPlan
+    from textmix.models.encoder import MixupConfig as MixupConfig
+    from textmix.models.encoder import MixupForSequenceClassification as MixupForSequenceClassification
+    from textmix.models.textcnn import TextCNN as TextCNN
+    from textmix.models.textcnn import TextCNNConfig as TextCNNConfig
+    from textmix.prediction import Predictor as Predictor
+
+_MODULES = {
+    "MixConfig": "textmix.mixing.config",
+    "MixPlan": "textmix.mixing.plan",
+    "Mixer": "textmix.attach",
+    "MixupConfig": "textmix.models.encoder",
+    "MixupForSequenceClassification": "textmix.models.encoder",
+    "Predictor": "textmix.prediction",
+    "TextCNN": "textmix.models.textcnn",
+    "TextCNNConfig": "textmix.models.textcnn",
+    "TextmixError": "textmix.errors",
+    "attach": "textmix.attach",
+}
+
+__all__ = sorted(_MODULES)  # noqa: PLE0605
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module 'textmix' has no attribute '{name}'")
+    return getattr(import_module(_MODULES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return __all__
+
+
+register_when_transformers_loads()

@@ -1,0 +1,314 @@
+"""The command line: one function for each command. Heavy imports wait until a command needs them."""
+
+import sys
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from textmix.errors import ConfigError, TextmixError, TrainingInterrupted, did_you_mean
+
+if TYPE_CHECKING:
+    from jsonargparse import ArgumentParser
+
+    from textmix.evaluation.metrics import Evaluation
+    from textmix.prediction import Predictor
+
+# What a shell reports of a program that Ctrl-C ended.
+INTERRUPTED = 130
+WRONG_INPUT = 2
+# Rows read, predicted and written at a time.
+_CHUNK = 1024
+
+
+def train(arguments: list[str]) -> None:
+    """Train, evaluate, and write a run directory."""
+    from textmix.parsing import parse, read_run_config, run_parser, to_run_config
+
+    parser = run_parser("textmix train", "Train a classifier with mixing: textmix train [RECIPE.yaml] [OPTIONS]")
+    parser.add_argument("--overwrite", action="store_true", help="replace the run that is in output_dir already")
+    parser.add_argument("--resume", metavar="RUN", default=None, help="go on with an interrupted run; no other options")
+    if arguments and not arguments[0].startswith("-"):
+        arguments = ["--config", *arguments]
+    if arguments[:1] == ["--resume"] or any(argument.startswith("--resume=") for argument in arguments):
+        values = arguments[0].split("=")[1:] + arguments[1:]
+        if len(values) != 1:
+            raise ConfigError("--resume takes the directory of a run and no other options: its config.yaml has them all")
+        config, overwrite, resume = read_run_config(Path(values[0])), False, True
+        config = replace(config, output_dir=values[0])
+    else:
+        namespace = parse(parser, arguments)
+        if namespace.pop("resume"):
+            raise ConfigError("--resume takes the directory of a run and no other options: its config.yaml has them all")
+        overwrite, resume = namespace.pop("overwrite"), False
+        config = to_run_config(parser, namespace)
+
+    _quiet_libraries()
+    from textmix import run
+
+    result = run.train(config, overwrite=overwrite, resume=resume)
+    _print_evaluation(result.test, "test")
+    print(f"saved to {result.directory}")
+
+
+def evaluate(arguments: list[str]) -> None:
+    """Evaluate a run on labelled data and print the classification report."""
+    from textmix.data.config import DataConfig
+    from textmix.parsing import parse, read_run_config
+
+    parser = _parser("evaluate", "Evaluate a run on labelled data: textmix evaluate RUN [OPTIONS]")
+    parser.add_argument("run", help="directory of the run")
+    parser.add_argument(
+        "--data.source", type=str | list[str] | None, default=None, help="labelled data; none means the run's test split"
+    )
+    parser.add_argument(
+        "--data.text_column", type=str | list[str] | None, default=None, help="column of the text; none means the run's"
+    )
+    parser.add_argument(
+        "--data.label_column", type=str | None, default=None, help="column of the class; none means the run's"
+    )
+    parser.add_argument("--data.drop_missing", type=bool, default=False, help="leave out rows with a missing value")
+    parser.add_argument(
+        "--output_dir", type=str | None, default=None, help="where to write; none means RUN/evaluations/<data>"
+    )
+    options = parse(parser, arguments)
+    directory = Path(options["run"])
+    config = read_run_config(directory)
+    given = {name: value for name, value in options["data"].items() if value}
+    if given and "source" not in given:
+        raise ConfigError("the options of data need --data.source")
+    columns = {"text_column": config.data.text_column, "label_column": config.data.label_column}
+    data = DataConfig(**{**columns, **given}) if given else None
+
+    _quiet_libraries()
+    from textmix import run
+    from textmix.data.sources import source_name
+    from textmix.files import write_json
+
+    evaluation, rows, where = run.evaluate(directory, config, data)
+    name = source_name(data.source) if data is not None else "test"
+    target = Path(options["output_dir"]) if options["output_dir"] else directory / "evaluations" / name
+    write_json(target / run.METRICS, {**evaluation.scores(), "report": evaluation.report()})
+    run.write_evaluation(target, f"{directory.name} on {where}", rows, evaluation)
+    _print_evaluation(evaluation, where)
+    print(f"saved to {target}")
+
+
+def predict(arguments: list[str]) -> None:
+    """Predict the classes of new texts."""
+    from textmix.parsing import parse, read_run_config
+
+    parser = _parser("predict", "Predict the classes of new texts: textmix predict RUN SOURCE [OPTIONS]")
+    parser.add_argument("run", help="directory of the run")
+    parser.add_argument("source", help="a csv, tsv, jsonl or parquet file, or - for one text a line on standard input")
+    parser.add_argument(
+        "--output",
+        type=str | None,
+        default=None,
+        help="a csv, tsv, jsonl or parquet file; none prints prediction, confidence and text, separated by tabs",
+    )
+    parser.add_argument(
+        "--data.text_column", type=str | list[str] | None, default=None, help="column of the text; none means the run's"
+    )
+    parser.add_argument("--batch_size", type=int, default=64, help="rows of a batch")
+    options = parse(parser, arguments)
+    if options["batch_size"] < 1:
+        raise ConfigError(f"--batch_size must be at least 1, not {options['batch_size']}")
+    directory = Path(options["run"])
+    config = read_run_config(directory)
+    given = options["data"]["text_column"]
+    columns = [given] if isinstance(given, str) else given or config.data.text_columns
+
+    _quiet_libraries()
+    from textmix.models.loading import load_model
+    from textmix.output import check_output, open_writer
+    from textmix.prediction import Predictor
+    from textmix.run import MODEL
+
+    output = Path(options["output"]) if options["output"] else None
+    if output is not None:
+        check_output(output)
+    chunks, total = _read_chunks(options["source"], columns)
+    loaded = load_model(directory / MODEL)
+    predictor = Predictor(loaded.model, loaded.tokenizer, options["batch_size"])
+    if output is None:
+        for chunk in chunks:
+            _print_predictions(_predict_chunk(predictor, chunk, columns), columns)
+        return
+    from tqdm.auto import tqdm
+
+    with open_writer(output) as write, tqdm(total=total, unit="row") as bar:
+        for chunk in chunks:
+            write(_predict_chunk(predictor, chunk, columns))
+            bar.update(len(chunk[columns[0]]))
+    print(f"saved to {output}")
+
+
+def _read_chunks(source: str, columns: list[str]) -> tuple[Iterable[dict[str, list[Any]]], int | None]:
+    """Read new rows a chunk at a time; all columns are kept."""
+    from textmix.data.rows import Columns, check_columns
+    from textmix.data.sources import load_source, source_name
+    from textmix.data.splits import TRAIN
+
+    if source == "-":
+        return _read_lines(columns), None
+    dataset = load_source(source)[TRAIN]
+    check_columns(dataset, Columns(columns, None), source_name(source))
+    return (dataset[start : start + _CHUNK] for start in range(0, dataset.num_rows, _CHUNK)), dataset.num_rows
+
+
+def _read_lines(columns: list[str]) -> Iterable[dict[str, list[Any]]]:
+    lines = (line.rstrip("\r\n") for line in sys.stdin)
+    while chunk := list(islice(lines, _CHUNK)):
+        # The columns of a pair are separated by tabs; of a single text a tab is part.
+        rows = [line.split("\t", len(columns) - 1) for line in chunk]
+        rows = [fields + [""] * (len(columns) - len(fields)) for fields in rows]
+        yield {name: [fields[number] for fields in rows] for number, name in enumerate(columns)}
+
+
+def _predict_chunk(predictor: "Predictor", chunk: dict[str, list[Any]], columns: list[str]) -> dict[str, list[Any]]:
+    from textmix.data.rows import PAIR, TEXT, as_string, join_texts
+    from textmix.evaluation.report import prediction_columns
+
+    rows = join_texts([[as_string(value) for value in chunk[name]] for name in columns])
+    probabilities = predictor(rows[TEXT], rows.get(PAIR))
+    return {**chunk, **prediction_columns(probabilities, predictor.class_names)}
+
+
+def _print_predictions(predicted: dict[str, list[Any]], columns: list[str]) -> None:
+    texts = zip(*(predicted[name] for name in columns), strict=True)
+    for label, confidence, fields in zip(predicted["prediction"], predicted["confidence"], texts, strict=True):
+        text = " ".join(str(field) for field in fields if field is not None).replace("\t", " ").replace("\n", " ")
+        print(f"{label}\t{confidence:.4f}\t{text}")
+
+
+def datasets(arguments: list[str]) -> None:
+    """List the built-in data sets."""
+    _no_options("datasets", arguments)
+    from textmix.data.builtin import BUILTIN_DATASETS
+
+    _print_table(
+        ("data.source", "package", "what it is"),
+        [(name, corpus.distribution, corpus.summary) for name, corpus in BUILTIN_DATASETS.items()],
+    )
+    print("Files (csv, tsv, jsonl, parquet), globs, lists of files and hub ids work too.")
+
+
+def models(arguments: list[str]) -> None:
+    """List the built-in models."""
+    _no_options("models", arguments)
+    _quiet_libraries()
+    from textmix.models.bundled import BUNDLED_MODELS
+
+    rows = [(name, model.distribution, model.summary) for name, model in BUNDLED_MODELS.items()]
+    rows.append(("textcnn", "", "TextCNN (Kim 2014), its vocabulary trained on the training texts"))
+    _print_table(("model.name", "package", "what it is"), rows)
+    print("Any encoder that transformers' AutoModel loads works too, by hub id or directory.")
+
+
+def strategies(arguments: list[str]) -> None:
+    """List the mixing strategies."""
+    _no_options("strategies", arguments)
+    from textmix.mixing.strategies import STRATEGIES
+
+    rows = [(strategy.name, strategy.summary, strategy.paper) for strategy in STRATEGIES.values()]
+    _print_table(("mix.strategy", "what it does", "paper"), rows)
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command: what it does, in one line, and the function that does it."""
+
+    run: Callable[[list[str]], None]
+    summary: str
+
+
+COMMANDS = {
+    command.__name__: Command(command, (command.__doc__ or "").splitlines()[0])
+    for command in (train, evaluate, predict, datasets, models, strategies)
+}
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command line.
+
+    Args:
+        argv: Arguments without the program's name; None takes those of the process.
+
+    Returns:
+        Exit code: 0, 2 for wrong input, 130 when interrupted.
+    """
+    arguments = sys.argv[1:] if argv is None else argv
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(_usage())
+        return 0 if arguments else WRONG_INPUT
+    if arguments[0] == "--version":
+        from importlib.metadata import version
+
+        print(f"textmix {version('textmix')}")
+        return 0
+    try:
+        if arguments[0] not in COMMANDS:
+            raise ConfigError(f"unknown command '{arguments[0]}'; {did_you_mean(arguments[0], COMMANDS)}")
+        COMMANDS[arguments[0]].run(arguments[1:])
+    except TrainingInterrupted as interruption:
+        print(f"textmix: {interruption}", file=sys.stderr)
+        return INTERRUPTED
+    except TextmixError as error:
+        print(f"textmix: error: {' '.join(str(error).split())}", file=sys.stderr)
+        return WRONG_INPUT
+    except KeyboardInterrupt:
+        print("textmix: interrupted", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:  # the reader of our output has gone, as `head` does
+        sys.stderr.close()
+    return 0
+
+
+def _usage() -> str:
+    width = max(map(len, COMMANDS))
+    commands = "\n".join(f"  {name:<{width}}  {command.summary}" for name, command in COMMANDS.items())
+    return (
+        "usage: textmix COMMAND [OPTIONS]\n\nText classification with mixing.\n\ncommands:\n"
+        f"{commands}\n\noptions:\n  -h, --help  show this help; `textmix COMMAND --help` explains a command's options\n"
+        "  --version   show the version"
+    )
+
+
+def _parser(command: str, description: str) -> "ArgumentParser":
+    from jsonargparse import ArgumentParser
+
+    return ArgumentParser(prog=f"textmix {command}", description=description, exit_on_error=False)
+
+
+def _no_options(command: str, arguments: list[str]) -> None:
+    from textmix.parsing import parse
+
+    parse(_parser(command, COMMANDS[command].summary), arguments)
+
+
+def _print_evaluation(evaluation: "Evaluation", where: str) -> None:
+    print(f"\n{where}: {len(evaluation.labels)} rows\n\n{evaluation.report_text()}")
+
+
+def _print_table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(*header)
+    for row in rows:
+        table.add_row(*row)
+    Console().print(table)
+
+
+def _quiet_libraries() -> None:
+    """Keep the libraries' load reports and progress bars out of our output; warnings stay."""
+    import datasets as hub_datasets
+    from transformers.utils import logging
+
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    hub_datasets.disable_progress_bars()
+
+

@@ -1,0 +1,46 @@
+"""RunConfig: everything that decides a run, as it stands in a recipe and in a run's config.yaml. Imports no torch."""
+
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from textmix.data.config import DataConfig
+from textmix.mixing.config import MixConfig
+from textmix.models.config import ModelConfig
+from textmix.training.config import TrainConfig
+
+CONFIG_FILE = "config.yaml"
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """One training run.
+
+    Args:
+        data: Which data is used and how it is split.
+        model: Which model is trained.
+        mix: How training batches are mixed.
+        train: How the model is trained.
+        output_dir: Directory of the run; null means runs/<data>-<model>-<strategy>.
+    """
+
+    data: DataConfig
+    model: ModelConfig = field(default_factory=ModelConfig)
+    mix: MixConfig = field(default_factory=MixConfig)
+    train: TrainConfig = field(default_factory=TrainConfig)
+    output_dir: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return it as plain values, every default written out."""
+        return asdict(self)
+
+    def to_yaml(self) -> str:
+        """Return it as YAML that `textmix train` takes."""
+        return yaml.safe_dump(self.to_dict(), sort_keys=False, allow_unicode=True)
+
+
+def slug(name: str) -> str:
+    """Shorten the name of a model to something that fits into a directory's name."""
+    return Path(name.rstrip("/")).name or name

@@ -1,0 +1,1 @@
+"""From files, hub data sets and built-in corpora to tokenised, split data sets."""

@@ -1,0 +1,186 @@
+"""Read a source (files, a hub id, or a built-in name) into a DatasetDict, with errors that name file and line."""
+
+import glob
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+from datasets import Dataset, DatasetDict, Features, Value, disable_progress_bars, load_dataset
+from datasets.exceptions import DatasetGenerationError
+
+from textmix.data.builtin import BUILTIN_DATASETS, load_builtin
+from textmix.errors import DataError, did_you_mean
+
+# Ending of a file to the reader of the datasets library and its options.
+READERS: dict[str, tuple[str, dict[str, Any]]] = {
+    ".csv": ("csv", {"sep": ","}),
+    ".tsv": ("csv", {"sep": "\t"}),
+    ".jsonl": ("json", {}),
+    ".json": ("json", {}),
+    ".parquet": ("parquet", {}),
+}
+# Only an empty field is missing: "NA", "null" and "None" are words that people write, and class names.
+_CSV_OPTIONS: dict[str, Any] = {"keep_default_na": False, "na_values": [""], "encoding": "utf-8-sig"}
+
+
+def load_source(source: str | list[str], subset: str | None = None) -> DatasetDict:
+    """Read a source.
+
+    Args:
+        source: A file, a list of files, a glob, a hub id, or a built-in name.
+        subset: Configuration of a hub data set.
+
+    Returns:
+        The splits that the source has; files and built-in corpora have only `train`. Columns of csv and tsv files are
+        strings, so that a class `01` stays `01`.
+
+    Raises:
+        DataError: If the source is missing, empty, unreadable, or has a broken line.
+    """
+    if isinstance(source, str) and source in BUILTIN_DATASETS:
+        return DatasetDict(train=load_builtin(BUILTIN_DATASETS[source]))
+    files = _find_files(source)
+    if files is not None:
+        return DatasetDict(train=_load_files(files))
+    return _load_from_hub(str(source), subset)
+
+
+def source_name(source: str | list[str]) -> str:
+    """Name a source for people and directories: the built-in name, the stem of the first file, or the hub id's end."""
+    first = source if isinstance(source, str) else source[0]
+    name = Path(first).name
+    ending = _ending(first)
+    stem = name[: -len(ending)] if ending else name
+    return re.sub(r"[^\w.-]+", "_", stem).strip("_.") or "data"
+
+
+def _ending(path: str) -> str:
+    suffixes = [suffix.lower() for suffix in Path(path).suffixes]
+    compressed = suffixes[-1:] == [".gz"]
+    ending = "".join(suffixes[-2:] if compressed else suffixes[-1:])
+    return ending if ending.removesuffix(".gz") in READERS else ""
+
+
+def _find_files(source: str | list[str]) -> list[str] | None:
+    """Return the files that a source names, or None if it can only be a hub id."""
+    found: list[str] = []
+    for pattern in [source] if isinstance(source, str) else source:
+        matches = [pattern] if Path(pattern).is_file() else sorted(glob.glob(pattern, recursive=True))
+        files = [match for match in matches if Path(match).is_file()]
+        if not files:
+            looks_like_file = _ending(pattern) or glob.has_magic(pattern) or Path(pattern).is_absolute()
+            if isinstance(source, str) and not looks_like_file and not Path(pattern).exists():
+                return None
+            raise DataError(f"no file at '{pattern}'" + _hint_for_missing(pattern))
+        found.extend(files)
+    unknown = [file for file in found if not _ending(file)]
+    if unknown:
+        raise DataError(f"cannot tell the format of '{unknown[0]}'; its name must end in {', '.join(READERS)} (or .gz)")
+    if len({_reader(file)[0] for file in found}) > 1:
+        raise DataError(f"the files of one source must have one format, not {', '.join(sorted(map(_ending, found)))}")
+    return found
+
+
+def _hint_for_missing(pattern: str) -> str:
+    folder = Path(pattern).parent
+    names = [path.name for path in folder.iterdir() if _ending(path.name)] if folder.is_dir() else []
+    return f"; {did_you_mean(Path(pattern).name, names)}" if names and not glob.has_magic(pattern) else ""
+
+
+def _reader(file: str) -> tuple[str, dict[str, Any]]:
+    return READERS[_ending(file).removesuffix(".gz")]
+
+
+def _load_files(files: list[str]) -> Dataset:
+    builder, options = _reader(files[0])
+    if builder == "csv":
+        columns = [_csv_columns(file) for file in files]
+        for file, names in zip(files, columns, strict=True):
+            if names != columns[0]:
+                raise DataError(f"{file} has the columns {', '.join(names)}; {files[0]} has {', '.join(columns[0])}")
+        features = Features({name: Value("string") for name in columns[0]})
+        options = {**options, **_CSV_OPTIONS, "features": features}
+    for file in files:
+        if Path(file).stat().st_size == 0:
+            raise DataError(f"{file} is empty")
+    disable_progress_bars()
+    try:
+        dataset = load_dataset(builder, data_files=files, split="train", **options)
+    except (DatasetGenerationError, ValueError, OSError, EOFError, KeyError, TypeError) as error:
+        raise DataError(_explain(files, builder, error)) from error
+    if dataset.num_rows == 0:
+        raise DataError(f"{', '.join(files)}: no rows")
+    return dataset
+
+
+def _csv_columns(file: str) -> list[str]:
+    _, options = _reader(file)
+    try:
+        head = pd.read_csv(file, nrows=1, dtype=str, **options, **_CSV_OPTIONS)
+    except pd.errors.EmptyDataError:
+        raise DataError(f"{file} is empty") from None
+    except (pd.errors.ParserError, ValueError, OSError, EOFError) as error:
+        raise DataError(_explain([file], "csv", error)) from error
+    if not isinstance(head.index, pd.RangeIndex):  # pandas takes surplus fields of the first row for an index
+        raise DataError(f"{file}: broken line 2: it has more fields than the {len(head.columns)} of the header")
+    return [str(name) for name in head.columns]
+
+
+def _explain(files: list[str], builder: str, error: BaseException) -> str:
+    """Say in one line why files could not be read, with the line number where there is one."""
+    where = ", ".join(files)
+    chain: list[BaseException] = []
+    step: BaseException | None = error
+    while step is not None and step not in chain:
+        chain.append(step)
+        step = step.__cause__ or step.__context__
+    if builder == "json":
+        for file in files:
+            broken = _broken_json_line(file)
+            if broken:
+                return broken
+    for cause in reversed(chain):
+        if isinstance(cause, UnicodeDecodeError):
+            return f"{where}: not UTF-8 (byte {cause.start}: {cause.reason}); save it as UTF-8"
+        fields = re.search(r"Expected (\d+) fields in line (\d+), saw (\d+)", str(cause))
+        if fields:
+            return f"{where}: broken line {fields[2]}: {fields[3]} fields instead of {fields[1]}"
+        quote = re.search(r"EOF inside string starting at row (\d+)", str(cause))
+        if quote:
+            return f"{where}: broken line {int(quote[1]) + 1}: a quote is opened there and never closed"
+    reason = str(chain[-1]).strip() or type(chain[-1]).__name__
+    return f"cannot read {where}: {reason.splitlines()[0]}"
+
+
+def _broken_json_line(file: str) -> str | None:
+    if not file.endswith(".jsonl"):
+        return None
+    with Path(file).open("rb") as lines:
+        for number, line in enumerate(lines, start=1):
+            if not line.strip():
+                continue
+            try:
+                row = json.loads(line)
+            except UnicodeDecodeError as error:
+                return f"{file}: line {number} is not UTF-8 ({error.reason}); save it as UTF-8"
+            except json.JSONDecodeError as error:
+                return f"{file}: broken line {number}: {error.msg}"
+            if not isinstance(row, dict):
+                return f"{file}: broken line {number}: a JSON object is needed, not {type(row).__name__}"
+    return None
+
+
+def _load_from_hub(name: str, subset: str | None) -> DatasetDict:
+    try:
+        loaded = load_dataset(name, subset)
+    except Exception as error:  # the hub client raises many kinds, none of them documented
+        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        raise DataError(
+            f"no data set '{name}': not a file, not built in ({did_you_mean(name, BUILTIN_DATASETS)}),"
+            f" and the hub says: {reason}"
+        ) from error
+    if not isinstance(loaded, DatasetDict) or "train" not in loaded:
+        raise DataError(f"the hub data set '{name}' has no train split")
+    return loaded

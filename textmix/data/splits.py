@@ -1,0 +1,161 @@
+"""Training, validation and test splits: stratified, fixed by a seed, with duplicates between them reported."""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import numpy as np
+from datasets import Dataset, DatasetDict
+from sklearn.model_selection import train_test_split
+
+from textmix.data.config import DataConfig
+from textmix.data.rows import LABEL, PAIR, TEXT, Columns, standardize
+from textmix.data.sources import load_source, source_name
+from textmix.errors import DataError
+
+TRAIN, VALIDATION, TEST = "train", "validation", "test"
+
+
+@dataclass
+class SplitReport:
+    """What happened to the rows on their way into the splits.
+
+    Args:
+        sizes: Rows of each split.
+        missing: Rows left out because a text or label was missing.
+        removed: Duplicate rows removed.
+        duplicates: For `train/validation`, `train/test` and `validation/test`, the rows of the first whose text the
+            second has too, after removal.
+        rare: Classes with too few rows to be in every split; their rows are all in the training split.
+    """
+
+    sizes: dict[str, int] = field(default_factory=dict)
+    missing: int = 0
+    removed: int = 0
+    duplicates: dict[str, int] = field(default_factory=dict)
+    rare: list[str] = field(default_factory=list)
+
+    def lines(self) -> list[str]:
+        """Say it in sentences."""
+        lines = ["rows: " + ", ".join(f"{size} {name}" for name, size in self.sizes.items())]
+        if self.missing:
+            lines.append(f"left out {self.missing} rows with an empty or missing text or label")
+        if self.removed:
+            lines.append(f"removed {self.removed} rows whose text occurs elsewhere")
+        if self.rare:
+            lines.append(f"too few rows to split, all kept for training: {', '.join(self.rare)}")
+        shared = {pair: count for pair, count in self.duplicates.items() if count}
+        for pair, count in shared.items():
+            first, second = pair.split("/")
+            lines.append(f"{count} rows of {first} have a text that {second} has too; --data.deduplicate true removes them")
+        return lines
+
+
+def build_splits(config: DataConfig, seed: int) -> tuple[DatasetDict, SplitReport]:
+    """Read the sources and split them.
+
+    Args:
+        config: Which data.
+        seed: Seed of the splits, unless `config.split_seed` is set.
+
+    Returns:
+        The splits `train`, `test` and, unless its fraction is 0, `validation`, with the columns of `standardize`, and
+        the report.
+
+    Raises:
+        DataError: If a source cannot be read or split.
+    """
+    seed = config.split_seed if config.split_seed is not None else seed
+    report = SplitReport()
+    splits = _read(config, report)
+    if config.deduplicate:
+        splits = _deduplicate(splits, report)
+    if TEST not in splits:
+        splits[TRAIN], splits[TEST] = _split(splits[TRAIN], config.test_fraction, seed, report, "data.test_fraction")
+    if VALIDATION not in splits and config.validation_fraction > 0:
+        splits[TRAIN], splits[VALIDATION] = _split(
+            splits[TRAIN], config.validation_fraction, seed, report, "data.validation_fraction"
+        )
+    surplus = splits[TRAIN].num_rows - (config.max_train_samples or splits[TRAIN].num_rows)
+    if surplus > 0:
+        splits[TRAIN], _ = _split(splits[TRAIN], surplus, seed, report, "data.max_train_samples")
+    ordered = {name: splits[name] for name in (TRAIN, VALIDATION, TEST) if name in splits}
+    report.sizes = {name: split.num_rows for name, split in ordered.items()}
+    report.duplicates = _count_duplicates(ordered)
+    report.rare = sorted(set(report.rare))
+    return DatasetDict(ordered), report
+
+
+def load_rows(config: DataConfig) -> Dataset:
+    """Read one labelled source whole, as a test set.
+
+    Raises:
+        DataError: As in `build_splits`.
+    """
+    columns = Columns(config.text_columns, config.label_column, config.drop_missing)
+    rows, _ = standardize(load_source(config.source, config.subset)[TRAIN], columns, source_name(config.source))
+    return rows
+
+
+def _read(config: DataConfig, report: SplitReport) -> dict[str, Dataset]:
+    given = load_source(config.source, config.subset)
+    sources = {name: (given[name], source_name(config.source)) for name in (TRAIN, VALIDATION, TEST) if name in given}
+    for name, source in ((TEST, config.test_source), (VALIDATION, config.validation_source)):
+        if source is not None:
+            sources[name] = load_source(source)[TRAIN], source_name(source)
+    columns = Columns(config.text_columns, config.label_column, config.drop_missing)
+    splits: dict[str, Dataset] = {}
+    for name, (rows, where) in sources.items():
+        splits[name], missing = standardize(rows, columns, where)
+        report.missing += missing
+    return splits
+
+
+def _keys(split: Dataset) -> Iterable[tuple[str, ...]]:
+    return zip(*(split[name][:] for name in (TEXT, PAIR) if name in split.column_names), strict=True)
+
+
+def _deduplicate(splits: dict[str, Dataset], report: SplitReport) -> dict[str, Dataset]:
+    """Keep a given test split whole, take its texts out of validation, and both's out of training."""
+    seen: set[tuple[str, ...]] = set()
+    kept: dict[str, Dataset] = {}
+    for name in (TEST, VALIDATION, TRAIN):
+        if name not in splits:
+            continue
+        rows, mine = [], set()
+        for number, key in enumerate(_keys(splits[name])):
+            if key not in seen and not (name == TRAIN and key in mine):
+                rows.append(number)
+            mine.add(key)
+        report.removed += splits[name].num_rows - len(rows)
+        if not rows:
+            raise DataError(f"no rows of the {name} split are left: every text occurs in another split")
+        kept[name] = splits[name].select(rows)
+        seen |= mine
+    return kept
+
+
+def _count_duplicates(splits: dict[str, Dataset]) -> dict[str, int]:
+    texts = {name: list(_keys(split)) for name, split in splits.items()}
+    names = list(splits)
+    return {
+        f"{first}/{second}": sum(key in other for key in texts[first])
+        for position, first in enumerate(names)
+        for second in names[position + 1 :]
+        for other in [set(texts[second])]
+    }
+
+
+def _split(rows: Dataset, size: float, seed: int, report: SplitReport, option: str) -> tuple[Dataset, Dataset]:
+    """Split off a stratified part; rows of classes with fewer than two rows stay in the first."""
+    labels = np.asarray(rows[LABEL][:])
+    counts = Counter(labels.tolist())
+    rare = {name for name, count in counts.items() if count < 2}
+    report.rare.extend(rare)
+    common = np.flatnonzero(~np.isin(labels, list(rare)))
+    try:
+        first, second = train_test_split(common, test_size=size, random_state=seed, stratify=labels[common])
+    except ValueError as error:
+        raise DataError(f"cannot split {rows.num_rows} rows of {len(counts)} classes ({option} {size}): {error}") from error
+    first = np.concatenate([first, np.flatnonzero(np.isin(labels, list(rare)))])
+    return rows.select(np.sort(first)), rows.select(np.sort(second))

@@ -1,0 +1,49 @@
+"""The errors that textmix raises on purpose, each with one line that says what is wrong and what to do."""
+
+import difflib
+from collections.abc import Iterable
+
+
+class TextmixError(ValueError):
+    """Something the user can put right; the command line prints it as one line and exits with code 2."""
+
+
+class ConfigError(TextmixError):
+    """An option has a value that cannot work, alone or beside the others."""
+
+
+class DataError(TextmixError):
+    """A data source cannot be read, or its rows cannot be used as they are."""
+
+
+class ModelError(TextmixError):
+    """A model cannot be found, loaded, or mixed at the site asked for."""
+
+
+class RunError(TextmixError):
+    """A run directory is missing, in the way, or not a run."""
+
+
+class TrainingError(TextmixError):
+    """Training cannot go on, for example because the loss is no longer finite."""
+
+
+def did_you_mean(name: str, choices: Iterable[str]) -> str:
+    """Say which of the choices a mistyped name is nearest to.
+
+    Args:
+        name: What was given.
+        choices: What would have been right.
+
+    Returns:
+        A clause to append to an error message: the nearest name when one is near, else all of them.
+    """
+    names = list(choices)
+    near = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
+    if near:
+        return f"did you mean '{near[0]}'?"
+    return f"known: {', '.join(names)}" if names else "none are known"
+
+
+class TrainingInterrupted(TextmixError):  # noqa: N818  # it is a wish of the user's, not an error
+    """Training was asked to stop and has saved a checkpoint to go on from."""

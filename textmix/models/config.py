@@ -1,0 +1,85 @@
+"""ModelConfig: which model, and how it is built. Imports no torch, so that `--help` stays fast."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from textmix.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class TextCNNOptions:
+    """How a TextCNN is built; these have an effect only with `model.name: textcnn`.
+
+    Args:
+        tokenizer: How the vocabulary is trained on the training texts: `word`, `wordpiece` or `bpe` (byte level).
+        vocab_size: Most entries the vocabulary may have. Default: 30000, about BERT's.
+        min_frequency: Occurrences that put a token into the vocabulary. Default: 2, so that the words seen once train
+            the vector of unknown words.
+        lowercase: Lower-case all text (`word` and `wordpiece`). Default: true, as in the code of Kim 2014.
+        embedding_dim: Width of the word vectors. Default: 300 (Kim 2014).
+        num_filters: Feature maps of each kernel size. Default: 100 (Kim 2014).
+        kernel_sizes: Widths of the convolutions in tokens. Default: 3, 4, 5 (Kim 2014).
+        vectors: File of word vectors in word2vec or GloVe text format, or word2vec binary format (`.bin`); null means
+            random ones. Needs the extra `vectors`.
+        static: Keep the word vectors fixed instead of tuning them.
+    """
+
+    tokenizer: Literal["word", "wordpiece", "bpe"] = "word"
+    vocab_size: int = 30_000
+    min_frequency: int = 2
+    lowercase: bool = True
+    embedding_dim: int = 300
+    num_filters: int = 100
+    kernel_sizes: list[int] = field(default_factory=lambda: [3, 4, 5])
+    vectors: str | None = None
+    static: bool = False
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """Which model is trained.
+
+    Args:
+        name: A built-in name (`minilm`, `textcnn`; see `textmix models`), a hub id, or a directory.
+        pooling: How positions become one vector: `cls`, `mean`, `max`, `attention`, `last`, or `auto` (what a
+            sentence-transformers checkpoint declares, else the habit of the architecture).
+        head: `linear` puts one linear map on the pooled vector; `native` is the architecture's own classification
+            head, and the saved checkpoint is a stock one.
+        dropout: Dropout on the pooled vector; null means the model's own default (encoders 0.1, TextCNN 0.5).
+        max_length: Longest input in tokens; longer ones are cut. Null means what the checkpoint declares, at most 512.
+        textcnn: How a TextCNN is built.
+    """
+
+    name: str = "minilm"
+    pooling: Literal["auto", "cls", "mean", "max", "attention", "last"] = "auto"
+    head: Literal["linear", "native"] = "linear"
+    dropout: float | None = None
+    max_length: int | None = None
+    textcnn: TextCNNOptions = field(default_factory=TextCNNOptions)
+
+    def __post_init__(self) -> None:
+        """Check every field and report all that is wrong at once.
+
+        Raises:
+            ConfigError: If a value is out of its range or an option has no effect beside the others.
+        """
+        wrong: list[str] = []
+        if self.name == "textcnn" and (self.pooling != "auto" or self.head != "linear"):
+            wrong.append("model.pooling and model.head have no effect with model.name textcnn; leave them out")
+        elif self.head == "native" and self.pooling != "auto":
+            wrong.append("model.pooling has no effect with model.head native; leave it at auto")
+        if self.head == "native" and self.dropout is not None:
+            wrong.append("model.dropout has no effect with model.head native; leave it out")
+        if self.name != "textcnn" and self.textcnn != TextCNNOptions():
+            wrong.append(f"model.textcnn has no effect with model.name {self.name}; leave it out")
+        if self.dropout is not None and not 0 <= self.dropout < 1:
+            wrong.append(f"model.dropout must lie in [0, 1), not {self.dropout}")
+        if self.max_length is not None and self.max_length < 1:
+            wrong.append(f"model.max_length must be at least 1, not {self.max_length}")
+        options = self.textcnn
+        if min(options.vocab_size, options.min_frequency, options.embedding_dim, options.num_filters) < 1:
+            wrong.append("model.textcnn.vocab_size, min_frequency, embedding_dim and num_filters must be at least 1")
+        if not options.kernel_sizes or min(options.kernel_sizes) < 1:
+            wrong.append(f"model.textcnn.kernel_sizes must be widths of at least 1, not {options.kernel_sizes}")
+        if wrong:
+            raise ConfigError("; ".join(wrong))

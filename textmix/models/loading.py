@@ -1,0 +1,136 @@
+"""Build or load a model and its tokenizer by name."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from transformers import (
+    AutoConfig,
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+)
+
+from textmix.errors import ModelError, RunError
+from textmix.models import textcnn
+from textmix.models.bundled import BUNDLED_MODELS, resolve_model_path
+from textmix.models.config import ModelConfig
+from textmix.models.encoder import MixupForSequenceClassification
+from textmix.models.pooling_choice import declared_max_length
+from textmix.models.vectors import read_vectors
+from textmix.models.vocabulary import train_tokenizer
+
+LONGEST = 512
+TEXTCNN = "textcnn"
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A model ready to train or predict.
+
+    Args:
+        model: The classifier.
+        tokenizer: Its tokenizer; its `model_max_length` is where inputs are cut.
+    """
+
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+
+
+def check_model_name(config: ModelConfig) -> None:
+    """Fail early when a model cannot be found, before any data is read.
+
+    Raises:
+        ModelError: If neither a built-in model nor a local directory nor a hub model has that name.
+    """
+    if config.name != TEXTCNN:
+        _load_config(config.name)
+
+
+def _load_config(name: str) -> Any:
+    path = resolve_model_path(name)
+    try:
+        return AutoConfig.from_pretrained(path)
+    except (OSError, ValueError, KeyError) as error:
+        reason = str(error).strip().split("\n")[0]
+        hint = ", ".join([*BUNDLED_MODELS, TEXTCNN])
+        raise ModelError(f"no model '{name}' (built in: {hint}; or a directory, or a hub id): {reason}") from error
+
+
+def build_model(config: ModelConfig, class_names: list[str], texts: Iterable[str]) -> LoadedModel:
+    """Build a classifier to train.
+
+    Args:
+        config: Which model.
+        class_names: Names of the classes, in the order of their ids.
+        texts: Training texts, on which TextCNN's vocabulary is trained; not read for other models.
+
+    Raises:
+        ModelError: If the model or its word vectors cannot be loaded.
+    """
+    labels = {
+        "id2label": dict(enumerate(class_names)),
+        "label2id": {name: number for number, name in enumerate(class_names)},
+        "problem_type": "single_label_classification",
+    }
+    if config.name == TEXTCNN:
+        return _build_textcnn(config, labels, texts)
+    encoder_config = _load_config(config.name)
+    path = resolve_model_path(config.name)
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(path)
+        model = MixupForSequenceClassification.from_pretrained(
+            config.name, head=config.head, pooling=config.pooling, classifier_dropout=config.dropout, **labels
+        )
+    except (OSError, ValueError) as error:
+        raise ModelError(f"cannot load model '{config.name}': {str(error).strip().splitlines()[0]}") from error
+    if tokenizer.pad_token is None:
+        # Decoders have none; every position it fills is masked.
+        tokenizer.pad_token = tokenizer.eos_token
+        model.config.get_text_config().pad_token_id = tokenizer.pad_token_id
+    positions = getattr(encoder_config.get_text_config(), "max_position_embeddings", None) or LONGEST
+    longest = min(tokenizer.model_max_length, positions)
+    if config.max_length is not None and config.max_length > longest:
+        raise ModelError(f"model.max_length {config.max_length} is more than the {longest} tokens '{config.name}' takes")
+    tokenizer.model_max_length = config.max_length or declared_max_length(path) or min(longest, LONGEST)
+    return LoadedModel(model, tokenizer)
+
+
+def _build_textcnn(config: ModelConfig, labels: dict[str, Any], texts: Iterable[str]) -> LoadedModel:
+    options = config.textcnn
+    tokenizer = train_tokenizer(
+        texts, options.tokenizer, options.vocab_size, options.min_frequency, options.lowercase
+    )
+    tokenizer.model_max_length = config.max_length or LONGEST
+    model = textcnn.TextCNN(
+        textcnn.TextCNNConfig(
+            vocab_size=len(tokenizer),
+            embedding_dim=options.embedding_dim,
+            num_filters=options.num_filters,
+            kernel_sizes=options.kernel_sizes,
+            static_embeddings=options.static,
+            **({"dropout": config.dropout} if config.dropout is not None else {}),
+            **labels,
+        )
+    )
+    if options.vectors is not None:
+        model.set_word_vectors(read_vectors(options.vectors, tokenizer.get_vocab()))
+    return LoadedModel(model, tokenizer)
+
+
+def load_model(directory: Path) -> LoadedModel:
+    """Load a model that a run has saved, in eval mode.
+
+    Raises:
+        RunError: If the directory holds no model.
+    """
+    if not (directory / "config.json").is_file():
+        raise RunError(f"no saved model at {directory}; has the run finished?")
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(directory)
+        model = AutoModelForSequenceClassification.from_pretrained(directory)
+    except (OSError, ValueError) as error:
+        raise RunError(f"cannot load the model at {directory}: {str(error).strip().splitlines()[0]}") from error
+    return LoadedModel(model.eval(), tokenizer)

@@ -1,0 +1,58 @@
+"""The pooling that suits an encoder when none is asked for."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from transformers import PreTrainedConfig
+from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES, MODEL_FOR_MASKED_LM_MAPPING_NAMES
+from transformers.utils import cached_file
+
+from textmix.models.pooling import PoolingName
+
+_DECLARED: dict[str, PoolingName] = {
+    "pooling_mode_cls_token": "cls",
+    "pooling_mode_mean_tokens": "mean",
+    "pooling_mode_max_tokens": "max",
+    "pooling_mode_lasttoken": "last",
+}
+
+
+def choose_pooling(path: str, config: PreTrainedConfig) -> PoolingName:
+    """Choose a pooling for an encoder.
+
+    What a sentence-transformers checkpoint declares comes first, then what the config declares (`classifier_pooling`,
+    ModernBERT), then the habit of the architecture: the first token where it is trained as a masked language model,
+    the last where it is only trained as a causal one, the mean elsewhere.
+
+    Args:
+        path: Hub id or directory of the checkpoint.
+        config: Its configuration.
+    """
+    declared = _read_json(path, "1_Pooling/config.json") or {}
+    for key, name in _DECLARED.items():
+        if declared.get(key):
+            return name
+    habit = getattr(config, "classifier_pooling", None)
+    if habit in ("cls", "mean"):
+        return "cls" if habit == "cls" else "mean"
+    if config.model_type in MODEL_FOR_MASKED_LM_MAPPING_NAMES:
+        return "cls"
+    return "last" if config.model_type in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES else "mean"
+
+
+def declared_max_length(path: str) -> int | None:
+    """Return the longest input, in tokens, that a sentence-transformers checkpoint declares, else None."""
+    declared = _read_json(path, "sentence_bert_config.json") or {}
+    return declared.get("max_seq_length")
+
+
+def _read_json(path: str, name: str) -> dict[str, Any] | None:
+    found = cached_file(
+        path,
+        name,
+        _raise_exceptions_for_gated_repo=False,
+        _raise_exceptions_for_missing_entries=False,
+        _raise_exceptions_for_connection_errors=False,
+    )
+    return json.loads(Path(found).read_text(encoding="utf-8")) if found else None

@@ -1,0 +1,71 @@
+"""Tokenizers for TextCNN, trained on the training texts with the tokenizers library."""
+
+from collections.abc import Iterable
+from typing import Literal
+
+from tokenizers import Tokenizer, decoders, normalizers, pre_tokenizers, processors, trainers
+from tokenizers.models import BPE, WordLevel, WordPiece
+from transformers import PreTrainedTokenizerFast
+
+PAD, UNKNOWN, SEPARATOR = "[PAD]", "[UNK]", "[SEP]"
+_SPECIAL = [PAD, UNKNOWN, SEPARATOR]
+
+
+def train_tokenizer(
+    texts: Iterable[str],
+    kind: Literal["word", "wordpiece", "bpe"] = "word",
+    vocab_size: int = 30_000,
+    min_frequency: int = 2,
+    lowercase: bool = True,
+) -> PreTrainedTokenizerFast:
+    """Train a vocabulary.
+
+    Args:
+        texts: The training texts, and nothing else: a vocabulary that has seen the test texts leaks them.
+        kind: `word` (words and punctuation marks), `wordpiece`, or `bpe` (byte level, never unknown).
+        vocab_size: Most entries the vocabulary may have.
+        min_frequency: Occurrences that put an entry into the vocabulary.
+        lowercase: Lower-case all text; `bpe` keeps bytes as they are unless asked.
+
+    Returns:
+        A tokenizer that adds no special tokens to one text and a separator between two.
+    """
+    tokenizer: Tokenizer
+    trainer: trainers.Trainer
+    if kind == "bpe":
+        tokenizer = Tokenizer(BPE())
+        tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
+        tokenizer.decoder = decoders.ByteLevel()
+        trainer = trainers.BpeTrainer(
+            vocab_size=vocab_size,
+            min_frequency=min_frequency,
+            special_tokens=_SPECIAL,
+            initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+            show_progress=False,
+        )
+    else:
+        steps = [normalizers.NFC(), *([normalizers.Lowercase()] if lowercase else [])]
+        word_level = kind == "word"
+        tokenizer = Tokenizer(WordLevel(unk_token=UNKNOWN) if word_level else WordPiece(unk_token=UNKNOWN))
+        tokenizer.normalizer = normalizers.Sequence(steps)
+        tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+        options = {
+            "vocab_size": vocab_size,
+            "min_frequency": min_frequency,
+            "special_tokens": _SPECIAL,
+            "show_progress": False,
+        }
+        trainer = trainers.WordLevelTrainer(**options) if word_level else trainers.WordPieceTrainer(**options)
+        if not word_level:
+            tokenizer.decoder = decoders.WordPiece()
+    tokenizer.train_from_iterator(texts, trainer)
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="$A", pair=f"$A {SEPARATOR} $B", special_tokens=[(SEPARATOR, _SPECIAL.index(SEPARATOR))]
+    )
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        pad_token=PAD,
+        unk_token=UNKNOWN,
+        sep_token=SEPARATOR,
+        model_input_names=["input_ids", "attention_mask"],
+    )

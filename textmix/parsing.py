@@ -1,0 +1,105 @@
+"""Read options from YAML and the command line, with one-line errors that name the nearest right option. No torch."""
+
+import dataclasses
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from jsonargparse import ActionConfigFile, ArgumentError, ArgumentParser, Namespace
+
+from textmix.config import CONFIG_FILE, RunConfig
+from textmix.errors import ConfigError, RunError, did_you_mean
+
+
+
+
+def run_parser(prog: str, description: str) -> ArgumentParser:
+    """Make a parser of `RunConfig`: a recipe and overrides."""
+    parser = ArgumentParser(prog=prog, description=description, exit_on_error=False)
+    parser.add_argument("--config", action=ActionConfigFile, help="the recipe; also as first argument without --config")
+    parser.add_class_arguments(RunConfig)
+    return parser
+
+
+def parse(parser: ArgumentParser, arguments: list[str]) -> Namespace:
+    """Parse the command line.
+
+    Raises:
+        ConfigError: If an option is unknown, missing, or of the wrong type.
+    """
+    try:
+        return parser.parse_args(arguments)
+    except ArgumentError as error:
+        raise ConfigError(explain(str(error))) from error
+
+
+def to_run_config(parser: ArgumentParser, namespace: Namespace) -> RunConfig:
+    """Build the RunConfig of a parsed command line.
+
+    Raises:
+        ConfigError: If values cannot work, alone or beside the others.
+    """
+    values = parser.instantiate(namespace)
+    return RunConfig(**{field.name: values[field.name] for field in dataclasses.fields(RunConfig)})
+
+
+def read_run_config(directory: Path) -> RunConfig:
+    """Read the configuration of a run.
+
+    Raises:
+        RunError: If the directory is not a run.
+        ConfigError: If its configuration was damaged.
+    """
+    if not directory.is_dir():
+        raise RunError(f"no run at {directory}")
+    file = directory / CONFIG_FILE
+    if not file.is_file():
+        raise RunError(f"{directory} is not a run: it has no {CONFIG_FILE}")
+    parser = run_parser("textmix train", "")
+    return to_run_config(parser, parse(parser, ["--config", str(file)]))
+
+
+def explain(message: str) -> str:
+    """Turn a message of the parser into one line that says what is wrong and what would be right."""
+    unrecognized = re.search(r"unrecognized arguments: (--\S+|\S+)", message)
+    if unrecognized:
+        name = unrecognized[1].split("=")[0]
+        options = [f"--{option}" for option in option_names()]
+        return f"unknown option {name}" + (f"; {_near(name, options)}" if name.startswith("-") else "")
+    in_group = re.search(r"Group '([\w.]+)' does not accept option '([\w.]+)'", message)
+    if in_group:
+        name = f"{in_group[1]}.{in_group[2].removeprefix(in_group[1] + '.')}"
+        return f"unknown key '{name}'; {_near(name, list(option_names()))}"
+    at_top = re.search(r"Option '([\w.]+)' is not accepted", message)
+    if at_top:
+        return f"unknown key '{at_top[1]}'; {_near(at_top[1], list(option_names()))}"
+    missing = re.search(r"the following arguments are required: (.+)", message)
+    if missing:
+        return f"missing: {missing[1]}"
+    wrong = re.search(r'Parser key "([^"]+)":\s*(.+)', message, flags=re.DOTALL)
+    if wrong:
+        reason = re.sub(r"<class '(\w+)'>", r"\1", wrong[2])
+        return f"{wrong[1]}: {_one_line(reason)}"
+    return _one_line(message)
+
+
+def _near(name: str, options: list[str]) -> str:
+    hint = did_you_mean(name, options)
+    return hint if hint.startswith("did you mean") else "see --help for all options"
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def option_names() -> Iterator[str]:
+    """List the dotted names of all options of a run."""
+    yield from _names(RunConfig, "")
+
+
+def _names(kind: Any, prefix: str) -> Iterator[str]:
+    for field in dataclasses.fields(kind):
+        yield f"{prefix}{field.name}"
+        if dataclasses.is_dataclass(field.type):
+            yield from _names(field.type, f"{prefix}{field.name}.")

@@ -1,0 +1,218 @@
+"""A whole run: read data, build the model, train with mixing, evaluate, write the run directory."""
+
+import os
+import platform
+import shutil
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate.utils import set_seed
+from datasets import Dataset, DatasetDict
+
+from textmix.config import CONFIG_FILE, RunConfig, slug
+from textmix.data.config import DataConfig
+from textmix.data.rows import LABEL, PAIR, TEXT, class_names, encode_labels
+from textmix.data.sources import source_name
+from textmix.data.splits import TEST, TRAIN, VALIDATION, build_splits, load_rows
+from textmix.data.tokenization import tokenize
+from textmix.errors import RunError
+from textmix.evaluation.metrics import Evaluation
+from textmix.evaluation.report import markdown_report, predictions_table
+from textmix.files import replacing, write_json, write_text
+from textmix.models.loading import TEXTCNN, build_model, check_model_name, load_model
+from textmix.prediction import Predictor
+from textmix.training.checkpoint import checkpoint_directory
+from textmix.training.optimization import choose_precision
+from textmix.training.progress import TrainProgress
+from textmix.training.trainer import MixupTrainer
+
+METRICS, REPORT, PREDICTIONS, MODEL = "metrics.json", "report.md", "predictions.csv", "model"
+# Devlin et al. 2019 for encoders, the default of Adam (Kingma and Ba 2015) for TextCNN.
+_LEARNING_RATE, _TEXTCNN_LEARNING_RATE = 5e-5, 1e-3
+_PACKAGES = ("textmix", "torch", "transformers", "tokenizers", "datasets", "accelerate", "scikit-learn", "numpy")
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What a run has reached.
+
+    Args:
+        directory: Where everything was saved.
+        metrics: What stands in metrics.json.
+        test: The evaluation on the test split.
+    """
+
+    directory: Path
+    metrics: dict[str, Any]
+    test: Evaluation
+
+
+def resolve(config: RunConfig) -> RunConfig:
+    """Fill in what depends on other options: the directory and the learning rate."""
+    data, model = source_name(config.data.source), slug(config.model.name)
+    directory = config.output_dir or str(Path("runs") / f"{data}-{model}-{config.mix.strategy}")
+    rate = config.train.learning_rate
+    if rate is None:
+        rate = _TEXTCNN_LEARNING_RATE if config.model.name == TEXTCNN else _LEARNING_RATE
+    return replace(config, output_dir=directory, train=replace(config.train, learning_rate=rate))
+
+
+def train(config: RunConfig, overwrite: bool = False, resume: bool = False, say: Say = print) -> RunResult:
+    """Train and evaluate a classifier.
+
+    Everything that can be wrong with the configuration and the data is found before the first file is written.
+
+    Args:
+        config: What to do.
+        overwrite: Replace a run that is in the directory already.
+        resume: Go on from the newest checkpoint in the directory.
+        say: Takes lines for the user.
+
+    Returns:
+        The directory and the figures.
+
+    Raises:
+        TextmixError: If something is wrong that the user can put right.
+    """
+    config = resolve(config)
+    assert config.output_dir is not None
+    directory = Path(config.output_dir)
+    if not resume:
+        _check_directory(directory, overwrite)
+    check_model_name(config.model)
+    precision = choose_precision(config.train.precision)
+    splits, split_report = build_splits(config.data, config.train.seed)
+    labels, names = _encode(splits, config.data)
+    for line in split_report.lines():
+        say(line)
+    set_seed(config.train.seed)
+    texts = (text for column in (TEXT, PAIR) if column in splits[TRAIN].column_names for text in splits[TRAIN][column])
+    loaded = build_model(config.model, names, texts)
+    data = {name: tokenize(splits[name], loaded.tokenizer, labels[name]) for name in (TRAIN, VALIDATION) if name in splits}
+    if not resume:
+        _start_directory(directory, config, precision)
+    trainer = MixupTrainer(
+        loaded.model, loaded.tokenizer, data[TRAIN], data.get(VALIDATION), names, config.train, config.mix, directory
+    )
+    say(f"training {config.model.name} with strategy {config.mix.strategy} for {trainer.total_steps} steps in {precision}")
+    progress = trainer.train(resume)
+    return _finish(directory, config, splits, labels, progress, split_report.sizes)
+
+
+def _finish(
+    directory: Path,
+    config: RunConfig,
+    splits: DatasetDict,
+    labels: dict[str, list[int]],
+    progress: TrainProgress,
+    sizes: dict[str, int],
+) -> RunResult:
+    """Evaluate the best model in float32 and write what a finished run holds."""
+    best = load_model(directory / MODEL)
+    predictor = Predictor(best.model, best.tokenizer, config.train.eval_batch_size)
+    evaluations = {
+        name: _evaluate(predictor, splits[name], labels[name]) for name in (TEST, VALIDATION) if name in splits
+    }
+    metrics = {name: {**item.scores(), "report": item.report()} for name, item in evaluations.items()}
+    metrics["train"] = {
+        "seconds": progress.seconds,
+        "samples_per_second": progress.samples / progress.seconds,
+        "samples": progress.samples,
+        "steps": progress.step,
+        "epochs": progress.epoch,
+        "best_epoch": progress.best_epoch,
+        "rows": sizes,
+    }
+    write_json(directory / METRICS, metrics)
+    write_evaluation(directory, f"Test split of {source_name(config.data.source)}", splits[TEST], evaluations[TEST])
+    shutil.rmtree(checkpoint_directory(directory), ignore_errors=True)
+    return RunResult(directory, metrics, evaluations[TEST])
+
+
+def write_evaluation(directory: Path, title: str, rows: Dataset, evaluation: Evaluation) -> None:
+    """Write report.md and predictions.csv."""
+    write_text(directory / REPORT, markdown_report(title, evaluation))
+    texts = {column: rows[column][:] for column in (TEXT, PAIR) if column in rows.column_names}
+    with replacing(directory / PREDICTIONS) as temporary:
+        predictions_table(texts, evaluation).to_csv(temporary, index=False)
+
+
+def evaluate(directory: Path, config: RunConfig, data: DataConfig | None) -> tuple[Evaluation, Dataset, str]:
+    """Evaluate the model of a run.
+
+    Args:
+        directory: The run.
+        config: Its configuration.
+        data: Labelled data to evaluate on; None means the run's own test split.
+
+    Returns:
+        The evaluation, the rows it was made on, and their name.
+
+    Raises:
+        TextmixError: If the model or the data cannot be used.
+    """
+    loaded = load_model(directory / MODEL)
+    predictor = Predictor(loaded.model, loaded.tokenizer, config.train.eval_batch_size)
+    if data is None:
+        splits, _ = build_splits(config.data, config.train.seed)
+        rows, where = splits[TEST], f"test split of {source_name(config.data.source)}"
+    else:
+        rows, where = load_rows(data), source_name(data.source)
+    labels = encode_labels(rows[LABEL][:], predictor.class_names, where)
+    return _evaluate(predictor, rows, labels), rows, where
+
+
+def _evaluate(predictor: Predictor, rows: Dataset, labels: list[int]) -> Evaluation:
+    pairs = rows[PAIR][:] if PAIR in rows.column_names else None
+    return Evaluation(np.asarray(labels), predictor(rows[TEXT][:], pairs), predictor.class_names)
+
+
+def _encode(splits: DatasetDict, data: DataConfig) -> tuple[dict[str, list[int]], list[str]]:
+    names = class_names(splits[TRAIN][LABEL][:], source_name(data.source))
+    where = {TRAIN: data.source, VALIDATION: data.validation_source or data.source, TEST: data.test_source or data.source}
+    return {
+        name: encode_labels(split[LABEL][:], names, f"{source_name(where[name])} ({name})")
+        for name, split in splits.items()
+    }, names
+
+
+def _check_directory(directory: Path, overwrite: bool) -> None:
+    if not directory.exists() or (directory.is_dir() and not any(directory.iterdir())):
+        return
+    if not directory.is_dir():
+        raise RunError(f"output_dir {directory} is a file")
+    if not (directory / CONFIG_FILE).is_file():
+        raise RunError(f"output_dir {directory} exists and is not a run; choose another")
+    if not overwrite:
+        raise RunError(f"a run exists at {directory}; use --overwrite to replace it, or choose another output_dir")
+
+
+def _start_directory(directory: Path, config: RunConfig, precision: str) -> None:
+    if directory.exists():
+        shutil.rmtree(directory)
+    directory.mkdir(parents=True)
+    write_text(directory / CONFIG_FILE, config.to_yaml())
+    write_json(directory / "environment.json", environment(precision))
+
+
+def environment(precision: str) -> dict[str, Any]:
+    """Describe the machine and the versions, so that a figure can be placed."""
+    cuda = torch.cuda.is_available()
+    return {
+        "python": sys.version.split()[0],
+        "platform": platform.platform(),
+        "processor": str(torch.cpu.get_capabilities().get("cpu_name", platform.processor())),
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "device": torch.cuda.get_device_name() if cuda else "cpu",
+        "precision": precision,
+        "packages": {name: version(name) for name in _PACKAGES},
+    }

@@ -1,0 +1,1 @@
+"""The accelerate loop and what it needs."""

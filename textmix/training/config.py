@@ -1,0 +1,75 @@
+"""TrainConfig: how a model is trained. Imports no torch, so that `--help` stays fast."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from textmix.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How the model is trained.
+
+    Args:
+        epochs: Passes over the training split. Default: 3, within the 2 to 4 of Devlin et al. 2019.
+        batch_size: Rows of a step. Default: 32 (Devlin et al. 2019).
+        accumulation_steps: Batches whose gradients make one step of the optimizer; each is mixed on its own.
+        eval_batch_size: Rows of a batch in evaluation.
+        learning_rate: Highest learning rate; null means 5e-5 for encoders (Devlin et al. 2019) and 1e-3 for TextCNN
+            (Kingma and Ba 2015).
+        weight_decay: Decoupled weight decay, on neither biases nor normalisations. Default: 0.01 (Devlin et al. 2019).
+        schedule: Learning rate after the warm-up: `linear` or `cosine` to zero, or `constant`.
+        warmup_ratio: Share of the steps over which the learning rate rises from zero. Default: 0.1 (Devlin et al. 2019
+            warm up over the first tenth or so of fine-tuning).
+        max_grad_norm: Gradients are scaled down to this norm; 0 turns clipping off. Default: 1 (Devlin et al. 2019).
+        precision: `fp32`, `bf16`, `fp16` (GPU only), or `auto`: bf16 where the GPU has it, or the CPU has AMX or
+            avx512_bf16, else fp32.
+        seed: Fixes splits, initial weights, batch order, dropout and mixing.
+        metric: What the best epoch is chosen by, on the validation split: accuracy, macro_f1, micro_f1, weighted_f1,
+            or nll (lowest).
+        patience: Stop after so many epochs without a better one; null means never.
+        log_steps: Optimizer steps between two lines of history.jsonl.
+        save_steps: Optimizer steps between two checkpoints to go on from; null means only when interrupted.
+    """
+
+    epochs: int = 3
+    batch_size: int = 32
+    accumulation_steps: int = 1
+    eval_batch_size: int = 64
+    learning_rate: float | None = None
+    weight_decay: float = 0.01
+    schedule: Literal["linear", "cosine", "constant"] = "linear"
+    warmup_ratio: float = 0.1
+    max_grad_norm: float = 1.0
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    seed: int = 0
+    metric: Literal["accuracy", "macro_f1", "micro_f1", "weighted_f1", "nll"] = "macro_f1"
+    patience: int | None = None
+    log_steps: int = 10
+    save_steps: int | None = None
+
+    def __post_init__(self) -> None:
+        """Check every field and report all that is wrong at once.
+
+        Raises:
+            ConfigError: If a value is out of its range.
+        """
+        wrong: list[str] = []
+        at_least_one = ("epochs", "batch_size", "accumulation_steps", "eval_batch_size", "log_steps")
+        wrong += [f"train.{name} must be at least 1" for name in at_least_one if getattr(self, name) < 1]
+        optional = ("patience", "save_steps")
+        wrong += [
+            f"train.{name} must be at least 1, or null" for name in optional if (getattr(self, name) or 1) < 1
+        ]
+        if self.learning_rate is not None and not 0 < self.learning_rate < float("inf"):
+            wrong.append(f"train.learning_rate must be above 0, not {self.learning_rate}")
+        if not self.weight_decay >= 0:
+            wrong.append(f"train.weight_decay must not be below 0, but is {self.weight_decay}")
+        if not 0 <= self.warmup_ratio <= 1:
+            wrong.append(f"train.warmup_ratio must lie in [0, 1], not {self.warmup_ratio}")
+        if not self.max_grad_norm >= 0:
+            wrong.append(f"train.max_grad_norm must not be below 0, but is {self.max_grad_norm}")
+        if not 0 <= self.seed < 2**32:
+            wrong.append(f"train.seed must lie in [0, 2**32), not {self.seed}")
+        if wrong:
+            raise ConfigError("; ".join(wrong))

@@ -1,0 +1,289 @@
+"""MixupTrainer: a short accelerate loop that trains a classifier with mixing and keeps its best epoch."""
+
+import json
+import math
+import time
+from contextlib import nullcontext
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState
+from accelerate.utils import set_seed
+from datasets import Dataset
+from torch import Tensor
+from torch.utils.data import DataLoader
+from tqdm.auto import tqdm
+from transformers import DataCollatorWithPadding, PreTrainedModel, PreTrainedTokenizerBase
+
+from textmix.attach import attach
+from textmix.errors import TrainingError, TrainingInterrupted
+from textmix.evaluation.metrics import SELECTION_METRICS, Evaluation
+from textmix.files import replacing, write_text
+from textmix.mixing.config import MixConfig
+from textmix.prediction import predict_logits
+from textmix.training.checkpoint import load_checkpoint, restore_random_state, save_checkpoint
+from textmix.training.config import TrainConfig
+from textmix.training.interrupt import InterruptGuard
+from textmix.training.optimization import build_optimizer, build_schedule, choose_precision
+from textmix.training.progress import RunningMeans, TrainProgress
+from textmix.training.sampling import EpochSampler
+
+_MIXED_PRECISION = {"fp32": "no", "bf16": "bf16", "fp16": "fp16"}
+_HISTORY = "history.jsonl"
+
+
+class MixupTrainer:
+    """Trains one classifier.
+
+    Writes into `directory`: `model/` (the best epoch, or the last one without a validation split), `history.jsonl`,
+    and `checkpoints/` to go on from.
+
+    Args:
+        model: A sequence classifier.
+        tokenizer: Its tokenizer; pads the batches and is saved beside the model.
+        train_data: Tokenised rows with `labels`.
+        validation_data: Likewise; None to train without selection.
+        class_names: Names of the classes.
+        config: How to train; `learning_rate` must be set.
+        mix: How to mix.
+        directory: Directory of the run.
+    """
+
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        train_data: Dataset,
+        validation_data: Dataset | None,
+        class_names: list[str],
+        config: TrainConfig,
+        mix: MixConfig,
+        directory: Path,
+    ) -> None:
+        self.tokenizer = tokenizer
+        self.validation_data = validation_data
+        self.class_names = class_names
+        self.config = config
+        self.directory = directory
+        self.progress = TrainProgress()
+        self.means = RunningMeans()
+        self.precision = choose_precision(config.precision)
+        self.accelerator = Accelerator(mixed_precision=_MIXED_PRECISION[self.precision])
+        assert config.learning_rate is not None
+        self.mixer = attach(model, mix, seed=config.seed, rank=self.accelerator.process_index)
+        self._sampler = EpochSampler(len(train_data), config.seed)
+        collator = DataCollatorWithPadding(tokenizer)
+        # Loaders have generators of their own: without one, each pass would draw from dropout's.
+        loader = DataLoader(
+            train_data,  # type: ignore[arg-type]  # a Dataset is indexed like torch's
+            batch_size=config.batch_size,
+            sampler=self._sampler,
+            collate_fn=collator,
+            generator=torch.Generator(),
+        )
+        optimizer = build_optimizer(model, config.learning_rate, config.weight_decay)
+        self.model, self.optimizer, self.loader = self.accelerator.prepare(model, optimizer, loader)
+        self.steps_per_epoch = math.ceil(len(self.loader) / config.accumulation_steps)
+        self.total_steps = self.steps_per_epoch * config.epochs
+        self.schedule = build_schedule(optimizer, config, self.total_steps)
+        self._validation_loader = None
+        if validation_data is not None:
+            self._validation_loader = self.accelerator.prepare(
+                DataLoader(
+                    validation_data,  # type: ignore[arg-type]
+                    batch_size=config.eval_batch_size,
+                    collate_fn=collator,
+                    generator=torch.Generator(),
+                )
+            )
+        # Step of the first loss that was not finite, -1 while there is none; read seldom, so that a GPU need not wait.
+        self._bad_step = torch.full((), -1, device=self.accelerator.device)
+
+    def train(self, resume: bool = False) -> TrainProgress:
+        """Train to the end, or go on from the newest checkpoint.
+
+        Returns:
+            Where training stands at its end.
+
+        Raises:
+            TrainingError: If the loss stops being finite; names the step.
+            TrainingInterrupted: On Ctrl-C or SIGTERM, after saving a checkpoint.
+            RunError: If there is no checkpoint to resume from.
+        """
+        try:
+            if resume:
+                state = self._load()
+            else:
+                set_seed(self.config.seed)
+            self._rewrite_history()
+            with InterruptGuard() as guard, self._progress_bar() as bar:
+                while self.progress.epoch < self.config.epochs:
+                    self._train_epoch(bar, guard, state if resume else None)
+                    resume = False
+                    if self._finish_epoch(bar):
+                        break
+        finally:
+            self.mixer.detach()
+            self.accelerator.free_memory()
+            # The state is shared by all accelerators of a process; the next run may ask for another precision.
+            AcceleratorState._reset_state()
+        return self.progress
+
+    def _progress_bar(self) -> "tqdm[Any]":
+        return tqdm(
+            total=self.total_steps,
+            initial=self.progress.step,
+            unit="step",
+            disable=not self.accelerator.is_local_main_process,
+        )
+
+    def _train_epoch(self, bar: "tqdm[Any]", guard: InterruptGuard, state: dict[str, Any] | None) -> None:
+        progress, config = self.progress, self.config
+        bar.set_description(f"epoch {progress.epoch + 1}/{config.epochs}")
+        self._sampler.epoch = progress.epoch
+        self.model.train()
+        batches = iter(self.accelerator.skip_first_batches(self.loader, progress.batches))
+        if state is not None:
+            restore_random_state(state)
+        started = time.perf_counter()
+        while window := list(islice(batches, config.accumulation_steps)):
+            self._step(window)
+            progress.batches += len(window)
+            bar.update()
+            if progress.step % config.log_steps == 0:
+                progress.seconds += time.perf_counter() - started
+                self._log(bar)
+                started = time.perf_counter()
+            save = config.save_steps is not None and progress.step % config.save_steps == 0
+            if guard.requested or save:
+                progress.seconds += time.perf_counter() - started
+                self._save()
+                started = time.perf_counter()
+            if guard.requested:
+                raise TrainingInterrupted(f"interrupted at step {progress.step} of {self.total_steps}")
+        progress.seconds += time.perf_counter() - started
+
+    def _step(self, window: list[dict[str, Tensor]]) -> None:
+        rows = sum(len(batch["labels"]) for batch in window)
+        loss = torch.zeros((), device=self.accelerator.device)
+        metrics: dict[str, Tensor] = {}
+        for number, batch in enumerate(window, start=1):
+            with nullcontext() if number == len(window) else self.accelerator.no_sync(self.model):
+                # Divided by the rows of the whole window, the losses of its batches add up to their mean.
+                part = self.model(**batch, num_items_in_batch=rows).loss
+                self.accelerator.backward(part)
+            loss += part.detach()
+            for name, value in self.mixer.metrics.items():
+                weighted = value.detach() * (len(batch["labels"]) / rows)
+                metrics[name] = metrics[name] + weighted if name in metrics else weighted
+        if self.config.max_grad_norm > 0:
+            self.accelerator.clip_grad_norm_(self.model.parameters(), self.config.max_grad_norm)
+        self.optimizer.step()
+        self.schedule.step()
+        self.optimizer.zero_grad()
+        self.progress.step += 1
+        self.progress.samples += rows * self.accelerator.num_processes
+        first_bad = (self._bad_step < 0) & ~torch.isfinite(loss)
+        self._bad_step = torch.where(first_bad, self.progress.step, self._bad_step)
+        self.means.add({"loss": loss, **metrics})
+
+    def _check_finite(self) -> None:
+        step = int(self._bad_step)
+        if step >= 0:
+            raise TrainingError(
+                f"the loss is not finite at step {step}; lower train.learning_rate"
+                f" (now {self.config.learning_rate}) or use train.precision fp32 (now {self.precision})"
+            )
+
+    def _log(self, bar: "tqdm[Any]") -> None:
+        self._check_finite()
+        progress = self.progress
+        line = {
+            "step": progress.step,
+            "epoch": progress.step / self.steps_per_epoch,
+            "learning_rate": self.schedule.get_last_lr()[0],
+            **self.means.read(),
+        }
+        self._add_history(line)
+        bar.set_postfix(
+            loss=f"{line['loss']:.4f}",
+            accuracy=f"{line['accuracy']:.3f}",
+            lr=f"{line['learning_rate']:.1e}",
+            samples_per_second=f"{progress.samples / progress.seconds:.1f}",
+        )
+
+    def _add_history(self, line: dict[str, Any]) -> None:
+        self.progress.history.append(line)
+        if self.accelerator.is_main_process:
+            with (self.directory / _HISTORY).open("a", encoding="utf-8") as file:
+                file.write(json.dumps(line) + "\n")
+
+    def _rewrite_history(self) -> None:
+        if self.accelerator.is_main_process:
+            write_text(self.directory / _HISTORY, "".join(json.dumps(line) + "\n" for line in self.progress.history))
+
+    def _finish_epoch(self, bar: "tqdm[Any]") -> bool:
+        """Evaluate, keep the model if it is the best, and say whether to stop early."""
+        self._check_finite()
+        progress, config = self.progress, self.config
+        progress.epoch += 1
+        progress.batches = 0
+        if self._validation_loader is None:
+            self._save_model()
+            return False
+        scores = self._evaluate(self._validation_loader)
+        self._add_history({"step": progress.step, "epoch": progress.epoch, "validation": scores})
+        value = scores[config.metric]
+        sign = 1 if SELECTION_METRICS[config.metric] else -1
+        improved = progress.best_value is None or sign * value > sign * progress.best_value
+        if improved:
+            progress.best_value, progress.best_epoch, progress.stale_epochs = value, progress.epoch, 0
+            self._save_model()
+        else:
+            progress.stale_epochs += 1
+        if self.accelerator.is_local_main_process:
+            bar.write(
+                f"epoch {progress.epoch}: validation accuracy {scores['accuracy']:.4f}, macro F1"
+                f" {scores['macro_f1']:.4f}, nll {scores['nll']:.4f}{' (best so far)' if improved else ''}"
+            )
+        return config.patience is not None and progress.stale_epochs >= config.patience
+
+    def _evaluate(self, loader: DataLoader[Any]) -> dict[str, float]:
+        assert self.validation_data is not None
+        logits = predict_logits(self.model, loader, self.accelerator.gather_for_metrics)
+        labels = np.asarray(self.validation_data["labels"][:])
+        probabilities = logits.double().softmax(dim=-1).numpy()
+        return Evaluation(labels, probabilities, self.class_names).scores()
+
+    def _save_model(self) -> None:
+        self.accelerator.wait_for_everyone()
+        if self.accelerator.is_main_process:
+            with replacing(self.directory / "model") as temporary:
+                self.accelerator.unwrap_model(self.model).save_pretrained(temporary)
+                self.tokenizer.save_pretrained(temporary)
+
+    def _save(self) -> None:
+        self._check_finite()
+        if self.accelerator.is_main_process:
+            state = {
+                "progress": self.progress.state_dict(),
+                "means": self.means.state_dict(),
+                "optimizer": self.optimizer.state_dict(),
+                "schedule": self.schedule.state_dict(),
+                "mixer": self.mixer.state_dict(),
+            }
+            model = self.accelerator.unwrap_model(self.model)
+            save_checkpoint(self.directory, self.progress.step, model, state)
+
+    def _load(self) -> dict[str, Any]:
+        state = load_checkpoint(self.directory, self.accelerator.unwrap_model(self.model))
+        self.progress = TrainProgress(**state["progress"])
+        self.means.load_state_dict(state["means"], self.accelerator.device)
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.schedule.load_state_dict(state["schedule"])
+        self.mixer.load_state_dict(state["mixer"])
+        return state
