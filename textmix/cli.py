@@ -34,13 +34,17 @@ def train(arguments: list[str]) -> None:
     if arguments[:1] == ["--resume"] or any(argument.startswith("--resume=") for argument in arguments):
         values = arguments[0].split("=")[1:] + arguments[1:]
         if len(values) != 1:
-            raise ConfigError("--resume takes the directory of a run and no other options: its config.yaml has them all")
+            raise ConfigError(
+                "--resume takes the directory of a run and no other options: its config.yaml has them all"
+            )
         config, overwrite, resume = read_run_config(Path(values[0])), False, True
         config = replace(config, output_dir=values[0])
     else:
         namespace = parse(parser, arguments)
         if namespace.pop("resume"):
-            raise ConfigError("--resume takes the directory of a run and no other options: its config.yaml has them all")
+            raise ConfigError(
+                "--resume takes the directory of a run and no other options: its config.yaml has them all"
+            )
         overwrite, resume = namespace.pop("overwrite"), False
         config = to_run_config(parser, namespace)
 
@@ -60,7 +64,10 @@ def evaluate(arguments: list[str]) -> None:
     parser = _parser("evaluate", "Evaluate a run on labelled data: textmix evaluate RUN [OPTIONS]")
     parser.add_argument("run", help="directory of the run")
     parser.add_argument(
-        "--data.source", type=str | list[str] | None, default=None, help="labelled data; none means the run's test split"
+        "--data.source",
+        type=str | list[str] | None,
+        default=None,
+        help="labelled data; none means the run's test split",
     )
     parser.add_argument(
         "--data.text_column", type=str | list[str] | None, default=None, help="column of the text; none means the run's"
@@ -292,7 +299,7 @@ def _print_evaluation(evaluation: "Evaluation", where: str) -> None:
     print(f"\n{where}: {len(evaluation.labels)} rows\n\n{evaluation.report_text()}")
 
 
-def _print_table(header: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
+def _print_table(header: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> None:
     from rich.console import Console
     from rich.table import Table
 
@@ -310,5 +317,3 @@ def _quiet_libraries() -> None:
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     hub_datasets.disable_progress_bars()
-
-

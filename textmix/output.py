@@ -50,7 +50,9 @@ def open_writer(path: Path) -> Iterator[Writer]:
                 yield writer
         else:
             with temporary.open("w", encoding="utf-8", newline="") as file:
-                yield _jsonl_writer(file) if suffix == ".jsonl" else _csv_writer(file, "," if suffix == ".csv" else "\t")
+                yield (
+                    _jsonl_writer(file) if suffix == ".jsonl" else _csv_writer(file, "," if suffix == ".csv" else "\t")
+                )
 
 
 def _csv_writer(file: Any, separator: str) -> Writer:

@@ -12,8 +12,6 @@ from textmix.config import CONFIG_FILE, RunConfig
 from textmix.errors import ConfigError, RunError, did_you_mean
 
 
-
-
 def run_parser(prog: str, description: str) -> ArgumentParser:
     """Make a parser of `RunConfig`: a recipe and overrides."""
     parser = ArgumentParser(prog=prog, description=description, exit_on_error=False)

@@ -53,7 +53,8 @@ class Predictor:
         self.model = model
         self.tokenizer = tokenizer
         self.batch_size = batch_size
-        self.class_names = [model.config.id2label[number] for number in range(model.config.num_labels)]
+        names: dict[int, str] = model.config.id2label  # type: ignore[assignment]  # int keys once loaded
+        self.class_names = [names[number] for number in range(len(names))]
 
     def __call__(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> npt.NDArray[np.float64]:
         """Predict.

@@ -96,13 +96,15 @@ def train(config: RunConfig, overwrite: bool = False, resume: bool = False, say:
     set_seed(config.train.seed)
     texts = (text for column in (TEXT, PAIR) if column in splits[TRAIN].column_names for text in splits[TRAIN][column])
     loaded = build_model(config.model, names, texts)
-    data = {name: tokenize(splits[name], loaded.tokenizer, labels[name]) for name in (TRAIN, VALIDATION) if name in splits}
+    data = {
+        name: tokenize(splits[name], loaded.tokenizer, labels[name]) for name in (TRAIN, VALIDATION) if name in splits
+    }
     if not resume:
         _start_directory(directory, config, precision)
     trainer = MixupTrainer(
         loaded.model, loaded.tokenizer, data[TRAIN], data.get(VALIDATION), names, config.train, config.mix, directory
     )
-    say(f"training {config.model.name} with strategy {config.mix.strategy} for {trainer.total_steps} steps in {precision}")
+    say(f"training {config.model.name} with strategy {config.mix.strategy}: {trainer.total_steps} steps in {precision}")
     progress = trainer.train(resume)
     return _finish(directory, config, splits, labels, progress, split_report.sizes)
 
@@ -177,7 +179,11 @@ def _evaluate(predictor: Predictor, rows: Dataset, labels: list[int]) -> Evaluat
 
 def _encode(splits: DatasetDict, data: DataConfig) -> tuple[dict[str, list[int]], list[str]]:
     names = class_names(splits[TRAIN][LABEL][:], source_name(data.source))
-    where = {TRAIN: data.source, VALIDATION: data.validation_source or data.source, TEST: data.test_source or data.source}
+    where = {
+        TRAIN: data.source,
+        VALIDATION: data.validation_source or data.source,
+        TEST: data.test_source or data.source,
+    }
     return {
         name: encode_labels(split[LABEL][:], names, f"{source_name(where[name])} ({name})")
         for name, split in splits.items()

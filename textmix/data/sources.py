@@ -67,7 +67,7 @@ def _find_files(source: str | list[str]) -> list[str] | None:
     """Return the files that a source names, or None if it can only be a hub id."""
     found: list[str] = []
     for pattern in [source] if isinstance(source, str) else source:
-        matches = [pattern] if Path(pattern).is_file() else sorted(glob.glob(pattern, recursive=True))
+        matches = [pattern] if Path(pattern).is_file() else sorted(glob.glob(pattern, recursive=True))  # noqa: PTH207  # also absolute patterns
         files = [match for match in matches if Path(match).is_file()]
         if not files:
             looks_like_file = _ending(pattern) or glob.has_magic(pattern) or Path(pattern).is_absolute()

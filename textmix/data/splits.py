@@ -47,7 +47,9 @@ class SplitReport:
         shared = {pair: count for pair, count in self.duplicates.items() if count}
         for pair, count in shared.items():
             first, second = pair.split("/")
-            lines.append(f"{count} rows of {first} have a text that {second} has too; --data.deduplicate true removes them")
+            lines.append(
+                f"{count} rows of {first} have a text that {second} has too; --data.deduplicate true removes them"
+            )
         return lines
 
 
@@ -156,6 +158,8 @@ def _split(rows: Dataset, size: float, seed: int, report: SplitReport, option: s
     try:
         first, second = train_test_split(common, test_size=size, random_state=seed, stratify=labels[common])
     except ValueError as error:
-        raise DataError(f"cannot split {rows.num_rows} rows of {len(counts)} classes ({option} {size}): {error}") from error
+        raise DataError(
+            f"cannot split {rows.num_rows} rows of {len(counts)} classes ({option} {size}): {error}"
+        ) from error
     first = np.concatenate([first, np.flatnonzero(np.isin(labels, list(rare)))])
     return rows.select(np.sort(first)), rows.select(np.sort(second))

@@ -38,7 +38,7 @@ class Evaluation:
         return list(range(len(self.class_names)))
 
     def scores(self) -> dict[str, float]:
-        """Accuracy, F1 averaged in three ways (over all classes, also absent ones), and mean negative log-likelihood."""
+        """Accuracy, F1 averaged in three ways over all classes, also absent ones, and mean negative log-likelihood."""
         averages = {
             f"{average}_f1": f1_score(self.labels, self.predictions, labels=self._ids, average=average, zero_division=0)
             for average in ("macro", "micro", "weighted")

@@ -21,6 +21,4 @@ class MixPlan:
 
     def to(self, device: torch.device) -> "MixPlan":
         """Return the plan with its tensors on `device`."""
-        return MixPlan(
-            self.lam.to(device, non_blocking=True), self.partner.to(device, non_blocking=True), self.site
-        )
+        return MixPlan(self.lam.to(device, non_blocking=True), self.partner.to(device, non_blocking=True), self.site)

@@ -61,15 +61,15 @@ class MixupForSequenceClassification(PreTrainedModel):
 
     def __init__(self, config: MixupConfig, encoder: PreTrainedModel | None = None) -> None:
         super().__init__(config)
-        self.num_labels = config.num_labels
-        self.encoder = encoder if encoder is not None else _build_encoder(config.encoder)
+        self.num_labels = config.num_labels or 0
+        self.encoder = encoder if encoder is not None else _build_encoder(config)
         # One object: what loading and setting change in the encoder's (attention, dtype) is then saved too.
         config.encoder = self.encoder.config
         hidden_size = self.encoder.config.get_text_config().hidden_size
         self.pooling = Pooling(_pooling_name(config.pooling), hidden_size)
         self.dropout = nn.Dropout(config.classifier_dropout)
-        self.classifier = nn.Linear(hidden_size, config.num_labels)
-        self.post_init()
+        self.classifier = nn.Linear(hidden_size, self.num_labels)
+        self.post_init()  # type: ignore[no-untyped-call]
         if config.mix is not None:
             attach(self, MixConfig(**config.mix))
 
@@ -97,7 +97,9 @@ class MixupForSequenceClassification(PreTrainedModel):
         ).last_hidden_state
         mask = attention_mask if attention_mask is not None else hidden.new_ones(hidden.shape[:2])
         logits = self.classifier(self.dropout(self.pooling(hidden, mask)))
-        return SequenceClassifierOutput(loss=plain_loss(logits, labels, self.config.problem_type, num_items), logits=logits)
+        return SequenceClassifierOutput(
+            loss=plain_loss(logits, labels, self.config.problem_type, num_items), logits=logits
+        )
 
     @classmethod
     def from_pretrained(  # type: ignore[override]  # options of ours come first
@@ -165,17 +167,22 @@ def _pooling_name(name: str) -> PoolingName:
 
 def _encoder_options(config: PreTrainedConfig) -> dict[str, Any]:
     # Our pooling replaces the encoder's own pooler; an unused one would train nothing and break DDP.
-    architecture = AutoModel._model_mapping[type(config)]
-    takes_option = "add_pooling_layer" in inspect.signature(architecture.__init__).parameters
+    found: Any = AutoModel._model_mapping[type(config)]
+    architecture = found[0] if isinstance(found, tuple) else found
+    takes_option = "add_pooling_layer" in inspect.signature(architecture).parameters
     return {"add_pooling_layer": False} if takes_option else {}
 
 
-def _build_encoder(config: PreTrainedConfig) -> PreTrainedModel:
-    return AutoModel.from_config(config, **_encoder_options(config))
+def _build_encoder(config: MixupConfig) -> PreTrainedModel:
+    assert isinstance(config.encoder, PreTrainedConfig)  # transformers builds it from what was given
+    encoder: PreTrainedModel = AutoModel.from_config(config.encoder, **_encoder_options(config.encoder))
+    return encoder
 
 
 def _load_encoder(path: str, config: PreTrainedConfig, *args: Any, **kwargs: Any) -> PreTrainedModel:
-    return AutoModel.from_pretrained(path, *args, config=config, **_encoder_options(config), **kwargs)
+    options = {**_encoder_options(config), **kwargs}
+    encoder: PreTrainedModel = AutoModel.from_pretrained(path, *args, config=config, **options)
+    return encoder
 
 
 AutoConfig.register(MixupConfig.model_type, MixupConfig)

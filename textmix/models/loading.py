@@ -70,7 +70,7 @@ def build_model(config: ModelConfig, class_names: list[str], texts: Iterable[str
     Raises:
         ModelError: If the model or its word vectors cannot be loaded.
     """
-    labels = {
+    labels: dict[str, Any] = {
         "id2label": dict(enumerate(class_names)),
         "label2id": {name: number for number, name in enumerate(class_names)},
         "problem_type": "single_label_classification",
@@ -93,17 +93,19 @@ def build_model(config: ModelConfig, class_names: list[str], texts: Iterable[str
     positions = getattr(encoder_config.get_text_config(), "max_position_embeddings", None) or LONGEST
     longest = min(tokenizer.model_max_length, positions)
     if config.max_length is not None and config.max_length > longest:
-        raise ModelError(f"model.max_length {config.max_length} is more than the {longest} tokens '{config.name}' takes")
+        raise ModelError(
+            f"model.max_length {config.max_length} is more than the {longest} tokens '{config.name}' takes"
+        )
     tokenizer.model_max_length = config.max_length or declared_max_length(path) or min(longest, LONGEST)
     return LoadedModel(model, tokenizer)
 
 
 def _build_textcnn(config: ModelConfig, labels: dict[str, Any], texts: Iterable[str]) -> LoadedModel:
     options = config.textcnn
-    tokenizer = train_tokenizer(
-        texts, options.tokenizer, options.vocab_size, options.min_frequency, options.lowercase
-    )
+    tokenizer = train_tokenizer(texts, options.tokenizer, options.vocab_size, options.min_frequency, options.lowercase)
     tokenizer.model_max_length = config.max_length or LONGEST
+    if config.dropout is not None:
+        labels = {**labels, "dropout": config.dropout}
     model = textcnn.TextCNN(
         textcnn.TextCNNConfig(
             vocab_size=len(tokenizer),
@@ -111,7 +113,6 @@ def _build_textcnn(config: ModelConfig, labels: dict[str, Any], texts: Iterable[
             num_filters=options.num_filters,
             kernel_sizes=options.kernel_sizes,
             static_embeddings=options.static,
-            **({"dropout": config.dropout} if config.dropout is not None else {}),
             **labels,
         )
     )

@@ -54,15 +54,16 @@ class ConvolutionBlock(nn.Module):
 
     def __init__(self, width: int, num_filters: int, kernel_sizes: list[int] | tuple[int, ...]) -> None:
         super().__init__()
+        self.kernel_sizes = tuple(kernel_sizes)
         self.convolutions = nn.ModuleList(nn.Conv1d(width, num_filters, size) for size in kernel_sizes)
 
     def forward(self, hidden: Tensor, attention_mask: Tensor) -> Tensor:
         """Map `hidden` (B, L, E) under `attention_mask` (B, L) to features (B, L, K · num_filters)."""
         channels = hidden.masked_fill(~attention_mask.bool().unsqueeze(-1), 0).transpose(1, 2)
         features = []
-        for convolution in self.convolutions:
-            before = (convolution.kernel_size[0] - 1) // 2
-            padded = F.pad(channels, (before, convolution.kernel_size[0] - 1 - before))
+        for size, convolution in zip(self.kernel_sizes, self.convolutions, strict=True):
+            before = (size - 1) // 2
+            padded = F.pad(channels, (before, size - 1 - before))
             features.append(F.relu(convolution(padded)))
         return torch.cat(features, dim=1).transpose(1, 2)
 
@@ -82,13 +83,13 @@ class TextCNN(PreTrainedModel):
 
     def __init__(self, config: TextCNNConfig) -> None:
         super().__init__(config)
-        self.num_labels = config.num_labels
+        self.num_labels = config.num_labels or 0
         self.embeddings = nn.Embedding(config.vocab_size, config.embedding_dim, padding_idx=config.pad_token_id)
         self.embeddings.weight.requires_grad_(not config.static_embeddings)
         self.blocks = nn.ModuleList([ConvolutionBlock(config.embedding_dim, config.num_filters, config.kernel_sizes)])
         self.dropout = nn.Dropout(config.dropout)
-        self.classifier = nn.Linear(config.num_filters * len(config.kernel_sizes), config.num_labels)
-        self.post_init()
+        self.classifier = nn.Linear(config.num_filters * len(config.kernel_sizes), self.num_labels)
+        self.post_init()  # type: ignore[no-untyped-call]
 
     def _init_weights(self, module: nn.Module) -> None:
         # Uniform in [-0.25, 0.25] gives random word vectors about the variance of the word2vec ones (Kim 2014, 3.2).

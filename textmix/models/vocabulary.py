@@ -49,13 +49,10 @@ def train_tokenizer(
         tokenizer = Tokenizer(WordLevel(unk_token=UNKNOWN) if word_level else WordPiece(unk_token=UNKNOWN))
         tokenizer.normalizer = normalizers.Sequence(steps)
         tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-        options = {
-            "vocab_size": vocab_size,
-            "min_frequency": min_frequency,
-            "special_tokens": _SPECIAL,
-            "show_progress": False,
-        }
-        trainer = trainers.WordLevelTrainer(**options) if word_level else trainers.WordPieceTrainer(**options)
+        trainer_class = trainers.WordLevelTrainer if word_level else trainers.WordPieceTrainer
+        trainer = trainer_class(
+            vocab_size=vocab_size, min_frequency=min_frequency, special_tokens=_SPECIAL, show_progress=False
+        )
         if not word_level:
             tokenizer.decoder = decoders.WordPiece()
     tokenizer.train_from_iterator(texts, trainer)

@@ -37,7 +37,8 @@ def build_schedule(optimizer: AdamW, config: TrainConfig, total_steps: int) -> L
     """Build the schedule of the learning rate: warm-up, then `config.schedule` over the rest of `total_steps`."""
     name = "constant_with_warmup" if config.schedule == "constant" else config.schedule
     warmup = round(config.warmup_ratio * total_steps)
-    return get_scheduler(name, optimizer, num_warmup_steps=warmup, num_training_steps=total_steps)
+    schedule: LRScheduler = get_scheduler(name, optimizer, num_warmup_steps=warmup, num_training_steps=total_steps)
+    return schedule
 
 
 def choose_precision(asked: Literal["auto", "fp32", "bf16", "fp16"]) -> Literal["fp32", "bf16", "fp16"]:

@@ -2,6 +2,7 @@
 
 import json
 import math
+import sys
 import time
 from contextlib import nullcontext
 from itertools import islice
@@ -79,7 +80,7 @@ class MixupTrainer:
         collator = DataCollatorWithPadding(tokenizer)
         # Loaders have generators of their own: without one, each pass would draw from dropout's.
         loader = DataLoader(
-            train_data,  # type: ignore[arg-type]  # a Dataset is indexed like torch's
+            train_data,
             batch_size=config.batch_size,
             sampler=self._sampler,
             collate_fn=collator,
@@ -94,7 +95,7 @@ class MixupTrainer:
         if validation_data is not None:
             self._validation_loader = self.accelerator.prepare(
                 DataLoader(
-                    validation_data,  # type: ignore[arg-type]
+                    validation_data,
                     batch_size=config.eval_batch_size,
                     collate_fn=collator,
                     generator=torch.Generator(),
@@ -138,6 +139,7 @@ class MixupTrainer:
             total=self.total_steps,
             initial=self.progress.step,
             unit="step",
+            mininterval=0.2 if sys.stderr.isatty() else 10,  # a log file needs no animation
             disable=not self.accelerator.is_local_main_process,
         )
 

@@ -1,0 +1,40 @@
+# Everything runs in .venv, which is made on first use from the pinned versions of constraints.txt.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: quickstart test slow check format clean
+
+quickstart: .venv/bundled
+	$(BIN)/textmix train recipes/bbc_news/minilm_manifold.yaml --overwrite
+
+test: .venv/dev check
+	$(BIN)/pytest -n 2 --dist loadgroup
+
+# The figures of the README, over again: about half an hour on 2 cores.
+slow: .venv/dev
+	$(BIN)/pytest -m slow -s
+
+check: .venv/dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+	$(BIN)/mypy
+
+format: .venv/dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+.venv/bin/python:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "textmix needs Python 3.11 or newer; set PYTHON=")'
+	$(PYTHON) -m venv .venv
+
+.venv/bundled: .venv/bin/python pyproject.toml constraints.txt
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[bundled]'
+	touch $@
+
+.venv/dev: .venv/bin/python pyproject.toml constraints.txt
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[bundled,vectors,dev]'
+	touch $@ .venv/bundled
+
+clean:
+	rm -rf .venv build *.egg-info
