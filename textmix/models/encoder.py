@@ -140,10 +140,10 @@ class MixupForSequenceClassification(PreTrainedModel):
                 attach(native, mix)
             return native  # type: ignore[no-any-return]
         if isinstance(config, MixupConfig):
-            model = super().from_pretrained(path, *args, **kwargs)
             if mix is not None:
-                attach(model, mix)
-            return model
+                kwargs["config"] = config
+                config.mix = asdict(mix)
+            return super().from_pretrained(path, *args, **kwargs)
         kwargs.pop("config", None)
         ours = {key: kwargs.pop(key) for key in _CONFIG_KEYS if kwargs.get(key) is not None}
         encoder = _load_encoder(path, config, *args, **kwargs)

@@ -1,6 +1,6 @@
 """TextCNN (Kim 2014): parallel convolutions over word vectors, max over time, one linear map."""
 
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -85,11 +85,22 @@ class TextCNN(PreTrainedModel):
         super().__init__(config)
         self.num_labels = config.num_labels or 0
         self.embeddings = nn.Embedding(config.vocab_size, config.embedding_dim, padding_idx=config.pad_token_id)
-        self.embeddings.weight.requires_grad_(not config.static_embeddings)
         self.blocks = nn.ModuleList([ConvolutionBlock(config.embedding_dim, config.num_filters, config.kernel_sizes)])
         self.dropout = nn.Dropout(config.dropout)
         self.classifier = nn.Linear(config.num_filters * len(config.kernel_sizes), self.num_labels)
         self.post_init()  # type: ignore[no-untyped-call]
+        self._freeze_static()
+
+    @classmethod
+    def from_pretrained(cls, *args: Any, **kwargs: Any) -> Self:  # type: ignore[override]  # nothing is added
+        """Load a saved TextCNN; static word vectors stay static."""
+        loaded = super().from_pretrained(*args, **kwargs)
+        # Loading replaces the parameters, and with them what was frozen.
+        (loaded[0] if isinstance(loaded, tuple) else loaded)._freeze_static()
+        return loaded
+
+    def _freeze_static(self) -> None:
+        self.embeddings.weight.requires_grad_(not self.config.static_embeddings)
 
     def _init_weights(self, module: nn.Module) -> None:
         # Uniform in [-0.25, 0.25] gives random word vectors about the variance of the word2vec ones (Kim 2014, 3.2).

@@ -45,17 +45,25 @@ def train_tokenizer(
         )
     else:
         steps = [normalizers.NFC(), *([normalizers.Lowercase()] if lowercase else [])]
-        word_level = kind == "word"
-        tokenizer = Tokenizer(WordLevel(unk_token=UNKNOWN) if word_level else WordPiece(unk_token=UNKNOWN))
+        tokenizer = Tokenizer(WordLevel(unk_token=UNKNOWN) if kind == "word" else WordPiece(unk_token=UNKNOWN))
         tokenizer.normalizer = normalizers.Sequence(steps)
         tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-        trainer_class = trainers.WordLevelTrainer if word_level else trainers.WordPieceTrainer
-        trainer = trainer_class(
-            vocab_size=vocab_size, min_frequency=min_frequency, special_tokens=_SPECIAL, show_progress=False
-        )
-        if not word_level:
+        if kind == "word":
+            trainer = trainers.WordLevelTrainer(
+                vocab_size=vocab_size, min_frequency=min_frequency, special_tokens=_SPECIAL, show_progress=False
+            )
+        else:
             tokenizer.decoder = decoders.WordPiece()
+            texts = list(texts)
+            trainer = trainers.WordPieceTrainer(
+                vocab_size=vocab_size,
+                min_frequency=min_frequency,
+                special_tokens=_SPECIAL + _continuations(tokenizer, texts),
+                show_progress=False,
+            )
     tokenizer.train_from_iterator(texts, trainer)
+    if kind == "wordpiece":
+        tokenizer = _without_added_tokens(tokenizer)
     tokenizer.post_processor = processors.TemplateProcessing(
         single="$A", pair=f"$A {SEPARATOR} $B", special_tokens=[(SEPARATOR, _SPECIAL.index(SEPARATOR))]
     )
@@ -66,3 +74,25 @@ def train_tokenizer(
         sep_token=SEPARATOR,
         model_input_names=["input_ids", "attention_mask"],
     )
+
+
+def _continuations(tokenizer: Tokenizer, texts: list[str]) -> list[str]:
+    """List the characters inside words as WordPiece's continuation tokens, sorted.
+
+    WordPieceTrainer numbers them in the order of a hash map, and breaks ties by number, so that the same texts give
+    different vocabularies (tokenizers issue 1794). Those it is given as special tokens keep their order.
+    """
+    inside: set[str] = set()
+    for text in texts:
+        words = tokenizer.pre_tokenizer.pre_tokenize_str(tokenizer.normalizer.normalize_str(text))
+        inside.update(character for word, _ in words for character in word[1:])
+    return [f"##{character}" for character in sorted(inside)]
+
+
+def _without_added_tokens(trained: Tokenizer) -> Tokenizer:
+    """Rebuild a WordPiece tokenizer so that none of its tokens is special but those that are."""
+    rebuilt = Tokenizer(WordPiece(trained.get_vocab(), unk_token=UNKNOWN))
+    rebuilt.normalizer, rebuilt.pre_tokenizer = trained.normalizer, trained.pre_tokenizer
+    rebuilt.decoder = trained.decoder
+    rebuilt.add_special_tokens(_SPECIAL)
+    return rebuilt

@@ -1,0 +1,144 @@
+"""Shared fixtures: tiny models built from configs, a small data set, no network."""
+
+import os
+
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["TOKENIZERS_PARALLELISM"] = "false"
+
+import random
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import (
+    BertConfig,
+    BertForSequenceClassification,
+    DistilBertConfig,
+    DistilBertForSequenceClassification,
+    PreTrainedModel,
+    RobertaConfig,
+    RobertaForSequenceClassification,
+)
+
+from textmix.models.encoder import MixupConfig, MixupForSequenceClassification
+from textmix.models.textcnn import TextCNN, TextCNNConfig
+
+VOCAB, LABELS = 60, 3
+
+
+def bert_config(**options: object) -> BertConfig:
+    return BertConfig(
+        vocab_size=VOCAB,
+        hidden_size=16,
+        num_hidden_layers=3,
+        num_attention_heads=2,
+        intermediate_size=24,
+        max_position_embeddings=64,
+        hidden_dropout_prob=0.0,
+        attention_probs_dropout_prob=0.0,
+        num_labels=LABELS,
+        **options,
+    )
+
+
+def _own(pooling: str) -> PreTrainedModel:
+    config = MixupConfig(encoder=bert_config(), pooling=pooling, num_labels=LABELS, classifier_dropout=0.0)
+    return MixupForSequenceClassification(config)
+
+
+def _distilbert() -> PreTrainedModel:
+    sizes = {"vocab_size": VOCAB, "dim": 16, "n_layers": 3, "n_heads": 2, "hidden_dim": 24}
+    none = {"dropout": 0.0, "attention_dropout": 0.0, "seq_classif_dropout": 0.0}
+    return DistilBertForSequenceClassification(DistilBertConfig(num_labels=LABELS, **sizes, **none))
+
+
+def _roberta() -> PreTrainedModel:
+    config = RobertaConfig(
+        vocab_size=VOCAB,
+        hidden_size=16,
+        num_hidden_layers=3,
+        num_attention_heads=2,
+        intermediate_size=24,
+        max_position_embeddings=64,
+        hidden_dropout_prob=0.0,
+        attention_probs_dropout_prob=0.0,
+        pad_token_id=1,
+        num_labels=LABELS,
+    )
+    return RobertaForSequenceClassification(config)
+
+
+def _textcnn() -> PreTrainedModel:
+    sizes = {"vocab_size": VOCAB, "embedding_dim": 8, "num_filters": 4, "kernel_sizes": [2, 3, 4]}
+    return TextCNN(TextCNNConfig(num_labels=LABELS, dropout=0.0, **sizes))
+
+
+MODELS: dict[str, Callable[[], PreTrainedModel]] = {
+    "own-mean": lambda: _own("mean"),
+    "own-cls": lambda: _own("cls"),
+    "own-max": lambda: _own("max"),
+    "own-attention": lambda: _own("attention"),
+    "own-last": lambda: _own("last"),
+    "bert": lambda: BertForSequenceClassification(bert_config()),
+    "distilbert": _distilbert,
+    "roberta": _roberta,
+    "textcnn": _textcnn,
+}
+
+
+@pytest.fixture(scope="session")
+def build() -> Callable[[str], PreTrainedModel]:
+    """Build a tiny model by name, in float64 and training mode, the same one each time."""
+
+    def make(name: str) -> PreTrainedModel:
+        torch.manual_seed(0)
+        return MODELS[name]().double().train()
+
+    return make
+
+
+@pytest.fixture
+def ragged() -> dict[str, torch.Tensor]:
+    """Five rows of different lengths, padded on the right, with labels."""
+    generator = torch.Generator().manual_seed(3)
+    lengths = [9, 4, 7, 1, 6]
+    ids = torch.randint(5, VOCAB, (len(lengths), max(lengths)), generator=generator)
+    mask = (torch.arange(max(lengths))[None] < torch.tensor(lengths)[:, None]).long()
+    pad = torch.where(mask.bool(), ids, torch.ones_like(ids))
+    return {"input_ids": pad, "attention_mask": mask, "labels": torch.tensor([0, 1, 2, 1, 0])}
+
+
+TOPICS = {
+    "food": ["soup", "bread", "cheese", "salad", "pepper", "butter", "lemon", "rice"],
+    "sport": ["goal", "match", "team", "race", "player", "coach", "league", "score"],
+    "music": ["song", "guitar", "chorus", "album", "drum", "melody", "singer", "tune"],
+}
+
+
+def topic_rows(count: int, seed: int = 0) -> list[tuple[str, str]]:
+    """Make `count` short texts of three topics that a small model can tell apart."""
+    chooser = random.Random(seed)
+    fillers = ["the", "a", "of", "with", "and", "new", "some", "very"]
+    rows = []
+    for number in range(count):
+        topic = list(TOPICS)[number % len(TOPICS)]
+        words = chooser.sample(TOPICS[topic], 3) + chooser.sample(fillers, 3)
+        chooser.shuffle(words)
+        rows.append((f"{' '.join(words)} {number}", topic))
+    return rows
+
+
+@pytest.fixture
+def topics_csv(tmp_path: Path) -> Path:
+    """A csv file with 90 texts of three topics."""
+    path = tmp_path / "topics.csv"
+    path.write_text("text,label\n" + "".join(f"{text},{label}\n" for text, label in topic_rows(90)))
+    return path
+
+
+@pytest.fixture
+def in_tmp_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Run the test in an empty directory of its own."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path

@@ -1,0 +1,217 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import (
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    BertForSequenceClassification,
+    BertModel,
+    GPT2Config,
+    GPT2Model,
+    ModernBertConfig,
+    T5Config,
+    pipeline,
+)
+
+from tests.conftest import bert_config
+from textmix import MixConfig, MixupForSequenceClassification
+from textmix.errors import ConfigError
+from textmix.models.pooling_choice import choose_pooling, declared_max_length
+from textmix.models.vocabulary import train_tokenizer
+
+
+@pytest.fixture
+def checkpoint(tmp_path: Path) -> Path:
+    """A bare BERT encoder on disk, with a tokenizer, as a sentence-transformers checkpoint."""
+    torch.manual_seed(0)
+    directory = tmp_path / "bert"
+    BertModel(bert_config(), add_pooling_layer=True).save_pretrained(directory)
+    train_tokenizer(["the soup is hot", "the match is lost"] * 2, min_frequency=1).save_pretrained(directory)
+    return directory
+
+
+@pytest.fixture
+def batch() -> dict[str, torch.Tensor]:
+    mask = torch.tensor([[1, 1, 1, 1], [1, 1, 0, 0]])
+    return {"input_ids": torch.tensor([[3, 4, 5, 6], [7, 8, 0, 0]]), "attention_mask": mask}
+
+
+@pytest.mark.parametrize("pooling", ["cls", "mean", "max", "attention", "last"])
+def test_saved_and_loaded_logits_are_identical(checkpoint: Path, batch: dict, tmp_path: Path, pooling: str) -> None:
+    model = MixupForSequenceClassification.from_pretrained(checkpoint, num_labels=4, pooling=pooling).eval()
+    model.save_pretrained(tmp_path / "saved")
+    for loader in (MixupForSequenceClassification, AutoModelForSequenceClassification):
+        loaded = loader.from_pretrained(tmp_path / "saved").eval()
+        assert type(loaded) is MixupForSequenceClassification
+        assert loaded.config.pooling == pooling
+        assert torch.equal(loaded(**batch).logits, model(**batch).logits)
+
+
+def test_the_encoder_keeps_its_pretrained_weights(checkpoint: Path) -> None:
+    pretrained = BertModel.from_pretrained(checkpoint).state_dict()
+    model = MixupForSequenceClassification.from_pretrained(checkpoint, num_labels=4)
+    for name, weight in model.encoder.state_dict().items():
+        assert torch.equal(weight, pretrained[name]), name
+    assert not any("pooler" in name for name in model.state_dict())
+
+
+def test_mix_is_attached_saved_and_attached_again(checkpoint: Path, tmp_path: Path) -> None:
+    mix = MixConfig(strategy="manifold", alpha=0.2, layers=[1, 2])
+    model = MixupForSequenceClassification.from_pretrained(checkpoint, num_labels=4, mix=mix)
+    assert model.mixer.config == mix
+    model.save_pretrained(tmp_path / "saved")
+    assert AutoModelForSequenceClassification.from_pretrained(tmp_path / "saved").mixer.config == mix
+    bare = MixupForSequenceClassification.from_pretrained(checkpoint, num_labels=4)
+    assert "mixer" not in vars(bare)
+
+
+def test_a_mix_given_while_loading_replaces_the_saved_one(checkpoint: Path, tmp_path: Path) -> None:
+    first, second = MixConfig(strategy="word"), MixConfig(strategy="sentence")
+    MixupForSequenceClassification.from_pretrained(checkpoint, mix=first).save_pretrained(tmp_path / "saved")
+    loaded = MixupForSequenceClassification.from_pretrained(tmp_path / "saved", mix=second)
+    assert loaded.mixer.config == second
+    loaded.save_pretrained(tmp_path / "again")
+    assert AutoModelForSequenceClassification.from_pretrained(tmp_path / "again").mixer.config == second
+
+
+def test_labels_are_named(checkpoint: Path) -> None:
+    names = {0: "food", 1: "sport", 2: "music"}
+    model = MixupForSequenceClassification.from_pretrained(
+        checkpoint, id2label=names, label2id={name: number for number, name in names.items()}, num_labels=3
+    )
+    assert model.config.num_labels == model.classifier.out_features == 3
+    assert model.config.id2label == names
+
+
+def test_the_saved_config_names_no_path_of_this_machine(checkpoint: Path, tmp_path: Path) -> None:
+    MixupForSequenceClassification.from_pretrained("minilm").save_pretrained(tmp_path / "saved")
+    text = (tmp_path / "saved" / "config.json").read_text()
+    assert "site-packages" not in text
+    assert json.loads(text)["encoder"]["_name_or_path"] == "minilm"
+
+
+@pytest.mark.parametrize("attention", ["eager", "sdpa"])
+def test_attention_implementations_agree(checkpoint: Path, batch: dict, attention: str) -> None:
+    torch.manual_seed(0)
+    model = MixupForSequenceClassification.from_pretrained(checkpoint, attn_implementation=attention).eval()
+    torch.manual_seed(0)
+    other = MixupForSequenceClassification.from_pretrained(checkpoint).eval()
+    assert model.encoder.config._attn_implementation == attention
+    torch.testing.assert_close(model(**batch).logits, other(**batch).logits)
+
+
+def test_pipeline_predicts_the_same(checkpoint: Path, tmp_path: Path) -> None:
+    names = {0: "food", 1: "sport"}
+    model = MixupForSequenceClassification.from_pretrained(checkpoint, id2label=names).eval()
+    tokenizer = AutoTokenizer.from_pretrained(checkpoint)
+    model.save_pretrained(tmp_path / "saved")
+    tokenizer.save_pretrained(tmp_path / "saved")
+    classify = pipeline("text-classification", model=str(tmp_path / "saved"), top_k=None)
+    scores = {item["label"]: item["score"] for item in classify(["the soup is hot"])[0]}
+    logits = model(**tokenizer("the soup is hot", return_tensors="pt")).logits[0]
+    expected = {names[i]: value for i, value in enumerate(logits.softmax(-1).tolist())}
+    assert scores == pytest.approx(expected)
+
+
+NATIVE_READER = """
+import sys
+sys.modules["textmix"] = None  # importing it now fails
+try:
+    import textmix
+except ImportError:
+    pass
+else:
+    raise SystemExit("textmix could be imported")
+import json
+import torch
+from transformers import AutoModelForSequenceClassification
+model = AutoModelForSequenceClassification.from_pretrained(sys.argv[1]).eval()
+ids, mask = torch.tensor(json.loads(sys.argv[2])), torch.tensor(json.loads(sys.argv[3]))
+logits = model(input_ids=ids, attention_mask=mask).logits
+print(json.dumps([type(model).__name__, [[value.hex() for value in row] for row in logits.double().tolist()]]))
+"""
+
+
+def test_a_native_checkpoint_is_a_stock_one(checkpoint: Path, batch: dict, tmp_path: Path) -> None:
+    mix = MixConfig(strategy="manifold")
+    model = MixupForSequenceClassification.from_pretrained(checkpoint, num_labels=3, head="native", mix=mix)
+    assert type(model) is BertForSequenceClassification
+    assert model.mixer.config == mix
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    for _ in range(3):
+        model(**batch, labels=torch.tensor([0, 2])).loss.backward()
+        optimizer.step()
+    model.eval().save_pretrained(tmp_path / "saved")
+    assert "textmix" not in (tmp_path / "saved" / "config.json").read_text()
+    ids, mask = (json.dumps(batch[name].tolist()) for name in ("input_ids", "attention_mask"))
+    run = subprocess.run(
+        [sys.executable, "-c", NATIVE_READER, str(tmp_path / "saved"), ids, mask],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr
+    name, logits = json.loads(run.stdout)
+    assert name == "BertForSequenceClassification"
+    expected = [[value.hex() for value in row] for row in model(**batch).logits.double().tolist()]
+    assert logits == expected
+
+
+def test_pooling_with_a_native_head_is_refused(checkpoint: Path) -> None:
+    with pytest.raises(ConfigError, match=r"model\.pooling has no effect with model\.head native"):
+        MixupForSequenceClassification.from_pretrained(checkpoint, head="native", pooling="mean")
+
+
+def test_an_unknown_pooling_is_refused(checkpoint: Path) -> None:
+    with pytest.raises(ConfigError, match="unknown pooling 'meen'; did you mean 'mean'"):
+        MixupForSequenceClassification.from_pretrained(checkpoint, pooling="meen")
+
+
+class TestAutoPooling:
+    @pytest.mark.parametrize(
+        ("declared", "expected"),
+        [
+            ({"pooling_mode_mean_tokens": True, "pooling_mode_cls_token": False}, "mean"),
+            ({"pooling_mode_max_tokens": True}, "max"),
+            ({"pooling_mode_cls_token": True, "pooling_mode_mean_tokens": False}, "cls"),
+        ],
+    )
+    def test_what_the_checkpoint_declares_comes_first(self, checkpoint: Path, declared: dict, expected: str) -> None:
+        (checkpoint / "1_Pooling").mkdir()
+        (checkpoint / "1_Pooling" / "config.json").write_text(json.dumps(declared))
+        assert MixupForSequenceClassification.from_pretrained(checkpoint).config.pooling == expected
+
+    def test_the_habit_of_the_architecture_comes_next(self, tmp_path: Path) -> None:
+        here = str(tmp_path)
+        assert choose_pooling(here, bert_config()) == "cls"
+        assert choose_pooling(here, GPT2Config()) == "last"
+        assert choose_pooling(here, T5Config()) == "mean"
+        assert choose_pooling(here, ModernBertConfig(classifier_pooling="mean")) == "mean"
+
+    def test_minilm_declares_mean_and_256_tokens(self) -> None:
+        model = MixupForSequenceClassification.from_pretrained("minilm")
+        assert model.config.pooling == "mean"
+        from textmix.models.bundled import resolve_model_path
+
+        assert declared_max_length(resolve_model_path("minilm")) == 256
+
+    def test_a_causal_decoder_is_pooled_at_the_last_real_token(self, tmp_path: Path) -> None:
+        GPT2Model(GPT2Config(vocab_size=20, n_embd=8, n_layer=1, n_head=2, n_positions=16)).save_pretrained(tmp_path)
+        model = MixupForSequenceClassification.from_pretrained(tmp_path).eval()
+        ids = torch.tensor([[3, 4, 5, 0], [6, 7, 8, 9]])
+        mask = torch.tensor([[1, 1, 1, 0], [1, 1, 1, 1]])
+        alone = model(input_ids=ids[:1, :3]).logits
+        torch.testing.assert_close(model(input_ids=ids, attention_mask=mask).logits[:1], alone)
+
+
+def test_unmixed_loss_of_the_model_itself(checkpoint: Path, batch: dict) -> None:
+    model = MixupForSequenceClassification.from_pretrained(checkpoint, num_labels=3).eval()
+    labels = torch.tensor([2, 0])
+    output = model(**batch, labels=labels)
+    assert output.loss.item() == pytest.approx(torch.nn.functional.cross_entropy(output.logits, labels).item())
+    assert model(**batch, labels=labels, num_items_in_batch=8).loss.item() == pytest.approx(output.loss.item() / 4)
+    assert model(**batch).loss is None
