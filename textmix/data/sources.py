@@ -108,6 +108,9 @@ def _load_files(files: list[str]) -> Dataset:
     disable_progress_bars()
     try:
         dataset = load_dataset(builder, data_files=files, split="train", **options)
+        # The JSON and parquet readers let bytes pass that are no text; reading such a cell would fail much later.
+        for name in dataset.column_names:
+            dataset.data.column(name).validate(full=True)
     except (DatasetGenerationError, ValueError, OSError, EOFError, KeyError, TypeError) as error:
         raise DataError(_explain(files, builder, error)) from error
     if dataset.num_rows == 0:
@@ -142,6 +145,8 @@ def _explain(files: list[str], builder: str, error: BaseException) -> str:
             if broken:
                 return broken
     for cause in reversed(chain):
+        if "corresponds to no data" in str(cause):
+            return f"{where}: no rows"
         if isinstance(cause, UnicodeDecodeError):
             return f"{where}: not UTF-8 (byte {cause.start}: {cause.reason}); save it as UTF-8"
         fields = re.search(r"Expected (\d+) fields in line (\d+), saw (\d+)", str(cause))

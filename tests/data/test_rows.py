@@ -1,0 +1,93 @@
+import pytest
+from datasets import ClassLabel, Dataset, Features, Value
+
+from textmix.data.rows import Columns, class_names, encode_labels, standardize
+from textmix.errors import DataError
+
+
+def table(**columns: list) -> Dataset:
+    return Dataset.from_dict(columns)
+
+
+def test_columns_are_renamed_and_turned_into_strings() -> None:
+    rows, missing = standardize(table(review=["a", "b"], stars=[5, 1], other=[0, 0]), Columns(["review"], "stars"), "x")
+    assert rows.to_dict() == {"text": ["a", "b"], "label": ["5", "1"]}
+    assert missing == 0
+
+
+def test_integers_that_were_read_as_floats_are_integers_again() -> None:
+    rows, _ = standardize(table(t=["a", "b", "c"], y=[1.0, None, 2.5]), Columns(["t"], "y", drop_missing=True), "x")
+    assert rows["label"][:] == ["1", "2.5"]
+
+
+def test_class_labels_of_hub_data_sets_get_their_names() -> None:
+    features = Features({"text": Value("string"), "label": ClassLabel(names=["neg", "pos"])})
+    data = Dataset.from_dict({"text": ["a", "b", "c"], "label": [1, 0, -1]}, features=features)
+    rows, missing = standardize(data, Columns(["text"], "label", drop_missing=True), "x")
+    assert rows["label"][:] == ["pos", "neg"]
+    assert missing == 1
+
+
+def test_several_text_columns_make_a_pair() -> None:
+    data = table(q=["a", "b"], p=["c", "d"], r=["e", "f"], label=["x", "y"])
+    rows, _ = standardize(data, Columns(["q", "p", "r"], "label"), "x")
+    assert rows.to_dict() == {"text": ["a", "b"], "text_pair": ["c e", "d f"], "label": ["x", "y"]}
+
+
+def test_half_a_pair_may_be_empty_but_not_all_of_it() -> None:
+    data = table(q=["a", "", ""], p=["", "d", " "], label=["x", "y", "z"])
+    with pytest.raises(DataError, match=r"1 of 3 rows have an empty or missing 'q' \(the first is row 3\)"):
+        standardize(data, Columns(["q", "p"], "label"), "x")
+    rows, missing = standardize(data, Columns(["q", "p"], "label", drop_missing=True), "x")
+    assert rows["text"][:] == ["a", ""]
+    assert missing == 1
+
+
+def test_missing_values_are_counted_with_the_option_that_drops_them() -> None:
+    data = table(text=["a", None, "  ", "d"], label=["x", "y", "x", ""])
+    with pytest.raises(DataError) as caught:
+        standardize(data, Columns(["text"], "label"), "reviews")
+    assert str(caught.value) == (
+        "reviews: 2 of 4 rows have an empty or missing 'text' (the first is row 2); 1 of 4 rows have an empty or"
+        " missing 'label' (the first is row 4); mend them, or leave them out with --data.drop_missing true"
+    )
+    rows, missing = standardize(data, Columns(["text"], "label", drop_missing=True), "reviews")
+    assert rows.to_dict() == {"text": ["a"], "label": ["x"]}
+    assert missing == 3
+
+
+def test_nothing_left_is_an_error() -> None:
+    with pytest.raises(DataError, match="no rows are left"):
+        standardize(table(text=["", None], label=["x", "y"]), Columns(["text"], "label", drop_missing=True), "x")
+
+
+def test_a_missing_column_names_those_there_are() -> None:
+    with pytest.raises(
+        DataError, match=r"no column 'txt' \(data.text_column\); it has text, label; did you mean 'text'"
+    ):
+        standardize(table(text=["a"], label=["x"]), Columns(["txt"], "label"), "x")
+    with pytest.raises(DataError, match=r"no column 'stars' \(data.label_column\)"):
+        standardize(table(text=["a"], label=["x"]), Columns(["text"], "stars"), "x")
+
+
+def test_lists_are_no_texts() -> None:
+    with pytest.raises(DataError, match="a text or label is a list"):
+        standardize(table(text=[["a"]], label=["x"]), Columns(["text"], "label"), "x")
+
+
+def test_classes_are_in_numeric_or_alphabetical_order() -> None:
+    assert class_names(["10", "9", "-1", "9"], "x") == ["-1", "9", "10"]
+    assert class_names(["b", "10", "9"], "x") == ["10", "9", "b"]
+
+
+def test_a_single_class_is_refused() -> None:
+    with pytest.raises(DataError, match="all 2 labels are 'x'; a classifier needs at least two classes"):
+        class_names(["x", "x"], "reviews")
+
+
+def test_unseen_labels_are_counted() -> None:
+    assert encode_labels(["b", "a"], ["a", "b"], "test") == [1, 0]
+    with pytest.raises(
+        DataError, match=r"test: 2 labels that training never saw: 'c' \(2 rows\), 'd' \(1 rows\); .* a, b"
+    ):
+        encode_labels(["c", "a", "d", "c"], ["a", "b"], "test")

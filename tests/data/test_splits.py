@@ -1,0 +1,156 @@
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from textmix.data.config import DataConfig
+from textmix.data.splits import build_splits
+from textmix.errors import ConfigError, DataError
+
+
+def csv(path: Path, rows: list[tuple[str, str]]) -> str:
+    path.write_text("text,label\n" + "".join(f"{text},{label}\n" for text, label in rows))
+    return str(path)
+
+
+def rows(count: int, start: int = 0) -> list[tuple[str, str]]:
+    return [(f"text {start + i}", "a" if i % 4 else "b") for i in range(count)]
+
+
+def test_splits_are_stratified_disjoint_and_complete(tmp_path: Path) -> None:
+    splits, report = build_splits(DataConfig(csv(tmp_path / "d.csv", rows(200))), seed=0)
+    assert report.sizes == {"train": 144, "validation": 16, "test": 40}
+    texts = [set(split["text"][:]) for split in splits.values()]
+    assert len(set.union(*texts)) == sum(map(len, texts)) == 200
+    for split in splits.values():
+        assert Counter(split["label"][:])["b"] == split.num_rows / 4
+
+
+def test_the_seed_fixes_the_splits(tmp_path: Path) -> None:
+    source = csv(tmp_path / "d.csv", rows(60))
+
+    def test_texts(seed: int, split_seed: int | None = None) -> list[str]:
+        return build_splits(DataConfig(source, split_seed=split_seed), seed)[0]["test"]["text"][:]
+
+    assert test_texts(0) == test_texts(0) != test_texts(1)
+    assert test_texts(0, split_seed=7) == test_texts(1, split_seed=7)
+
+
+def test_given_files_are_not_split(tmp_path: Path) -> None:
+    config = DataConfig(
+        csv(tmp_path / "train.csv", rows(40)),
+        test_source=csv(tmp_path / "test.csv", rows(8, 100)),
+        validation_source=csv(tmp_path / "dev.csv", rows(6, 200)),
+    )
+    _, report = build_splits(config, 0)
+    assert report.sizes == {"train": 40, "validation": 6, "test": 8}
+
+
+def test_no_validation_split_on_request(tmp_path: Path) -> None:
+    splits, _ = build_splits(DataConfig(csv(tmp_path / "d.csv", rows(40)), validation_fraction=0.0), 0)
+    assert list(splits) == ["train", "test"]
+
+
+class TestDuplicates:
+    def test_they_are_reported_and_kept_unless_asked(self, tmp_path: Path) -> None:
+        config = DataConfig(
+            csv(tmp_path / "train.csv", [*rows(40), ("text 100", "a")]),
+            test_source=csv(tmp_path / "test.csv", rows(8, 100)),
+            validation_source=csv(tmp_path / "dev.csv", rows(6, 38)),
+        )
+        splits, report = build_splits(config, 0)
+        assert report.duplicates == {"train/validation": 2, "train/test": 1, "validation/test": 0}
+        assert splits["train"].num_rows == 41
+        assert any("1 rows of train have a text that test has too" in line for line in report.lines())
+
+    def test_removal_spares_the_given_test_split(self, tmp_path: Path) -> None:
+        train = [*rows(40), ("text 1", "a"), ("text 100", "a"), ("text 200", "a")]
+        test = [*rows(8, 100), ("text 100", "a")]
+        dev = [*rows(6, 200), ("text 101", "b")]
+        config = DataConfig(
+            csv(tmp_path / "train.csv", train),
+            test_source=csv(tmp_path / "test.csv", test),
+            validation_source=csv(tmp_path / "dev.csv", dev),
+            deduplicate=True,
+        )
+        splits, report = build_splits(config, 0)
+        assert splits["test"].num_rows == 9
+        assert splits["validation"]["text"][:] == [f"text {i}" for i in range(200, 206)]
+        assert splits["train"]["text"][:] == [f"text {i}" for i in range(40)]
+        assert report.removed == 4
+        assert not any(report.duplicates.values())
+
+    def test_random_splits_of_repeated_texts_become_disjoint(self, tmp_path: Path) -> None:
+        source = csv(tmp_path / "d.csv", rows(50) * 2)
+        _, leaking = build_splits(DataConfig(source), 0)
+        assert leaking.duplicates["train/test"] > 0
+        splits, report = build_splits(DataConfig(source, deduplicate=True), 0)
+        assert report.removed == 50
+        assert sum(split.num_rows for split in splits.values()) == 50
+        assert not any(report.duplicates.values())
+
+    def test_pairs_are_equal_only_if_both_parts_are(self, tmp_path: Path) -> None:
+        path = tmp_path / "p.csv"
+        path.write_text("q,p,label\n" + "".join(f"same,{i % 30},{'ab'[i % 2]}\n" for i in range(40)))
+        _, report = build_splits(DataConfig(str(path), text_column=["q", "p"], deduplicate=True), 0)
+        assert report.removed == 10
+
+    def test_nothing_left_is_an_error(self, tmp_path: Path) -> None:
+        source = csv(tmp_path / "d.csv", rows(10))
+        with pytest.raises(DataError, match="no rows of the train split are left"):
+            build_splits(DataConfig(source, test_source=source, deduplicate=True), 0)
+
+    def test_bbc_news_has_98_and_loses_them(self) -> None:
+        splits, report = build_splits(DataConfig("bbc_news", deduplicate=True), 0)
+        assert report.removed == 98
+        assert report.sizes == {"train": 1530, "validation": 171, "test": 426}
+        texts = [set(split["text"][:]) for split in splits.values()]
+        assert len(set.union(*texts)) == sum(split.num_rows for split in splits.values()) == 2127
+
+
+class TestRareClasses:
+    def test_a_class_of_one_row_stays_in_training(self, tmp_path: Path) -> None:
+        splits, report = build_splits(DataConfig(csv(tmp_path / "d.csv", [*rows(40), ("odd one", "c")])), 0)
+        assert "c" in splits["train"]["label"][:]
+        assert "c" in report.rare
+        assert any("all kept for training: c" in line for line in report.lines())
+
+    def test_too_few_rows_to_split_are_named(self, tmp_path: Path) -> None:
+        few = [(f"t{i}", f"{i // 2}") for i in range(8)]
+        with pytest.raises(DataError, match=r"cannot split 8 rows of 4 classes \(data.test_fraction 0.2\)"):
+            build_splits(DataConfig(csv(tmp_path / "d.csv", few)), 0)
+
+
+def test_max_train_samples_is_a_stratified_sample(tmp_path: Path) -> None:
+    source = csv(tmp_path / "d.csv", [*rows(200), ("odd one", "c")])
+    splits, report = build_splits(DataConfig(source, max_train_samples=40), 0)
+    counts = Counter(splits["train"]["label"][:])
+    assert report.sizes["train"] == 40
+    assert counts["c"] == 1
+    assert counts["b"] == pytest.approx(10, abs=1)
+    _, same = build_splits(DataConfig(source, max_train_samples=10_000), 0)
+    assert same.sizes["train"] > 100
+
+
+def test_dropped_rows_are_counted(tmp_path: Path) -> None:
+    source = csv(tmp_path / "d.csv", [*rows(40), ("", "a"), ("x", "")])
+    _, report = build_splits(DataConfig(source, drop_missing=True), 0)
+    assert report.missing == 2
+    assert "left out 2 rows" in " ".join(report.lines())
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"source": ""}, "data.source is empty"),
+        ({"source": "x", "test_fraction": 1.0}, "data.test_fraction must lie between 0 and 1"),
+        ({"source": "x", "validation_fraction": 1.0}, "data.validation_fraction must lie in"),
+        ({"source": "x", "max_train_samples": 0}, "data.max_train_samples must be at least 1"),
+        ({"source": "x", "split_seed": -1}, "data.split_seed must lie in"),
+        ({"source": "x", "text_column": "label"}, "data.text_column must name at least one column"),
+        ({"source": "x", "text_column": []}, "data.text_column must name at least one column"),
+    ],
+)
+def test_wrong_options_are_named(options: dict, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        DataConfig(**options)
