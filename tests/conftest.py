@@ -21,8 +21,11 @@ from transformers import (
     RobertaForSequenceClassification,
 )
 
-from textmix.models.encoder import MixupConfig, MixupForSequenceClassification
-from textmix.models.textcnn import TextCNN, TextCNNConfig
+# Workers of pytest-xdist share the cores; more threads each only get in each other's way.
+torch.set_num_threads(1)
+
+from textmix.models.encoder import MixupConfig, MixupForSequenceClassification  # noqa: E402
+from textmix.models.textcnn import TextCNN, TextCNNConfig  # noqa: E402
 
 VOCAB, LABELS = 60, 3
 

@@ -257,7 +257,7 @@ def main(argv: list[str] | None = None) -> int:
         return 0
     try:
         if arguments[0] not in COMMANDS:
-            raise ConfigError(f"unknown command '{arguments[0]}'; {did_you_mean(arguments[0], COMMANDS)}")
+            raise ConfigError(f"unknown command '{arguments[0]}'{did_you_mean(arguments[0], COMMANDS)}")
         COMMANDS[arguments[0]].run(arguments[1:])
     except TrainingInterrupted as interruption:
         print(f"textmix: {interruption}", file=sys.stderr)
@@ -286,7 +286,7 @@ def _usage() -> str:
 def _parser(command: str, description: str) -> "ArgumentParser":
     from jsonargparse import ArgumentParser
 
-    return ArgumentParser(prog=f"textmix {command}", description=description, exit_on_error=False)
+    return ArgumentParser(prog=f"textmix {command}", description=description, exit_on_error=False, allow_abbrev=False)
 
 
 def _no_options(command: str, arguments: list[str]) -> None:

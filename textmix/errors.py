@@ -28,21 +28,24 @@ class TrainingError(TextmixError):
     """Training cannot go on, for example because the loss is no longer finite."""
 
 
-def did_you_mean(name: str, choices: Iterable[str]) -> str:
-    """Say which of the choices a mistyped name is nearest to.
+def nearest(name: str, choices: Iterable[str]) -> str:
+    """Say which of the choices a mistyped name is near to.
 
     Args:
         name: What was given.
         choices: What would have been right.
 
     Returns:
-        A clause to append to an error message: the nearest name when one is near, else all of them.
+        A clause to append to an error message; empty when none is near.
     """
+    near = difflib.get_close_matches(name, list(choices), n=1, cutoff=0.6)
+    return f"; did you mean '{near[0]}'?" if near else ""
+
+
+def did_you_mean(name: str, choices: Iterable[str]) -> str:
+    """Like `nearest`, but list all the choices when none is near."""
     names = list(choices)
-    near = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
-    if near:
-        return f"did you mean '{near[0]}'?"
-    return f"known: {', '.join(names)}" if names else "none are known"
+    return nearest(name, names) or f"; known: {', '.join(names)}"
 
 
 class TrainingInterrupted(TextmixError):  # noqa: N818  # it is a wish of the user's, not an error

@@ -9,12 +9,12 @@ from typing import Any
 from jsonargparse import ActionConfigFile, ArgumentError, ArgumentParser, Namespace
 
 from textmix.config import CONFIG_FILE, RunConfig
-from textmix.errors import ConfigError, RunError, did_you_mean
+from textmix.errors import ConfigError, RunError, nearest
 
 
 def run_parser(prog: str, description: str) -> ArgumentParser:
     """Make a parser of `RunConfig`: a recipe and overrides."""
-    parser = ArgumentParser(prog=prog, description=description, exit_on_error=False)
+    parser = ArgumentParser(prog=prog, description=description, exit_on_error=False, allow_abbrev=False)
     parser.add_argument("--config", action=ActionConfigFile, help="the recipe; also as first argument without --config")
     parser.add_class_arguments(RunConfig)
     return parser
@@ -64,14 +64,14 @@ def explain(message: str) -> str:
     if unrecognized:
         name = unrecognized[1].split("=")[0]
         options = [f"--{option}" for option in option_names()]
-        return f"unknown option {name}" + (f"; {_near(name, options)}" if name.startswith("-") else "")
+        return f"unknown option {name}" + (_near(name, options) if name.startswith("-") else "")
     in_group = re.search(r"Group '([\w.]+)' does not accept option '([\w.]+)'", message)
     if in_group:
         name = f"{in_group[1]}.{in_group[2].removeprefix(in_group[1] + '.')}"
-        return f"unknown key '{name}'; {_near(name, list(option_names()))}"
+        return f"unknown key '{name}'{_near(name, list(option_names()))}"
     at_top = re.search(r"Option '([\w.]+)' is not accepted", message)
     if at_top:
-        return f"unknown key '{at_top[1]}'; {_near(at_top[1], list(option_names()))}"
+        return f"unknown key '{at_top[1]}'{_near(at_top[1], list(option_names()))}"
     missing = re.search(r"the following arguments are required: (.+)", message)
     if missing:
         return f"missing: {missing[1]}"
@@ -83,8 +83,7 @@ def explain(message: str) -> str:
 
 
 def _near(name: str, options: list[str]) -> str:
-    hint = did_you_mean(name, options)
-    return hint if hint.startswith("did you mean") else "see --help for all options"
+    return nearest(name, options) or "; --help lists all options"
 
 
 def _one_line(text: str) -> str:

@@ -21,7 +21,7 @@ from textmix.data.rows import LABEL, PAIR, TEXT, class_names, encode_labels
 from textmix.data.sources import source_name
 from textmix.data.splits import TEST, TRAIN, VALIDATION, build_splits, load_rows
 from textmix.data.tokenization import tokenize
-from textmix.errors import RunError
+from textmix.errors import RunError, TrainingInterrupted
 from textmix.evaluation.metrics import Evaluation
 from textmix.evaluation.report import markdown_report, predictions_table
 from textmix.files import replacing, write_json, write_text
@@ -99,13 +99,17 @@ def train(config: RunConfig, overwrite: bool = False, resume: bool = False, say:
     data = {
         name: tokenize(splits[name], loaded.tokenizer, labels[name]) for name in (TRAIN, VALIDATION) if name in splits
     }
-    if not resume:
-        _start_directory(directory, config, precision)
     trainer = MixupTrainer(
         loaded.model, loaded.tokenizer, data[TRAIN], data.get(VALIDATION), names, config.train, config.mix, directory
     )
+    # Last of all that can fail for a reason of the user's: until here nothing has been written or removed.
+    if not resume:
+        _start_directory(directory, config, precision)
     say(f"training {config.model.name} with strategy {config.mix.strategy}: {trainer.total_steps} steps in {precision}")
-    progress = trainer.train(resume)
+    try:
+        progress = trainer.train(resume)
+    except TrainingInterrupted as interruption:
+        raise TrainingInterrupted(f"{interruption}; go on with: textmix train --resume {directory}") from None
     return _finish(directory, config, splits, labels, progress, split_report.sizes)
 
 

@@ -76,7 +76,7 @@ def broken(path: Path, content: bytes) -> str:
         ("a.jsonl", b'{"text": "a"}\n\n[1]\n', "a.jsonl: broken line 3: a JSON object is needed, not list"),
         ("a.jsonl", b'{"text": "a"}\n{"text": "\xff"}\n', "a.jsonl: line 2 is not UTF-8"),
         ("a.parquet", b"PAR1 and no more", "cannot read a.parquet: "),
-        ("a.csv.gz", gzip.compress(b"text,label\na,x\n" * 2000)[:60], "cannot read a.csv.gz: "),
+        ("a.csv.gz", gzip.compress(b"text,label\na,x\n" * 2000, mtime=0)[:60], "cannot read a.csv.gz: "),
     ],
 )
 def test_a_broken_file_is_named_with_its_line(tmp_path: Path, name: str, content: bytes, message: str) -> None:
@@ -125,9 +125,7 @@ def test_hub_data_sets_keep_their_splits(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_an_unknown_name_says_what_was_tried() -> None:
-    with pytest.raises(
-        DataError, match=r"no data set 'bbc_new': .*did you mean 'bbc_news'\?.* the hub says: "
-    ) as caught:
+    with pytest.raises(DataError, match=r"no data set 'bbc_new': .*did you mean 'bbc_news'\? The hub says: ") as caught:
         load_source("bbc_new")
     assert "\n" not in str(caught.value)
 

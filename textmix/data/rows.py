@@ -6,7 +6,7 @@ from typing import Any
 
 from datasets import ClassLabel, Dataset, Features, Value
 
-from textmix.errors import DataError, did_you_mean
+from textmix.errors import DataError, nearest
 
 TEXT, PAIR, LABEL = "text", "text_pair", "label"
 
@@ -75,8 +75,8 @@ def check_columns(dataset: Dataset, columns: Columns, where: str) -> None:
         if name not in dataset.column_names:
             option = "data.label_column" if name == columns.label else "data.text_column"
             raise DataError(
-                f"{where}: no column '{name}' ({option}); it has {', '.join(dataset.column_names)};"
-                f" {did_you_mean(name, dataset.column_names)}"
+                f"{where}: no column '{name}' ({option}); it has {', '.join(dataset.column_names)}"
+                f"{nearest(name, dataset.column_names)}"
             )
 
 

@@ -11,7 +11,7 @@ from datasets import Dataset, DatasetDict, Features, Value, disable_progress_bar
 from datasets.exceptions import DatasetGenerationError
 
 from textmix.data.builtin import BUILTIN_DATASETS, load_builtin
-from textmix.errors import DataError, did_you_mean
+from textmix.errors import DataError, did_you_mean, nearest
 
 # Ending of a file to the reader of the datasets library and its options.
 READERS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -86,7 +86,7 @@ def _find_files(source: str | list[str]) -> list[str] | None:
 def _hint_for_missing(pattern: str) -> str:
     folder = Path(pattern).parent
     names = [path.name for path in folder.iterdir() if _ending(path.name)] if folder.is_dir() else []
-    return f"; {did_you_mean(Path(pattern).name, names)}" if names and not glob.has_magic(pattern) else ""
+    return nearest(Path(pattern).name, names)
 
 
 def _reader(file: str) -> tuple[str, dict[str, Any]]:
@@ -183,8 +183,8 @@ def _load_from_hub(name: str, subset: str | None) -> DatasetDict:
     except Exception as error:  # the hub client raises many kinds, none of them documented
         reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise DataError(
-            f"no data set '{name}': not a file, not built in ({did_you_mean(name, BUILTIN_DATASETS)}),"
-            f" and the hub says: {reason}"
+            f"no data set '{name}': not a file, not built in{did_you_mean(name, BUILTIN_DATASETS)}"
+            f" The hub says: {reason}"
         ) from error
     if not isinstance(loaded, DatasetDict) or "train" not in loaded:
         raise DataError(f"the hub data set '{name}' has no train split")

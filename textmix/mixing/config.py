@@ -47,7 +47,7 @@ class MixConfig:
         """
         wrong: list[str] = []
         if self.strategy not in STRATEGIES:
-            wrong.append(f"unknown mix.strategy '{self.strategy}'; {did_you_mean(self.strategy, STRATEGIES)}")
+            wrong.append(f"unknown mix.strategy '{self.strategy}'{did_you_mean(self.strategy, STRATEGIES)}")
         if self.lam not in ("beta", "uniform", "fixed"):
             wrong.append(f"mix.lam must be beta, uniform or fixed, not '{self.lam}'")
         if self.padding not in ("zero", "copy"):

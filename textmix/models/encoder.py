@@ -145,7 +145,8 @@ class MixupForSequenceClassification(PreTrainedModel):
                 config.mix = asdict(mix)
             return super().from_pretrained(path, *args, **kwargs)
         kwargs.pop("config", None)
-        ours = {key: kwargs.pop(key) for key in _CONFIG_KEYS if kwargs.get(key) is not None}
+        given_ours = {key: kwargs.pop(key, None) for key in _CONFIG_KEYS}
+        ours = {key: value for key, value in given_ours.items() if value is not None}
         encoder = _load_encoder(path, config, *args, **kwargs)
         name = choose_pooling(path, config) if pooling == "auto" else pooling
         ours["mix"] = asdict(mix) if mix is not None else None
@@ -162,7 +163,7 @@ def _pooling_name(name: str) -> PoolingName:
     for known in POOLINGS:
         if name == known:
             return known
-    raise ConfigError(f"unknown pooling '{name}'; {did_you_mean(name, POOLINGS)}")
+    raise ConfigError(f"unknown pooling '{name}'{did_you_mean(name, POOLINGS)}")
 
 
 def _encoder_options(config: PreTrainedConfig) -> dict[str, Any]:

@@ -31,7 +31,7 @@ def read_vectors(path: str, vocabulary: dict[str, int]) -> dict[int, np.ndarray]
         keyed = KeyedVectors.load_word2vec_format(path, binary=binary, no_header=not binary and not _has_header(path))
     except (ValueError, EOFError, IndexError, UnicodeDecodeError) as error:
         raise ModelError(f"{path} is not a file of word vectors: {error}") from error
-    found = {token_id: np.asarray(keyed[word]) for word, token_id in vocabulary.items() if word in keyed}
+    found = {token_id: np.array(keyed[word]) for word, token_id in vocabulary.items() if word in keyed}
     if not found:
         raise ModelError(f"{path} has a vector for none of the {len(vocabulary)} words of the vocabulary")
     return found

@@ -58,7 +58,11 @@ class TrainConfig:
         at_least_one = ("epochs", "batch_size", "accumulation_steps", "eval_batch_size", "log_steps")
         wrong += [f"train.{name} must be at least 1" for name in at_least_one if getattr(self, name) < 1]
         optional = ("patience", "save_steps")
-        wrong += [f"train.{name} must be at least 1, or null" for name in optional if (getattr(self, name) or 1) < 1]
+        wrong += [
+            f"train.{name} must be at least 1, or null"
+            for name in optional
+            if getattr(self, name) is not None and getattr(self, name) < 1
+        ]
         if self.learning_rate is not None and not 0 < self.learning_rate < float("inf"):
             wrong.append(f"train.learning_rate must be above 0, not {self.learning_rate}")
         if not self.weight_decay >= 0:

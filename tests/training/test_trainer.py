@@ -1,0 +1,286 @@
+import json
+import math
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from datasets import Dataset
+from transformers import AutoModelForSequenceClassification, PreTrainedModel, PreTrainedTokenizerBase
+
+from tests.conftest import TOPICS, topic_rows
+from textmix import TextCNN, TextCNNConfig
+from textmix.data.tokenization import tokenize
+from textmix.errors import RunError, TrainingError, TrainingInterrupted
+from textmix.evaluation.metrics import Evaluation
+from textmix.mixing.config import MixConfig
+from textmix.models.vocabulary import train_tokenizer
+from textmix.training.config import TrainConfig
+from textmix.training.progress import TrainProgress
+from textmix.training.sampling import EpochSampler
+from textmix.training.trainer import MixupTrainer
+
+NAMES = sorted(TOPICS)
+ROWS = topic_rows(60)
+TOKENIZER = train_tokenizer([text for text, _ in ROWS])
+
+
+def data(rows: list[tuple[str, str]], tokenizer: PreTrainedTokenizerBase = TOKENIZER) -> Dataset:
+    texts = Dataset.from_dict({"text": [text for text, _ in rows]})
+    return tokenize(texts, tokenizer, [NAMES.index(label) for _, label in rows])
+
+
+def textcnn(dropout: float = 0.5) -> TextCNN:
+    torch.manual_seed(0)
+    sizes = {"vocab_size": len(TOKENIZER), "embedding_dim": 16, "num_filters": 8, "num_labels": 3}
+    return TextCNN(TextCNNConfig(dropout=dropout, problem_type="single_label_classification", **sizes))
+
+
+def trainer(
+    directory: Path, strategy: str = "manifold", model: PreTrainedModel | None = None, **options: Any
+) -> MixupTrainer:
+    validation = options.pop("validation", data(topic_rows(30, seed=1)))
+    config = TrainConfig(
+        **{"epochs": 3, "batch_size": 8, "learning_rate": 5e-3, "log_steps": 2, "precision": "fp32", **options}
+    )
+    model = model or textcnn()
+    return MixupTrainer(
+        model, TOKENIZER, data(ROWS), validation, NAMES, config, MixConfig(strategy=strategy), directory
+    )
+
+
+def weights(directory: Path) -> dict[str, torch.Tensor]:
+    return AutoModelForSequenceClassification.from_pretrained(directory / "model").state_dict()
+
+
+def same(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> bool:
+    return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
+
+
+def history(directory: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (directory / "history.jsonl").read_text().splitlines()]
+
+
+@pytest.mark.parametrize("strategy", ["none", "word", "sentence", "manifold"])
+def test_it_learns_and_two_runs_are_identical(tmp_path: Path, strategy: str) -> None:
+    for name in ("a", "b"):
+        torch.rand(1 if name == "a" else 7)  # what happened before must not matter
+        trainer(tmp_path / name, strategy, epochs=6, learning_rate=2e-2).train()
+    assert same(weights(tmp_path / "a"), weights(tmp_path / "b"))
+    assert history(tmp_path / "a") == history(tmp_path / "b")
+    validations = [line["validation"]["accuracy"] for line in history(tmp_path / "a") if "validation" in line]
+    assert max(validations) > 0.9
+
+
+def test_another_seed_is_another_run(tmp_path: Path) -> None:
+    for seed in (0, 1):
+        trainer(tmp_path / str(seed), seed=seed, epochs=1).train()
+    assert not same(weights(tmp_path / "0"), weights(tmp_path / "1"))
+
+
+def test_history_has_steps_and_epochs(tmp_path: Path) -> None:
+    trainer(tmp_path).train()
+    lines = history(tmp_path)
+    steps = [line for line in lines if "loss" in line]
+    assert [line["step"] for line in steps] == list(range(2, 25, 2))
+    assert steps[3]["epoch"] == 1.0
+    assert set(steps[0]) == {"step", "epoch", "learning_rate", "loss", "accuracy", "lam"}
+    assert [line["epoch"] for line in lines if "validation" in line] == [1, 2, 3]
+
+
+def test_the_mixer_is_gone_afterwards(tmp_path: Path) -> None:
+    model = textcnn()
+    trainer(tmp_path, model=model, epochs=1).train()
+    assert "mixer" not in vars(model)
+    assert "mix" not in json.loads((tmp_path / "model" / "config.json").read_text())
+
+
+class CrashError(Exception):
+    pass
+
+
+def stop_at(instance: MixupTrainer, step: int, action: Callable[[], None]) -> None:
+    original = instance._step
+
+    def step_then_act(window: list[dict[str, torch.Tensor]]) -> None:
+        original(window)
+        if instance.progress.step == step:
+            action()
+
+    instance._step = step_then_act
+
+
+class TestResume:
+    @pytest.mark.parametrize("step", [1, 7, 8, 9, 23])
+    def test_an_interrupted_run_ends_like_the_uninterrupted_one(self, tmp_path: Path, step: int) -> None:
+        trainer(tmp_path / "whole").train()
+        first = trainer(tmp_path / "parts")
+        stop_at(first, step, lambda: os.kill(os.getpid(), signal.SIGINT))
+        with pytest.raises(TrainingInterrupted, match=f"interrupted at step {step} of 24"):
+            first.train()
+        torch.rand(11)
+        second = trainer(tmp_path / "parts", model=textcnn(dropout=0.5))
+        progress = second.train(resume=True)
+        assert progress.step == 24
+        assert same(weights(tmp_path / "whole"), weights(tmp_path / "parts"))
+        assert history(tmp_path / "whole") == history(tmp_path / "parts")
+
+    def test_a_crash_goes_on_from_the_newest_checkpoint(self, tmp_path: Path) -> None:
+        trainer(tmp_path / "whole").train()
+        first = trainer(tmp_path / "parts", save_steps=5)
+
+        def crash() -> None:
+            raise CrashError
+
+        stop_at(first, 13, crash)
+        with pytest.raises(CrashError):
+            first.train()
+        assert [path.name for path in (tmp_path / "parts" / "checkpoints").iterdir()] == ["step-00000010"]
+        trainer(tmp_path / "parts").train(resume=True)
+        assert same(weights(tmp_path / "whole"), weights(tmp_path / "parts"))
+        assert history(tmp_path / "whole") == history(tmp_path / "parts")
+
+    def test_accumulation_and_patience_survive(self, tmp_path: Path) -> None:
+        options = {"accumulation_steps": 3, "patience": 1, "epochs": 6, "learning_rate": 1e-9}
+        whole = trainer(tmp_path / "whole", **options).train()
+        first = trainer(tmp_path / "parts", **options)
+        stop_at(first, 4, lambda: os.kill(os.getpid(), signal.SIGTERM))
+        with pytest.raises(TrainingInterrupted):
+            first.train()
+        parts = trainer(tmp_path / "parts", **options).train(resume=True)
+        for ended in (whole, parts):
+            ended.seconds = 0
+        assert whole == parts
+        assert whole.epoch == 2  # the second brought nothing better
+
+    def test_nothing_to_go_on_from(self, tmp_path: Path) -> None:
+        with pytest.raises(RunError, match="has no checkpoint to go on from"):
+            trainer(tmp_path).train(resume=True)
+
+    def test_signals_are_given_back(self, tmp_path: Path) -> None:
+        before = signal.getsignal(signal.SIGINT)
+        trainer(tmp_path, epochs=1).train()
+        assert signal.getsignal(signal.SIGINT) is before
+
+
+@pytest.mark.parametrize("batch_size", [2, 5])
+def test_accumulated_batches_train_like_one(tmp_path: Path, batch_size: int) -> None:
+    """Also when the last window of an epoch is shorter than the others."""
+    results = []
+    for name, size, steps in (("one", batch_size * 4, 1), ("four", batch_size, 4)):
+        model = textcnn(dropout=0.0).double()
+        trainer(tmp_path / name, "none", model, batch_size=size, accumulation_steps=steps, validation=None).train()
+        results.append((weights(tmp_path / name), [line["loss"] for line in history(tmp_path / name)]))
+    for parameter in results[0][0]:
+        torch.testing.assert_close(results[0][0][parameter], results[1][0][parameter], atol=1e-9, rtol=1e-7)
+    assert results[0][1] == pytest.approx(results[1][1], rel=1e-6)
+
+
+def test_each_micro_batch_is_mixed_on_its_own(tmp_path: Path) -> None:
+    instance = trainer(tmp_path, epochs=1, accumulation_steps=4)
+    plans = []
+    original = instance.mixer.draw
+    instance.mixer.draw = lambda size: plans.append(size) or original(size)
+    instance.train()
+    assert plans == [8] * 7 + [4]
+    assert instance.progress.step == 2
+
+
+class TestSelection:
+    def scores(self, monkeypatch: pytest.MonkeyPatch, name: str, values: list[float]) -> None:
+        remaining = iter(values)
+        other = dict.fromkeys(("accuracy", "macro_f1", "micro_f1", "weighted_f1", "nll"), 0.5)
+        monkeypatch.setattr(Evaluation, "scores", lambda self: {**other, name: next(remaining)})
+
+    def test_the_best_epoch_is_kept(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.scores(monkeypatch, "accuracy", [0.3, 0.9, 0.6])
+        two_epochs = tmp_path / "two"
+        progress = trainer(tmp_path / "three", metric="accuracy", schedule="constant").train()
+        assert (progress.best_epoch, progress.best_value) == (2, 0.9)
+        self.scores(monkeypatch, "accuracy", [0.3, 0.9])
+        # The warm-up depends on the number of steps; without it two epochs are the first two of three.
+        assert not (two_epochs / "model").exists()
+        for name, epochs in (("x", 2), ("y", 3)):
+            self.scores(monkeypatch, "accuracy", [0.3, 0.9, 0.6])
+            trainer(tmp_path / name, metric="accuracy", schedule="constant", warmup_ratio=0.0, epochs=epochs).train()
+        assert same(weights(tmp_path / "x"), weights(tmp_path / "y"))
+
+    def test_lower_nll_is_better(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.scores(monkeypatch, "nll", [0.9, 0.4, 0.6])
+        assert trainer(tmp_path, metric="nll").train().best_epoch == 2
+
+    def test_patience_ends_training(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.scores(monkeypatch, "macro_f1", [0.9, 0.4, 0.6, 0.95, 1.0])
+        progress = trainer(tmp_path, epochs=5, patience=2).train()
+        assert (progress.epoch, progress.best_epoch, progress.stale_epochs) == (3, 1, 2)
+
+    def test_without_validation_the_last_epoch_is_kept(self, tmp_path: Path) -> None:
+        progress = trainer(tmp_path, validation=None).train()
+        assert progress.best_epoch is None
+        assert (tmp_path / "model" / "model.safetensors").is_file()
+
+
+def test_a_loss_that_is_not_finite_names_its_step(tmp_path: Path) -> None:
+    instance = trainer(tmp_path, "none", log_steps=100)
+    original = instance._step
+
+    def poison(window: list[dict[str, torch.Tensor]]) -> None:
+        if instance.progress.step == 4:
+            instance.accelerator.unwrap_model(instance.model).classifier.bias.data.fill_(math.nan)
+        original(window)
+
+    instance._step = poison
+    with pytest.raises(TrainingError, match=r"the loss is not finite at step 5; lower train\.learning_rate"):
+        instance.train()
+    assert not (tmp_path / "model").exists()
+
+
+def test_bf16_trains(tmp_path: Path) -> None:
+    trainer(tmp_path, precision="bf16", epochs=6, learning_rate=2e-2).train()
+    assert max(line["validation"]["accuracy"] for line in history(tmp_path) if "validation" in line) > 0.9
+    assert all(weight.dtype == torch.float32 for weight in weights(tmp_path).values())
+
+
+class TestSampler:
+    def test_every_row_once_in_another_order_each_epoch(self) -> None:
+        sampler = EpochSampler(20, seed=3)
+        orders = []
+        for epoch in range(3):
+            sampler.epoch = epoch
+            orders.append(list(sampler))
+        assert all(sorted(order) == list(range(20)) for order in orders)
+        assert len({tuple(order) for order in orders}) == 3
+        sampler.epoch = 1
+        assert list(sampler) == orders[1]
+
+    def test_a_seed_s_second_epoch_is_not_the_next_seed_s_first(self) -> None:
+        first, second = EpochSampler(20, 0), EpochSampler(20, 1)
+        first.epoch = 1
+        assert list(first) != list(second)
+
+    def test_the_trainer_visits_the_rows_in_that_order(self, tmp_path: Path) -> None:
+        instance, seen = trainer(tmp_path, "none", epochs=2), []
+        original = instance._step
+        instance._step = lambda window: seen.append(window[0]["input_ids"].shape[0]) or original(window)
+        orders = []
+        plain_iter = EpochSampler.__iter__
+
+        def recording(self: EpochSampler) -> Any:
+            order = list(plain_iter(self))
+            orders.append(order)
+            return iter(order)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(EpochSampler, "__iter__", recording)
+            instance.train()
+        assert len(orders) == 2
+        assert orders[0] != orders[1]
+        assert seen == [8] * 7 + [4] + [8] * 7 + [4]
+
+
+def test_progress_round_trips() -> None:
+    progress = TrainProgress(epoch=2, step=7, best_value=0.5, history=[{"loss": 1.0}])
+    assert TrainProgress(**progress.state_dict()) == progress
