@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from textmix.errors import TextmixError as TextmixError
     from textmix.mixing.config import MixConfig as MixConfig
     from textmix.mixing.plan import MixPlan as MixPlan
+    from textmix.models.bundled import resolve_model_path as resolve_model_path
     from textmix.models.encoder import MixupConfig as MixupConfig
     from textmix.models.encoder import MixupForSequenceClassification as MixupForSequenceClassification
     from textmix.models.textcnn import TextCNN as TextCNN
@@ -28,6 +29,7 @@ _MODULES = {
     "TextCNNConfig": "textmix.models.textcnn",
     "TextmixError": "textmix.errors",
     "attach": "textmix.attach",
+    "resolve_model_path": "textmix.models.bundled",
 }
 
 __all__ = sorted(_MODULES)

@@ -3,7 +3,6 @@
 import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,13 +12,10 @@ if TYPE_CHECKING:
     from jsonargparse import ArgumentParser
 
     from textmix.evaluation.metrics import Evaluation
-    from textmix.prediction import Predictor
 
 # What a shell reports of a program that Ctrl-C ended.
 INTERRUPTED = 130
 WRONG_INPUT = 2
-# Rows read, predicted and written at a time.
-_CHUNK = 1024
 
 
 def train(arguments: list[str]) -> None:
@@ -132,55 +128,25 @@ def predict(arguments: list[str]) -> None:
     from textmix.output import check_output, open_writer
     from textmix.prediction import Predictor
     from textmix.run import MODEL
+    from textmix.streaming import predict_chunk, read_chunks
 
     output = Path(options["output"]) if options["output"] else None
     if output is not None:
         check_output(output)
-    chunks, total = _read_chunks(options["source"], columns)
+    chunks, total = read_chunks(options["source"], columns)
     loaded = load_model(directory / MODEL)
     predictor = Predictor(loaded.model, loaded.tokenizer, options["batch_size"])
     if output is None:
         for chunk in chunks:
-            _print_predictions(_predict_chunk(predictor, chunk, columns), columns)
+            _print_predictions(predict_chunk(predictor, chunk, columns), columns)
         return
     from tqdm.auto import tqdm
 
     with open_writer(output) as write, tqdm(total=total, unit="row") as bar:
         for chunk in chunks:
-            write(_predict_chunk(predictor, chunk, columns))
+            write(predict_chunk(predictor, chunk, columns))
             bar.update(len(chunk[columns[0]]))
     print(f"saved to {output}")
-
-
-def _read_chunks(source: str, columns: list[str]) -> tuple[Iterable[dict[str, list[Any]]], int | None]:
-    """Read new rows a chunk at a time; all columns are kept."""
-    from textmix.data.rows import Columns, check_columns
-    from textmix.data.sources import load_source, source_name
-    from textmix.data.splits import TRAIN
-
-    if source == "-":
-        return _read_lines(columns), None
-    dataset = load_source(source)[TRAIN]
-    check_columns(dataset, Columns(columns, None), source_name(source))
-    return (dataset[start : start + _CHUNK] for start in range(0, dataset.num_rows, _CHUNK)), dataset.num_rows
-
-
-def _read_lines(columns: list[str]) -> Iterable[dict[str, list[Any]]]:
-    lines = (line.rstrip("\r\n") for line in sys.stdin)
-    while chunk := list(islice(lines, _CHUNK)):
-        # The columns of a pair are separated by tabs; of a single text a tab is part.
-        rows = [line.split("\t", len(columns) - 1) for line in chunk]
-        rows = [fields + [""] * (len(columns) - len(fields)) for fields in rows]
-        yield {name: [fields[number] for fields in rows] for number, name in enumerate(columns)}
-
-
-def _predict_chunk(predictor: "Predictor", chunk: dict[str, list[Any]], columns: list[str]) -> dict[str, list[Any]]:
-    from textmix.data.rows import PAIR, TEXT, as_string, join_texts
-    from textmix.evaluation.report import prediction_columns
-
-    rows = join_texts([[as_string(value) for value in chunk[name]] for name in columns])
-    probabilities = predictor(rows[TEXT], rows.get(PAIR))
-    return {**chunk, **prediction_columns(probabilities, predictor.class_names)}
 
 
 def _print_predictions(predicted: dict[str, list[Any]], columns: list[str]) -> None:

@@ -87,8 +87,4 @@ class Predictor:
                 padding=True,
                 return_tensors="pt",
             )
-            # A batch of nothing but empty texts has no tokens, which the tokenizer returns as floats.
-            yield {
-                name: value.to(self.model.device, torch.long if value.numel() == 0 else value.dtype)
-                for name, value in encoded.items()
-            }
+            yield {name: value.to(self.model.device) for name, value in encoded.items()}

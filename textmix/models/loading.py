@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from transformers import (
     AutoConfig,
     AutoModelForSequenceClassification,
@@ -122,7 +123,7 @@ def _build_textcnn(config: ModelConfig, labels: dict[str, Any], texts: Iterable[
 
 
 def load_model(directory: Path) -> LoadedModel:
-    """Load a model that a run has saved, in eval mode.
+    """Load a model that a run has saved, in eval mode, onto the accelerator if there is one.
 
     Raises:
         RunError: If the directory holds no model.
@@ -134,4 +135,5 @@ def load_model(directory: Path) -> LoadedModel:
         model = AutoModelForSequenceClassification.from_pretrained(directory)
     except (OSError, ValueError) as error:
         raise RunError(f"cannot load the model at {directory}: {str(error).strip().splitlines()[0]}") from error
-    return LoadedModel(model.eval(), tokenizer)
+    device = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
+    return LoadedModel(model.to(device or "cpu").eval(), tokenizer)

@@ -92,7 +92,7 @@ class TextCNN(PreTrainedModel):
         self._freeze_static()
 
     @classmethod
-    def from_pretrained(cls, *args: Any, **kwargs: Any) -> Self:  # type: ignore[override]  # nothing is added
+    def from_pretrained(cls, *args: Any, **kwargs: Any) -> Self:
         """Load a saved TextCNN; static word vectors stay static."""
         loaded = super().from_pretrained(*args, **kwargs)
         # Loading replaces the parameters, and with them what was frozen.

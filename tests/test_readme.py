@@ -1,0 +1,44 @@
+import re
+from pathlib import Path
+
+import pytest
+
+from textmix.cli import main
+from textmix.config import RunConfig
+from textmix.parsing import parse, run_parser, to_run_config
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_python_example_runs(in_tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (example,) = re.findall(r"```python\n(.*?)```", README, flags=re.DOTALL)
+    exec(compile(example, "README.md", "exec"), {})  # it is ours
+    assert "MixPlan(lam=" in capsys.readouterr().out
+    from transformers import AutoModelForSequenceClassification
+
+    assert AutoModelForSequenceClassification.from_pretrained(in_tmp_path / "my-model").config.pooling == "mean"
+
+
+def test_the_file_map_names_what_is_there() -> None:
+    table = README.split("## Files")[1]
+    names = re.findall(r"`([\w./]+)`", table.split("Reading order")[0])
+    folder = Path()
+    for name in names:
+        path = ROOT / name if (ROOT / name).exists() else ROOT / folder / name
+        assert path.exists() or name == "make slow", name
+        folder = Path(name).parent if "/" in name else folder
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.glob("recipes/**/*.yaml")), ids=lambda path: path.stem)
+def test_recipes_open_with_their_command_and_are_valid(path: Path) -> None:
+    assert path.read_text().splitlines()[0] == f"# textmix train {path.relative_to(ROOT)}"
+    parser = run_parser("textmix train", "")
+    assert isinstance(to_run_config(parser, parse(parser, ["--config", str(path)])), RunConfig)
+
+
+def test_the_sample_data_trains(tmp_path: Path) -> None:
+    """The command of data/README.md, for one epoch."""
+    (command,) = re.findall(r"^    textmix (train .*)$", (ROOT / "data" / "README.md").read_text(), flags=re.MULTILINE)
+    arguments = [str(ROOT / word) if word.startswith("data/") else word for word in command.split()]
+    assert main([*arguments, "--train.epochs", "1", "--output_dir", str(tmp_path / "run")]) == 0

@@ -1,0 +1,51 @@
+"""Predict over sources of any size, a chunk of rows at a time."""
+
+import sys
+from collections.abc import Iterable
+from itertools import islice
+from typing import Any
+
+from textmix.data.rows import PAIR, TEXT, Columns, as_string, check_columns, join_texts
+from textmix.data.sources import load_source, source_name
+from textmix.data.splits import TRAIN
+from textmix.evaluation.report import prediction_columns
+from textmix.prediction import Predictor
+
+_CHUNK = 1024
+
+
+def read_chunks(source: str, columns: list[str]) -> tuple[Iterable[dict[str, list[Any]]], int | None]:
+    """Read new rows a chunk at a time.
+
+    Args:
+        source: A source as `load_source` takes it, or `-` for standard input: one text a line, the columns of a pair
+            separated by a tab.
+        columns: The text columns.
+
+    Returns:
+        Chunks with all columns of the source, and the number of rows, None if it is not known.
+
+    Raises:
+        DataError: If the source cannot be read or lacks a column.
+    """
+    if source == "-":
+        return _read_lines(columns), None
+    dataset = load_source(source)[TRAIN]
+    check_columns(dataset, Columns(columns, None), source_name(source))
+    return (dataset[start : start + _CHUNK] for start in range(0, dataset.num_rows, _CHUNK)), dataset.num_rows
+
+
+def _read_lines(columns: list[str]) -> Iterable[dict[str, list[Any]]]:
+    lines = (line.rstrip("\r\n") for line in sys.stdin)
+    while chunk := list(islice(lines, _CHUNK)):
+        # The columns of a pair are separated by tabs; of a single text a tab is part.
+        rows = [line.split("\t", len(columns) - 1) for line in chunk]
+        rows = [fields + [""] * (len(columns) - len(fields)) for fields in rows]
+        yield {name: [fields[number] for fields in rows] for number, name in enumerate(columns)}
+
+
+def predict_chunk(predictor: Predictor, chunk: dict[str, list[Any]], columns: list[str]) -> dict[str, list[Any]]:
+    """Add the columns of `prediction_columns` to a chunk."""
+    rows = join_texts([[as_string(value) for value in chunk[name]] for name in columns])
+    probabilities = predictor(rows[TEXT], rows.get(PAIR))
+    return {**chunk, **prediction_columns(probabilities, predictor.class_names)}
