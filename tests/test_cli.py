@@ -242,6 +242,19 @@ class TestPredict:
         assert list(read.columns) == [*expected, "probability_sport"]
         assert read["confidence"].between(1 / 3, 1).all()
 
+    def test_sparse_and_dated_columns_survive(self, run: Path, tmp_path: Path) -> None:
+        late = [None] * 1100 + ["filled"]
+        dates = pd.to_datetime(["2026-01-02"] * 1101)
+        frame = pd.DataFrame({"review": ["goal match"] * 1101, "note": late, "day": dates})
+        frame.to_parquet(tmp_path / "n.parquet")
+        for name in ("o.parquet", "o.jsonl"):
+            assert main(["predict", str(run), str(tmp_path / "n.parquet"), "--output", str(tmp_path / name)]) == 0
+        table = pd.read_parquet(tmp_path / "o.parquet")
+        assert table["note"].tolist()[-1] == "filled"
+        assert table["day"].equals(frame["day"])
+        last = json.loads((tmp_path / "o.jsonl").read_text().splitlines()[-1])
+        assert (last["note"], last["day"][:10], last["prediction"]) == ("filled", "2026-01-02", "sport")
+
     def test_lines_of_standard_input(
         self, run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:

@@ -128,22 +128,22 @@ def predict(arguments: list[str]) -> None:
     from textmix.output import check_output, open_writer
     from textmix.prediction import Predictor
     from textmix.run import MODEL
-    from textmix.streaming import predict_chunk, read_chunks
+    from textmix.streaming import open_source, predict_chunk
 
     output = Path(options["output"]) if options["output"] else None
     if output is not None:
         check_output(output)
-    chunks, total = read_chunks(options["source"], columns)
+    source = open_source(options["source"], columns)
     loaded = load_model(directory / MODEL)
     predictor = Predictor(loaded.model, loaded.tokenizer, options["batch_size"])
     if output is None:
-        for chunk in chunks:
+        for chunk in source.chunks:
             _print_predictions(predict_chunk(predictor, chunk, columns), columns)
         return
     from tqdm.auto import tqdm
 
-    with open_writer(output) as write, tqdm(total=total, unit="row") as bar:
-        for chunk in chunks:
+    with open_writer(output, source.schema) as write, tqdm(total=source.size, unit="row") as bar:
+        for chunk in source.chunks:
             write(predict_chunk(predictor, chunk, columns))
             bar.update(len(chunk[columns[0]]))
     print(f"saved to {output}")

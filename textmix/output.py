@@ -1,6 +1,5 @@
 """Where predictions go: csv, tsv, jsonl or parquet, written batch by batch."""
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -36,8 +35,12 @@ def check_output(path: Path) -> None:
 
 
 @contextmanager
-def open_writer(path: Path) -> Iterator[Writer]:
+def open_writer(path: Path, schema: pa.Schema | None = None) -> Iterator[Writer]:
     """Open a file of predictions; it appears under its name when the block ends without an exception.
+
+    Args:
+        path: The file to write.
+        schema: Types of the columns that come from the source, where they are known.
 
     Raises:
         RunError: As in `check_output`.
@@ -46,7 +49,7 @@ def open_writer(path: Path) -> Iterator[Writer]:
     suffix = path.suffix.lower()
     with replacing(path) as temporary:
         if suffix == ".parquet":
-            with _parquet_writer(temporary) as writer:
+            with _parquet_writer(temporary, schema) as writer:
                 yield writer
         else:
             with temporary.open("w", encoding="utf-8", newline="") as file:
@@ -68,22 +71,24 @@ def _csv_writer(file: Any, separator: str) -> Writer:
 
 def _jsonl_writer(file: Any) -> Writer:
     def write(columns: dict[str, list[Any]]) -> None:
-        for values in zip(*columns.values(), strict=True):
-            file.write(json.dumps(dict(zip(columns, values, strict=True)), ensure_ascii=False) + "\n")
+        frame = pd.DataFrame(columns)
+        file.write(frame.to_json(orient="records", lines=True, force_ascii=False, date_format="iso"))
 
     return write
 
 
 @contextmanager
-def _parquet_writer(path: Path) -> Iterator[Writer]:
+def _parquet_writer(path: Path, known: pa.Schema | None) -> Iterator[Writer]:
     opened: pq.ParquetWriter | None = None
 
     def write(columns: dict[str, list[Any]]) -> None:
         nonlocal opened
-        table = pa.table(columns)
         if opened is None:
-            opened = pq.ParquetWriter(path, table.schema)
-        opened.write_table(table.cast(opened.schema))
+            inferred = pa.table(columns).schema
+            # A column may be empty in the first batch and not later: the source knows its type, the batch does not.
+            types = {field.name: field.type for field in [*inferred, *(known or ())]}
+            opened = pq.ParquetWriter(path, pa.schema([(name, types[name]) for name in columns]))
+        opened.write_table(pa.table(columns, schema=opened.schema))
 
     try:
         yield write

@@ -2,8 +2,11 @@
 
 import sys
 from collections.abc import Iterable
+from dataclasses import dataclass
 from itertools import islice
 from typing import Any
+
+import pyarrow as pa
 
 from textmix.data.rows import PAIR, TEXT, Columns, as_string, check_columns, join_texts
 from textmix.data.sources import load_source, source_name
@@ -14,25 +17,38 @@ from textmix.prediction import Predictor
 _CHUNK = 1024
 
 
-def read_chunks(source: str, columns: list[str]) -> tuple[Iterable[dict[str, list[Any]]], int | None]:
-    """Read new rows a chunk at a time.
+@dataclass(frozen=True)
+class Source:
+    """New rows to predict.
+
+    Args:
+        chunks: The rows, a chunk at a time, with all their columns.
+        size: Number of rows; None if it is not known.
+        schema: Types of the columns; None if they are not known.
+    """
+
+    chunks: Iterable[dict[str, list[Any]]]
+    size: int | None = None
+    schema: pa.Schema | None = None
+
+
+def open_source(source: str, columns: list[str]) -> Source:
+    """Open new rows, to be read a chunk at a time.
 
     Args:
         source: A source as `load_source` takes it, or `-` for standard input: one text a line, the columns of a pair
             separated by a tab.
         columns: The text columns.
 
-    Returns:
-        Chunks with all columns of the source, and the number of rows, None if it is not known.
-
     Raises:
         DataError: If the source cannot be read or lacks a column.
     """
     if source == "-":
-        return _read_lines(columns), None
+        return Source(_read_lines(columns))
     dataset = load_source(source)[TRAIN]
     check_columns(dataset, Columns(columns, None), source_name(source))
-    return (dataset[start : start + _CHUNK] for start in range(0, dataset.num_rows, _CHUNK)), dataset.num_rows
+    chunks = (dataset[start : start + _CHUNK] for start in range(0, dataset.num_rows, _CHUNK))
+    return Source(chunks, dataset.num_rows, dataset.features.arrow_schema)
 
 
 def _read_lines(columns: list[str]) -> Iterable[dict[str, list[Any]]]:
