@@ -430,14 +430,18 @@ class TestLifetime:
                 model(**ragged)
         assert torch.equal(ragged["attention_mask"], mask)
 
-    def test_a_copied_model_has_a_mixer_of_its_own(self, build: Build, ragged: Batch) -> None:
+    @pytest.mark.parametrize("strategy", MIXING)
+    def test_a_copied_model_has_a_mixer_of_its_own(self, build: Build, ragged: Batch, strategy: str) -> None:
         model = build("own-mean")
-        mixer = attach(model, MixConfig(strategy="word"), seed=1)
+        attach(model, MixConfig(strategy=strategy), seed=1)
         twin = copy.deepcopy(model)
+        for _ in range(4):
+            first, second = model(**ragged), twin(**ragged)
+            assert torch.equal(first.logits, second.logits)
+            assert first.loss.item() == second.loss.item()
         twin.mixer.detach()
         assert hooks(twin) == hooks(build("own-mean"))
-        model(**ragged)
-        assert mixer.plan is not None
+        assert model.mixer.plan is not None
 
     def test_inputs_embeds(self, build: Build, ragged: Batch) -> None:
         for name in ("own-mean", "textcnn"):
@@ -473,3 +477,49 @@ class TestErrors:
         mask = torch.ones(5, 1, 9, 9)
         with mixing(model, strategy="word"), pytest.raises(ConfigError, match=r"shape \(B, L\), not \(5, 1, 9, 9\)"):
             model(**{**ragged, "attention_mask": mask})
+
+    def test_a_wrapped_model_is_named(self, build: Build) -> None:
+        with pytest.raises(ModelError, match="DataParallel wraps a model: attach to the model itself"):
+            attach(nn.DataParallel(build("bert")), MixConfig())
+
+    @pytest.mark.parametrize("strategy", MIXING)
+    def test_what_would_be_mixed_wrongly_is_refused(self, strategy: str) -> None:
+        """Pooling behind the classifier, a decoder, the batch in the second dimension, blocks that are never called."""
+        from transformers import (
+            BartConfig,
+            BartForSequenceClassification,
+            FunnelConfig,
+            FunnelForSequenceClassification,
+            GPT2Config,
+            GPT2ForSequenceClassification,
+            XLNetConfig,
+            XLNetForSequenceClassification,
+        )
+
+        small = {"vocab_size": VOCAB, "num_labels": 3}
+        models = [
+            GPT2ForSequenceClassification(GPT2Config(n_embd=8, n_layer=2, n_head=2, pad_token_id=0, **small)),
+            BartForSequenceClassification(
+                BartConfig(
+                    d_model=8,
+                    encoder_layers=1,
+                    decoder_layers=1,
+                    encoder_attention_heads=2,
+                    decoder_attention_heads=2,
+                    encoder_ffn_dim=8,
+                    decoder_ffn_dim=8,
+                    **small,
+                )
+            ),
+        ]
+        if strategy != "sentence":
+            models.append(
+                XLNetForSequenceClassification(XLNetConfig(d_model=8, n_layer=2, n_head=2, d_inner=8, **small))
+            )
+            funnel = {"block_sizes": [1, 1], "d_model": 8, "n_head": 2, "d_head": 4, "d_inner": 8}
+            models.append(FunnelForSequenceClassification(FunnelConfig(**funnel, **small)))
+        ids = torch.randint(5, VOCAB, (4, 4))
+        for model in models:
+            with pytest.raises(ModelError), mixing(model.train(), strategy=strategy):  # noqa: PT012
+                for _ in range(8):
+                    model(input_ids=ids, attention_mask=torch.ones_like(ids), labels=torch.tensor([0, 1, 2, 0]))

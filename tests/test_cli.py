@@ -37,13 +37,13 @@ def snapshot(directory: Path) -> dict[str, bytes]:
     return {str(path): path.read_bytes() for path in sorted(directory.rglob("*")) if path.is_file()}
 
 
-def fails(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
-    """Run a command that must fail; return its one line."""
+def fails(arguments: list[str], capsys: pytest.CaptureFixture[str], progress: bool = False) -> str:
+    """Run a command that must fail; return its one line, which may follow a progress bar."""
     capsys.readouterr()
     assert main(arguments) == 2
     captured = capsys.readouterr()
     assert captured.out == ""
-    lines = captured.err.splitlines()
+    lines = captured.err.splitlines()[-1:] if progress else captured.err.splitlines()
     assert len(lines) == 1, captured.err
     assert lines[0].startswith("textmix: error: ")
     return lines[0].removeprefix("textmix: error: ")
@@ -112,15 +112,18 @@ class TestTrain:
         arguments = ["train", "--data.source", str(topics_csv), *SMALL, "--train.epochs", "1"]
         arguments += ["--output_dir", str(tmp_path / "r")]
         assert main(arguments) == 0
-        (tmp_path / "r" / "left-over").touch()
+        (tmp_path / "r" / "notes.txt").write_text("mine")
+        (tmp_path / "r" / "evaluations" / "old").mkdir(parents=True)
         assert main([*arguments, "--overwrite"]) == 0
-        assert not (tmp_path / "r" / "left-over").exists()
+        assert not (tmp_path / "r" / "evaluations").exists()
+        assert (tmp_path / "r" / "notes.txt").read_text() == "mine"
 
     def test_a_directory_that_is_no_run_is_never_overwritten(
         self, topics_csv: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
         (tmp_path / "thesis").mkdir()
         (tmp_path / "thesis" / "chapter.tex").write_text("years of work")
+        (tmp_path / "thesis" / "config.yaml").write_text("not: ours")
         arguments = ["train", "--data.source", str(topics_csv), *SMALL, "--output_dir", str(tmp_path / "thesis")]
         assert "exists and is not a run" in fails([*arguments, "--overwrite"], capsys)
         assert (tmp_path / "thesis" / "chapter.tex").read_text() == "years of work"
@@ -189,7 +192,7 @@ class TestTrain:
 class TestEvaluate:
     def test_the_test_split_of_the_run_is_the_default(self, run: Path, capsys: pytest.CaptureFixture[str]) -> None:
         assert main(["evaluate", str(run)]) == 0
-        again = json.loads((run / "evaluations" / "test" / "metrics.json").read_text())
+        again = json.loads((run / "evaluations" / "test-split" / "metrics.json").read_text())
         assert again == json.loads((run / "metrics.json").read_text())["test"]
         assert "precision" in capsys.readouterr().out
 
@@ -211,7 +214,7 @@ class TestEvaluate:
         assert message == (
             "new: 1 labels that training never saw: 'traffic' (1 rows); the classes are food, music, sport"
         )
-        assert not (run / "evaluations" / "new").exists()
+        assert not (run / "evaluations" / "data-new").exists()
 
 
 class TestPredict:
@@ -274,6 +277,43 @@ class TestPredict:
         assert main(["predict", str(run), "-", "--output", str(tmp_path / "o.csv")]) == 0
         table = pd.read_csv(tmp_path / "o.csv")
         assert table["prediction"].tolist() == ["sport"] * 2500
+
+    def test_integers_beside_missing_values_stay_whole(self, run: Path, tmp_path: Path) -> None:
+        ids = [9007199254740993, None]
+        rows = [{"review": "goal", "id": value} for value in ids]
+        (tmp_path / "n.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+        for name in ("o.csv", "o.jsonl"):
+            assert main(["predict", str(run), str(tmp_path / "n.jsonl"), "--output", str(tmp_path / name)]) == 0
+            assert "9007199254740993" in (tmp_path / name).read_text()
+            assert "9007199254740993." not in (tmp_path / name).read_text()
+
+    def test_no_column_is_overwritten(self, run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        source = csv_of(tmp_path / "n.csv", "review,confidence\ngoal,mine\n")
+        message = fails(["predict", str(run), source, "--output", str(tmp_path / "o.csv")], capsys, progress=True)
+        assert message == "the source has a column 'confidence' already; rename it or leave it out"
+        assert not (tmp_path / "o.csv").exists()
+
+    def test_a_directory_is_never_replaced(self, run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        (tmp_path / "o.parquet").mkdir()
+        (tmp_path / "o.parquet" / "part-0").write_text("precious")
+        source = csv_of(tmp_path / "n.csv", "review\ngoal\n")
+        message = fails(["predict", str(run), source, "--output", str(tmp_path / "o.parquet")], capsys)
+        assert message.endswith("o.parquet': it is a directory")
+        assert (tmp_path / "o.parquet" / "part-0").read_text() == "precious"
+
+    @pytest.mark.parametrize(
+        ("content", "message"), [(b"", "standard input has no lines"), (b"caf\xe9\n", "standard input is not UTF-8")]
+    )
+    def test_unusable_standard_input(
+        self,
+        run: Path,
+        content: bytes,
+        message: str,
+        monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(content), encoding="utf-8"))
+        assert fails(["predict", str(run), "-"], capsys).startswith(message)
 
     def test_a_failure_leaves_no_half_written_file(
         self, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -355,10 +395,27 @@ WRONG_DATA = {
         ["--mix.layers", "[9]"],
         r"TextCNN has no site layer:9 .* offers embeddings",
     ),
+    "a class named like a key of the report": (
+        "text,label\n" + BODY.replace(",food", ",accuracy"),
+        [],
+        r"d: 'accuracy' is a key of the classification report",
+    ),
+    "tiny vocabulary": ("", ["--model.textcnn.vocab_size", "1"], r"model\.textcnn\.vocab_size must be at least 10"),
+    "too short": (
+        "text,label\n" + BODY,
+        ["--model.name", "minilm", "--model.max_length", "3"],
+        r"model\.max_length must",
+    ),
+    "patience without validation": (
+        "",
+        ["--train.patience", "1", "--data.validation_fraction", "0"],
+        r"train\.patience needs a validation split",
+    ),
+    "a file in the way": ("text,label\n" + BODY, ["--output_dir", "d.csv/run"], r"cannot make output_dir d\.csv/run"),
     "missing vectors": (
         "text,label\n" + BODY,
         ["--model.textcnn.vectors", "no.txt"],
-        r"no file of word vectors at no\.txt",
+        r"no file of word vectors at .*no\.txt",
     ),
 }
 
@@ -390,6 +447,8 @@ class TestWrongInput:
             ("data: {source: x}\ntrain: {epochs: many}\n", r"train\.epochs: .*many"),
             ("mix: {alpha: 1}\n", r"missing: data\.source"),
             ("- a list\n", r".+"),
+            ("data: {source: x}\ntrain: null\n", r"the section 'train' of the recipe is no mapping of options"),
+            ("data: {source: x}\nmodel: minilm\n", r"'minilm' is no section of options; give its options by name"),
         ],
     )
     def test_a_wrong_recipe(
@@ -397,6 +456,15 @@ class TestWrongInput:
     ) -> None:
         Path("recipe.yaml").write_text(recipe)
         assert re.match(pattern, message := fails(["train", "recipe.yaml"], capsys)), message
+
+    def test_libraries_say_nothing_beside_the_one_line(self, in_tmp_path: Path) -> None:
+        csv_of(in_tmp_path / "d.csv", 'text,label\na,x\n"b,y\nc,z\n')
+        (in_tmp_path / "d.parquet").write_bytes(b"PAR1 and no more")
+        for name in ("d.csv", "d.parquet"):
+            command = [sys.executable, "-m", "textmix", "train", "--data.source", name, *SMALL]
+            result = subprocess.run(command, capture_output=True, text=True, check=False)
+            assert (result.returncode, result.stdout) == (2, "")
+            assert len(result.stderr.splitlines()) == 1, result.stderr
 
     def test_wrong_places(self, run: Path, in_tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         Path("empty").mkdir()
@@ -414,6 +482,12 @@ class TestWrongInput:
             ("predict", str(run), new, "--data.text_column", "t"): r"new: no column 't'",
             ("predict", str(run), new, "--batch_size", "0"): r"--batch_size must be at least 1, not 0",
             ("predict", str(run)): r"missing: source",
+            ("predict", str(run), new, "--outptu", "x"): r"unknown option --outptu; did you mean '--output'\?",
+            ("predict", str(run), "x" * 300): r"x+: File name too long|no data set 'x+'",
+            ("train", "--overwite"): r"unknown option --overwite; did you mean '--overwrite'\?",
+            ("train", "--overwrite", "recipe.yaml"): r"unexpected argument 'recipe\.yaml'; what takes no dashes",
+            ("train", "--overwrite", "--resume=run"): r"--resume takes the directory of a run and no other",
+            ("evaluate", str(run), "--output_dir", str(run)): r".* is a run, whose own figures would be lost",
             ("train", "--resume", "nowhere"): r"no run at nowhere",
             ("train", "--resume", str(run)): r".*has no checkpoint to go on from",
             ("train", "--resume", str(run), "--mix.alpha", "1"): r"--resume takes the directory of a run and no other",

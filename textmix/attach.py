@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import torch
@@ -28,7 +29,6 @@ from textmix.sites import Block, find_sites, forward_arguments, hidden_of
 _ATTRIBUTE = "mixer"
 
 Arguments = tuple[tuple[Any, ...], dict[str, Any]]
-PreHook = Callable[[nn.Module, tuple[Any, ...], dict[str, Any]], Arguments | None]
 
 
 class Mixer:
@@ -58,6 +58,7 @@ class Mixer:
         self._labels: Tensor | None = None
         self._num_items: Tensor | int | None = None
         self._running = False
+        self._blended = False
         sites = find_sites(model)
         self._candidates = STRATEGIES[config.strategy].candidates(len(sites.blocks), config.layers)
         missing = [site for site in self._candidates if site not in sites.names]
@@ -71,16 +72,17 @@ class Mixer:
             model.register_forward_hook(self._after_model),
         ]
         if EMBEDDINGS in self._candidates:
-            hook = self._before_first_block(sites.blocks[0])
-            self._handles.append(sites.blocks[0].module.register_forward_pre_hook(hook, with_kwargs=True))
+            # Partials of bound methods, not closures: a deep copy of the model then has hooks of its own mixer.
+            first = partial(self._before_first_block, sites.blocks[0])
+            self._handles.append(sites.blocks[0].module.register_forward_pre_hook(first, with_kwargs=True))
         for number, block in enumerate(sites.blocks, start=1):
             if layer(number) in self._candidates:
-                self._handles.append(block.module.register_forward_hook(self._after_block(number)))
+                self._handles.append(block.module.register_forward_hook(partial(self._after_block, number)))
             earlier = {layer(k) for k in range(1, number)}
             if block.takes_mask and earlier.intersection(self._candidates):
-                hook = self._before_later_block(block, earlier)
-                self._handles.append(block.module.register_forward_pre_hook(hook, with_kwargs=True))
-        if POOLED in self._candidates and sites.classifier is not None:
+                later = partial(self._before_later_block, block, earlier)
+                self._handles.append(block.module.register_forward_pre_hook(later, with_kwargs=True))
+        if sites.classifier is not None:
             self._handles.append(sites.classifier.register_forward_pre_hook(self._before_classifier))
 
     def detach(self) -> None:
@@ -126,7 +128,7 @@ class Mixer:
 
     def _before_model(self, model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Arguments | None:
         self.plan = self._labels = self._own_mask = self._given_mask = self._num_items = None
-        self._running = True
+        self._running, self._blended = True, False
         if not model.training:
             return None
         kwargs = {**dict(zip(self._parameters, args, strict=False)), **kwargs}
@@ -163,37 +165,44 @@ class Mixer:
 
     def _blend(self, hidden: Tensor, mask: Tensor | None) -> Tensor:
         assert self.plan is not None
+        self._blended = True
+        expected = mask.shape if mask is not None else self.plan.lam.shape
+        if hidden.shape[: len(expected)] != expected:
+            raise ModelError(
+                f"{type(self._model).__name__} has hidden states of shape {tuple(hidden.shape)} at {self.plan.site} for"
+                f" inputs of shape {tuple(expected)}: rows cannot be told apart there"
+            )
         return blend(hidden, self.plan.lam, self.plan.partner, mask, self.config.padding)
 
-    def _before_first_block(self, block: Block) -> PreHook:
-        def hook(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Arguments | None:
-            if not self._site_is(EMBEDDINGS):
-                return None
-            return _replace(block, block.arguments[0], lambda hidden: self._blend(hidden, self._own_mask), args, kwargs)
+    def _before_first_block(
+        self, block: Block, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Arguments | None:
+        if not self._site_is(EMBEDDINGS):
+            return None
+        return _replace(block, block.arguments[0], lambda hidden: self._blend(hidden, self._own_mask), args, kwargs)
 
-        return hook
+    def _before_later_block(
+        self, block: Block, earlier: set[str], module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Arguments | None:
+        plan = self.plan
+        if plan is None or plan.site not in earlier or not self._site_is(plan.site):
+            return None
+        return _replace(block, "attention_mask", lambda mask: union_mask(mask, plan.partner), args, kwargs)
 
-    def _before_later_block(self, block: Block, earlier: set[str]) -> PreHook:
-        def hook(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Arguments | None:
-            plan = self.plan
-            if plan is None or plan.site not in earlier or not self._site_is(plan.site):
-                return None
-            return _replace(block, "attention_mask", lambda mask: union_mask(mask, plan.partner), args, kwargs)
-
-        return hook
-
-    def _after_block(self, number: int) -> Callable[[nn.Module, tuple[Any, ...], Any], Any]:
-        def hook(module: nn.Module, args: tuple[Any, ...], output: Any) -> Any:
-            if not self._site_is(layer(number)):
-                return None
-            blended = self._blend(hidden_of(output), self._own_mask)
-            if self._given_mask is not None and self.plan is not None:
-                self._given_mask.copy_(union_mask(self._given_mask, self.plan.partner))
-            return (blended, *output[1:]) if isinstance(output, tuple) else blended
-
-        return hook
+    def _after_block(self, number: int, module: nn.Module, args: tuple[Any, ...], output: Any) -> Any:
+        if not self._site_is(layer(number)):
+            return None
+        blended = self._blend(hidden_of(output), self._own_mask)
+        if self._given_mask is not None and self.plan is not None:
+            self._given_mask.copy_(union_mask(self._given_mask, self.plan.partner))
+        return (blended, *output[1:]) if isinstance(output, tuple) else blended
 
     def _before_classifier(self, module: nn.Module, args: tuple[Tensor, ...]) -> tuple[Tensor, ...] | None:
+        if self._running and self.plan is not None and args[0].dim() != 2:
+            raise ModelError(
+                f"{type(self._model).__name__} pools behind its classifier, where partners differ in position: it"
+                " cannot be mixed; use MixupForSequenceClassification with its own linear head instead"
+            )
         if not self._site_is(POOLED):
             return None
         return (self._blend(args[0], None), *args[1:])
@@ -203,6 +212,8 @@ class Mixer:
         labels = self._labels
         if labels is None:
             return None
+        if self.plan is not None and not self._blended:
+            raise ModelError(f"{type(model).__name__} never ran the site {self.plan.site}; choose another strategy")
         logits: Tensor = output["logits"] if isinstance(output, dict) else output[0]
         loss = self._score(logits, labels, getattr(getattr(model, "config", None), "problem_type", None))
         if isinstance(output, dict):

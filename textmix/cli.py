@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from textmix.errors import ConfigError, TextmixError, TrainingInterrupted, did_you_mean
+from textmix.errors import ConfigError, RunError, TextmixError, TrainingInterrupted, did_you_mean
 
 if TYPE_CHECKING:
     from jsonargparse import ArgumentParser
@@ -27,21 +27,18 @@ def train(arguments: list[str]) -> None:
     parser.add_argument("--resume", metavar="RUN", default=None, help="go on with an interrupted run; no other options")
     if arguments and not arguments[0].startswith("-"):
         arguments = ["--config", *arguments]
-    if arguments[:1] == ["--resume"] or any(argument.startswith("--resume=") for argument in arguments):
-        values = arguments[0].split("=")[1:] + arguments[1:]
-        if len(values) != 1:
+    overwrite = resume = False
+    if any(argument.split("=")[0] == "--resume" for argument in arguments):
+        words = arguments[0].split("=", 1) if len(arguments) == 1 else arguments
+        if len(words) != 2 or words[0] != "--resume":
             raise ConfigError(
                 "--resume takes the directory of a run and no other options: its config.yaml has them all"
             )
-        config, overwrite, resume = read_run_config(Path(values[0])), False, True
-        config = replace(config, output_dir=values[0])
+        config, resume = replace(read_run_config(Path(words[1])), output_dir=words[1]), True
     else:
         namespace = parse(parser, arguments)
-        if namespace.pop("resume"):
-            raise ConfigError(
-                "--resume takes the directory of a run and no other options: its config.yaml has them all"
-            )
-        overwrite, resume = namespace.pop("overwrite"), False
+        namespace.pop("resume")
+        overwrite = namespace.pop("overwrite")
         config = to_run_config(parser, namespace)
 
     _quiet_libraries()
@@ -54,7 +51,9 @@ def train(arguments: list[str]) -> None:
 
 def evaluate(arguments: list[str]) -> None:
     """Evaluate a run on labelled data and print the classification report."""
+    from textmix.config import CONFIG_FILE
     from textmix.data.config import DataConfig
+    from textmix.data.sources import source_name
     from textmix.parsing import parse, read_run_config
 
     parser = _parser("evaluate", "Evaluate a run on labelled data: textmix evaluate RUN [OPTIONS]")
@@ -65,6 +64,7 @@ def evaluate(arguments: list[str]) -> None:
         default=None,
         help="labelled data; none means the run's test split",
     )
+    parser.add_argument("--data.subset", type=str | None, default=None, help="configuration of a hub data set")
     parser.add_argument(
         "--data.text_column", type=str | list[str] | None, default=None, help="column of the text; none means the run's"
     )
@@ -83,15 +83,16 @@ def evaluate(arguments: list[str]) -> None:
         raise ConfigError("the options of data need --data.source")
     columns = {"text_column": config.data.text_column, "label_column": config.data.label_column}
     data = DataConfig(**{**columns, **given}) if given else None
+    name = f"data-{source_name(data.source)}" if data is not None else "test-split"
+    target = Path(options["output_dir"]) if options["output_dir"] else directory / "evaluations" / name
+    if (target / CONFIG_FILE).exists():
+        raise RunError(f"{target} is a run, whose own figures would be lost; choose another --output_dir")
 
     _quiet_libraries()
     from textmix import run
-    from textmix.data.sources import source_name
     from textmix.files import write_json
 
     evaluation, rows, where = run.evaluate(directory, config, data)
-    name = source_name(data.source) if data is not None else "test"
-    target = Path(options["output_dir"]) if options["output_dir"] else directory / "evaluations" / name
     write_json(target / run.METRICS, {**evaluation.scores(), "report": evaluation.report()})
     run.write_evaluation(target, f"{directory.name} on {where}", rows, evaluation)
     _print_evaluation(evaluation, where)
@@ -231,6 +232,9 @@ def main(argv: list[str] | None = None) -> int:
     except TextmixError as error:
         print(f"textmix: error: {' '.join(str(error).split())}", file=sys.stderr)
         return WRONG_INPUT
+    except OSError as error:
+        print(f"textmix: error: {error.filename or 'cannot read or write'}: {error.strerror or error}", file=sys.stderr)
+        return WRONG_INPUT
     except KeyboardInterrupt:
         print("textmix: interrupted", file=sys.stderr)
         return INTERRUPTED
@@ -283,3 +287,5 @@ def _quiet_libraries() -> None:
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     hub_datasets.disable_progress_bars()
+    # What cannot be read is told by our own error.
+    hub_datasets.logging.set_verbosity(hub_datasets.logging.CRITICAL)

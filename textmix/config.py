@@ -7,6 +7,7 @@ from typing import Any
 import yaml
 
 from textmix.data.config import DataConfig
+from textmix.errors import ConfigError
 from textmix.mixing.config import MixConfig
 from textmix.models.config import ModelConfig
 from textmix.training.config import TrainConfig
@@ -31,6 +32,16 @@ class RunConfig:
     mix: MixConfig = field(default_factory=MixConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
     output_dir: str | None = None
+
+    def __post_init__(self) -> None:
+        """Check what concerns several sections.
+
+        Raises:
+            ConfigError: If an option has no effect beside the others.
+        """
+        validated = self.data.validation_source is not None or self.data.validation_fraction > 0
+        if self.train.patience is not None and not validated:
+            raise ConfigError("train.patience needs a validation split; set data.validation_fraction above 0")
 
     def to_dict(self) -> dict[str, Any]:
         """Return it as plain values, every default written out."""

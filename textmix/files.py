@@ -24,7 +24,7 @@ def replacing(target: Path) -> Iterator[Path]:
     _remove(temporary)
     try:
         yield temporary
-        if target.is_dir():
+        if temporary.is_dir():  # a file never takes the place of a directory
             _remove(target)
         temporary.replace(target)
     finally:

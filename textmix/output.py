@@ -30,6 +30,8 @@ def check_output(path: Path) -> None:
     """
     if path.suffix.lower() not in FORMATS:
         raise RunError(f"cannot write '{path}': its name must end in {', '.join(FORMATS)}")
+    if path.is_dir():
+        raise RunError(f"cannot write '{path}': it is a directory")
     if not path.parent.is_dir():
         raise RunError(f"cannot write '{path}': there is no directory {path.parent}")
 
@@ -53,42 +55,51 @@ def open_writer(path: Path, schema: pa.Schema | None = None) -> Iterator[Writer]
                 yield writer
         else:
             with temporary.open("w", encoding="utf-8", newline="") as file:
-                yield (
-                    _jsonl_writer(file) if suffix == ".jsonl" else _csv_writer(file, "," if suffix == ".csv" else "\t")
-                )
+                separator = "," if suffix == ".csv" else "\t"
+                yield _jsonl_writer(file, schema) if suffix == ".jsonl" else _csv_writer(file, separator, schema)
 
 
-def _csv_writer(file: Any, separator: str) -> Writer:
+def _frame(columns: dict[str, list[Any]], schema: pa.Schema | None) -> pd.DataFrame:
+    # By way of Arrow, whose integers stay integers beside missing values.
+    frame: pd.DataFrame = _table(columns, schema).to_pandas(types_mapper=pd.ArrowDtype)
+    return frame
+
+
+def _table(columns: dict[str, list[Any]], schema: pa.Schema | None) -> pa.Table:
+    # A column may be empty in one batch and not in the next: the source knows its type, the batch does not.
+    types = {field.name: field.type for field in schema or ()}
+    return pa.table({name: pa.array(values, type=types.get(name)) for name, values in columns.items()})
+
+
+def _csv_writer(file: Any, separator: str, schema: pa.Schema | None) -> Writer:
     first = True
 
     def write(columns: dict[str, list[Any]]) -> None:
         nonlocal first
-        pd.DataFrame(columns).to_csv(file, sep=separator, index=False, header=first)
+        _frame(columns, schema).to_csv(file, sep=separator, index=False, header=first)
         first = False
 
     return write
 
 
-def _jsonl_writer(file: Any) -> Writer:
+def _jsonl_writer(file: Any, schema: pa.Schema | None) -> Writer:
     def write(columns: dict[str, list[Any]]) -> None:
-        frame = pd.DataFrame(columns)
+        frame = _frame(columns, schema)
         file.write(frame.to_json(orient="records", lines=True, force_ascii=False, date_format="iso"))
 
     return write
 
 
 @contextmanager
-def _parquet_writer(path: Path, known: pa.Schema | None) -> Iterator[Writer]:
+def _parquet_writer(path: Path, schema: pa.Schema | None) -> Iterator[Writer]:
     opened: pq.ParquetWriter | None = None
 
     def write(columns: dict[str, list[Any]]) -> None:
         nonlocal opened
+        table = _table(columns, schema)
         if opened is None:
-            inferred = pa.table(columns).schema
-            # A column may be empty in the first batch and not later: the source knows its type, the batch does not.
-            types = {field.name: field.type for field in [*inferred, *(known or ())]}
-            opened = pq.ParquetWriter(path, pa.schema([(name, types[name]) for name in columns]))
-        opened.write_table(pa.table(columns, schema=opened.schema))
+            opened = pq.ParquetWriter(path, table.schema)
+        opened.write_table(table)
 
     try:
         yield write

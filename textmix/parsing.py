@@ -29,7 +29,10 @@ def parse(parser: ArgumentParser, arguments: list[str]) -> Namespace:
     try:
         return parser.parse_args(arguments)
     except ArgumentError as error:
-        raise ConfigError(explain(str(error))) from error
+        known = [option for action in parser._actions for option in action.option_strings]
+        raise ConfigError(explain(str(error), known)) from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"the recipe is not UTF-8: {error.reason}") from error
 
 
 def to_run_config(parser: ArgumentParser, namespace: Namespace) -> RunConfig:
@@ -38,6 +41,9 @@ def to_run_config(parser: ArgumentParser, namespace: Namespace) -> RunConfig:
     Raises:
         ConfigError: If values cannot work, alone or beside the others.
     """
+    for section in ("data", "model", "mix", "train"):
+        if not isinstance(namespace[section], Namespace):
+            raise ConfigError(f"the section '{section}' of the recipe is no mapping of options to values")
     values = parser.instantiate(namespace)
     return RunConfig(**{field.name: values[field.name] for field in dataclasses.fields(RunConfig)})
 
@@ -58,13 +64,19 @@ def read_run_config(directory: Path) -> RunConfig:
     return to_run_config(parser, parse(parser, ["--config", str(file)]))
 
 
-def explain(message: str) -> str:
-    """Turn a message of the parser into one line that says what is wrong and what would be right."""
+def explain(message: str, known: list[str]) -> str:
+    """Turn a message of the parser into one line that says what is wrong and what would be right.
+
+    Args:
+        message: What the parser says.
+        known: The options that it knows, with their dashes.
+    """
     unrecognized = re.search(r"unrecognized arguments: (--\S+|\S+)", message)
     if unrecognized:
         name = unrecognized[1].split("=")[0]
-        options = [f"--{option}" for option in option_names()]
-        return f"unknown option {name}" + (_near(name, options) if name.startswith("-") else "")
+        if not name.startswith("-"):
+            return f"unexpected argument '{name}'; what takes no dashes comes before the options"
+        return f"unknown option {name}{_near(name, known)}"
     in_group = re.search(r"Group '([\w.]+)' does not accept option '([\w.]+)'", message)
     if in_group:
         name = f"{in_group[1]}.{in_group[2].removeprefix(in_group[1] + '.')}"
@@ -75,6 +87,9 @@ def explain(message: str) -> str:
     missing = re.search(r"the following arguments are required: (.+)", message)
     if missing:
         return f"missing: {missing[1]}"
+    section = re.search(r"Unable to load config '([^']*)'", message)
+    if section:
+        return f"'{section[1]}' is no section of options; give its options by name, as in model.name: minilm"
     wrong = re.search(r'Parser key "([^"]+)":\s*(.+)', message, flags=re.DOTALL)
     if wrong:
         reason = re.sub(r"<class '(\w+)'>", r"\1", wrong[2])

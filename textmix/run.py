@@ -18,7 +18,7 @@ from datasets import Dataset, DatasetDict
 from textmix.config import CONFIG_FILE, RunConfig, slug
 from textmix.data.config import DataConfig
 from textmix.data.rows import LABEL, PAIR, TEXT, class_names, encode_labels
-from textmix.data.sources import source_name
+from textmix.data.sources import absolute, source_name
 from textmix.data.splits import TEST, TRAIN, VALIDATION, build_splits, load_rows
 from textmix.data.tokenization import tokenize
 from textmix.errors import RunError, TrainingInterrupted
@@ -30,9 +30,10 @@ from textmix.prediction import Predictor
 from textmix.training.checkpoint import checkpoint_directory
 from textmix.training.optimization import choose_precision
 from textmix.training.progress import TrainProgress
-from textmix.training.trainer import MixupTrainer
+from textmix.training.trainer import HISTORY, MixupTrainer
 
 METRICS, REPORT, PREDICTIONS, MODEL = "metrics.json", "report.md", "predictions.csv", "model"
+ENVIRONMENT = "environment.json"
 # Devlin et al. 2019 for encoders, the default of Adam (Kingma and Ba 2015) for TextCNN.
 _LEARNING_RATE, _TEXTCNN_LEARNING_RATE = 5e-5, 1e-3
 _PACKAGES = ("textmix", "torch", "transformers", "tokenizers", "datasets", "accelerate", "scikit-learn", "numpy")
@@ -56,13 +57,32 @@ class RunResult:
 
 
 def resolve(config: RunConfig) -> RunConfig:
-    """Fill in what depends on other options: the directory and the learning rate."""
+    """Fill in what depends on other options, on this machine, or on the working directory.
+
+    Raises:
+        ConfigError: If the precision asked for is not to be had.
+    """
     data, model = source_name(config.data.source), slug(config.model.name)
+    train = config.train
     directory = config.output_dir or str(Path("runs") / f"{data}-{model}-{config.mix.strategy}")
-    rate = config.train.learning_rate
+    rate = train.learning_rate
     if rate is None:
         rate = _TEXTCNN_LEARNING_RATE if config.model.name == TEXTCNN else _LEARNING_RATE
-    return replace(config, output_dir=directory, train=replace(config.train, learning_rate=rate))
+    vectors = config.model.textcnn.vectors
+    if vectors is not None:
+        vectors = str(Path(vectors).absolute())
+    return replace(
+        config,
+        output_dir=directory,
+        data=replace(
+            config.data,
+            source=absolute(config.data.source),
+            test_source=absolute(config.data.test_source) if config.data.test_source else None,
+            validation_source=absolute(config.data.validation_source) if config.data.validation_source else None,
+        ),
+        model=replace(config.model, textcnn=replace(config.model.textcnn, vectors=vectors)),
+        train=replace(train, learning_rate=rate, precision=choose_precision(train.precision)),
+    )
 
 
 def train(config: RunConfig, overwrite: bool = False, resume: bool = False, say: Say = print) -> RunResult:
@@ -82,13 +102,14 @@ def train(config: RunConfig, overwrite: bool = False, resume: bool = False, say:
     Raises:
         TextmixError: If something is wrong that the user can put right.
     """
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise RunError("textmix train runs in one process; several would write into the same directory")
     config = resolve(config)
     assert config.output_dir is not None
     directory = Path(config.output_dir)
     if not resume:
         _check_directory(directory, overwrite)
     check_model_name(config.model)
-    precision = choose_precision(config.train.precision)
     splits, split_report = build_splits(config.data, config.train.seed)
     labels, names = _encode(splits, config.data)
     for line in split_report.lines():
@@ -104,8 +125,11 @@ def train(config: RunConfig, overwrite: bool = False, resume: bool = False, say:
     )
     # Last of all that can fail for a reason of the user's: until here nothing has been written or removed.
     if not resume:
-        _start_directory(directory, config, precision)
-    say(f"training {config.model.name} with strategy {config.mix.strategy}: {trainer.total_steps} steps in {precision}")
+        _start_directory(directory, config)
+    say(
+        f"training {config.model.name} with strategy {config.mix.strategy}: {trainer.total_steps} steps in"
+        f" {trainer.precision}"
+    )
     try:
         progress = trainer.train(resume)
     except TrainingInterrupted as interruption:
@@ -195,22 +219,26 @@ def _encode(splits: DatasetDict, data: DataConfig) -> tuple[dict[str, list[int]]
 
 
 def _check_directory(directory: Path, overwrite: bool) -> None:
-    if not directory.exists() or (directory.is_dir() and not any(directory.iterdir())):
+    parent = directory if directory.exists() else next(path for path in directory.parents if path.exists())
+    if not parent.is_dir():
+        raise RunError(f"cannot make output_dir {directory}: {parent} is a file")
+    if not directory.exists() or not any(directory.iterdir()):
         return
-    if not directory.is_dir():
-        raise RunError(f"output_dir {directory} is a file")
-    if not (directory / CONFIG_FILE).is_file():
+    if not all((directory / name).is_file() for name in (CONFIG_FILE, ENVIRONMENT)):
         raise RunError(f"output_dir {directory} exists and is not a run; choose another")
     if not overwrite:
         raise RunError(f"a run exists at {directory}; use --overwrite to replace it, or choose another output_dir")
 
 
-def _start_directory(directory: Path, config: RunConfig, precision: str) -> None:
-    if directory.exists():
-        shutil.rmtree(directory)
-    directory.mkdir(parents=True)
+def _start_directory(directory: Path, config: RunConfig) -> None:
+    """Remove what an earlier run wrote there, and nothing else, and write what is known from the start."""
+    for name in (MODEL, "evaluations", checkpoint_directory(directory).name):
+        shutil.rmtree(directory / name, ignore_errors=True)
+    for name in (METRICS, REPORT, PREDICTIONS, HISTORY):
+        (directory / name).unlink(missing_ok=True)
+    directory.mkdir(parents=True, exist_ok=True)
     write_text(directory / CONFIG_FILE, config.to_yaml())
-    write_json(directory / "environment.json", environment(precision))
+    write_json(directory / ENVIRONMENT, environment(config.train.precision))
 
 
 def environment(precision: str) -> dict[str, Any]:

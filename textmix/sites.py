@@ -57,9 +57,15 @@ def find_sites(model: nn.Module) -> Sites:
         model: A Hugging Face sequence classifier, or a model built alike (`config`, `base_model`).
 
     Raises:
-        ModelError: If the model offers no site at all.
+        ModelError: If the model offers no site at all, or has a decoder, which sees a row's own tokens again.
     """
     config = getattr(model, "config", None)
+    if getattr(config, "is_encoder_decoder", False):
+        raise ModelError(f"{type(model).__name__} has a decoder, which sees each row's own tokens: it cannot be mixed")
+    if config is None and isinstance(getattr(model, "module", None), nn.Module):
+        raise ModelError(
+            f"{type(model).__name__} wraps a model: attach to the model itself (.module) before wrapping it"
+        )
     encoder = getattr(model, "base_model", model)
     encoder_config = getattr(encoder, "config", config)
     blocks = _find_blocks(encoder, getattr(encoder_config, "num_hidden_layers", None))
@@ -79,10 +85,17 @@ def find_sites(model: nn.Module) -> Sites:
     return sites
 
 
+# What a block calls its input when it has the batch first; others (XLNet's `output_h`, say) may lay it out otherwise.
+_HIDDEN_NAMES = (("hidden_states",), ("hidden",), ("x",))
+
+
 def _find_blocks(encoder: nn.Module, count: int | None) -> tuple[Block, ...]:
     for module in encoder.modules():
-        if isinstance(module, nn.ModuleList) and len(module) == count and len({type(item) for item in module}) == 1:
-            return tuple(Block(item, forward_arguments(item)) for item in module)
+        if not isinstance(module, nn.ModuleList) or len(module) != count or len({type(item) for item in module}) != 1:
+            continue
+        blocks = tuple(Block(item, forward_arguments(item)) for item in module)
+        if blocks[0].arguments[:1] in _HIDDEN_NAMES:
+            return blocks
     return ()
 
 

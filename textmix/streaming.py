@@ -1,7 +1,7 @@
 """Predict over sources of any size, a chunk of rows at a time."""
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -10,7 +10,8 @@ import pyarrow as pa
 
 from textmix.data.rows import PAIR, TEXT, Columns, as_string, check_columns, join_texts
 from textmix.data.sources import load_source, source_name
-from textmix.data.splits import TRAIN
+from textmix.data.splits import TEST, TRAIN, VALIDATION, pick
+from textmix.errors import DataError
 from textmix.evaluation.report import prediction_columns
 from textmix.prediction import Predictor
 
@@ -45,7 +46,7 @@ def open_source(source: str, columns: list[str]) -> Source:
     """
     if source == "-":
         return Source(_read_lines(columns))
-    dataset = load_source(source)[TRAIN]
+    dataset = pick(load_source(source), TEST, VALIDATION, TRAIN)
     check_columns(dataset, Columns(columns, None), source_name(source))
     chunks = (dataset[start : start + _CHUNK] for start in range(0, dataset.num_rows, _CHUNK))
     return Source(chunks, dataset.num_rows, dataset.features.arrow_schema)
@@ -53,15 +54,34 @@ def open_source(source: str, columns: list[str]) -> Source:
 
 def _read_lines(columns: list[str]) -> Iterable[dict[str, list[Any]]]:
     lines = (line.rstrip("\r\n") for line in sys.stdin)
-    while chunk := list(islice(lines, _CHUNK)):
+    empty = True
+    while chunk := _next_lines(lines):
+        empty = False
         # The columns of a pair are separated by tabs; of a single text a tab is part.
         rows = [line.split("\t", len(columns) - 1) for line in chunk]
         rows = [fields + [""] * (len(columns) - len(fields)) for fields in rows]
         yield {name: [fields[number] for fields in rows] for number, name in enumerate(columns)}
+    if empty:
+        raise DataError("standard input has no lines")
+
+
+def _next_lines(lines: Iterator[str]) -> list[str]:
+    try:
+        return list(islice(lines, _CHUNK))
+    except UnicodeDecodeError as error:
+        raise DataError(f"standard input is not UTF-8 (byte {error.start}: {error.reason})") from error
 
 
 def predict_chunk(predictor: Predictor, chunk: dict[str, list[Any]], columns: list[str]) -> dict[str, list[Any]]:
-    """Add the columns of `prediction_columns` to a chunk."""
+    """Add the columns of `prediction_columns` to a chunk.
+
+    Raises:
+        DataError: If the source has a column of such a name.
+    """
     rows = join_texts([[as_string(value) for value in chunk[name]] for name in columns])
     probabilities = predictor(rows[TEXT], rows.get(PAIR))
-    return {**chunk, **prediction_columns(probabilities, predictor.class_names)}
+    predicted = prediction_columns(probabilities, predictor.class_names)
+    taken = predicted.keys() & chunk.keys()
+    if taken:
+        raise DataError(f"the source has a column '{min(taken)}' already; rename it or leave it out")
+    return {**chunk, **predicted}

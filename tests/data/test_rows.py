@@ -91,3 +91,9 @@ def test_unseen_labels_are_counted() -> None:
         DataError, match=r"test: 2 labels that training never saw: 'c' \(2 rows\), 'd' \(1 rows\); .* a, b"
     ):
         encode_labels(["c", "a", "d", "c"], ["a", "b"], "test")
+
+
+def test_superscripts_are_no_numbers_and_keys_of_the_report_no_classes() -> None:
+    assert class_names(["²", "1"], "x") == ["1", "²"]
+    with pytest.raises(DataError, match="'macro avg' is a key of the classification report; rename that class"):
+        class_names(["macro avg", "b"], "x")

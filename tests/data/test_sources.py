@@ -7,7 +7,7 @@ import pytest
 from datasets import Dataset, DatasetDict
 
 from textmix.data import sources
-from textmix.data.sources import load_source, source_name
+from textmix.data.sources import absolute, load_source, source_name
 from textmix.errors import DataError
 
 ROWS = {"text": ["good, very", 'so "bad"', "two\nlines"], "label": ["01", "NA", "null"]}
@@ -149,3 +149,19 @@ def test_json_values_survive(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
     path.write_text("".join(json.dumps({"text": text, "label": i}) + "\n" for i, text in enumerate(["é", "猫", ""])))
     assert load_source(str(path))["train"].to_dict() == {"text": ["é", "猫", ""], "label": [0, 1, 2]}
+
+
+def test_names_that_look_like_patterns_are_names(tmp_path: Path) -> None:
+    path = tmp_path / "rev[1].csv"
+    path.write_text("text,label\na,x\n")
+    assert load_source(str(path))["train"].num_rows == 1
+
+
+def test_sources_become_absolute_where_they_are_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.csv").write_text("text,label\na,x\n")
+    assert absolute("a.csv") == str(tmp_path / "a.csv")
+    assert absolute("*.csv") == str(tmp_path / "*.csv")
+    assert absolute(["a.csv"]) == [str(tmp_path / "a.csv")]
+    assert absolute("bbc_news") == "bbc_news"
+    assert absolute("org/name") == "org/name"

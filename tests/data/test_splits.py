@@ -2,9 +2,11 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from datasets import ClassLabel, Dataset, DatasetDict, Features, Value
 
+from textmix.data import sources
 from textmix.data.config import DataConfig
-from textmix.data.splits import build_splits
+from textmix.data.splits import build_splits, load_rows
 from textmix.errors import ConfigError, DataError
 
 
@@ -154,3 +156,53 @@ def test_dropped_rows_are_counted(tmp_path: Path) -> None:
 def test_wrong_options_are_named(options: dict, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         DataConfig(**options)
+
+
+@pytest.mark.parametrize("size", [70, 71, 72, 3])
+def test_any_number_of_training_rows_can_be_asked_for(tmp_path: Path, size: int) -> None:
+    source = csv(tmp_path / "d.csv", rows(100))
+    _, report = build_splits(DataConfig(source, max_train_samples=size), 0)
+    assert report.sizes["train"] == size
+
+
+class TestHub:
+    def hub(self, monkeypatch: pytest.MonkeyPatch, **labels: list[int]) -> list[tuple[str, str | None]]:
+        features = Features({"text": Value("string"), "label": ClassLabel(names=["a", "b"])})
+        parts = {
+            name: Dataset.from_dict({"text": [f"{name} {i}" for i in range(len(y))], "label": y}, features=features)
+            for name, y in labels.items()
+        }
+        asked = []
+
+        real = sources.load_dataset
+
+        def load_dataset(name: str, subset: str | None = None, **files: object) -> DatasetDict:
+            if files:
+                return real(name, **files)
+            asked.append((name, subset))
+            return DatasetDict(parts)
+
+        monkeypatch.setattr(sources, "load_dataset", load_dataset)
+        return asked
+
+    def test_its_own_splits_are_used(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        asked = self.hub(monkeypatch, train=[0, 1] * 20, validation=[0, 1] * 2, test=[0, 1] * 3)
+        config = DataConfig("org/x", subset="s")
+        splits, report = build_splits(config, 0)
+        assert report.sizes == {"train": 40, "validation": 4, "test": 6}
+        assert splits["test"]["label"][:2] == ["a", "b"]
+        assert load_rows(config)["text"][0] == "test 0"
+        assert asked == [("org/x", "s")] * 2
+
+    def test_its_test_split_is_the_test_source(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+        self.hub(monkeypatch, train=[0, 1] * 20, validation=[0, 1] * 2, test=[0, 1] * 3)
+        source = csv(tmp_path / "d.csv", rows(40))
+        splits, _ = build_splits(DataConfig(source, test_source="org/x", validation_source="org/x"), 0)
+        assert splits["test"]["text"][0] == "test 0"
+        assert splits["validation"]["text"][0] == "validation 0"
+
+    def test_a_test_split_without_labels_is_not_one(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.hub(monkeypatch, train=[0, 1] * 20, test=[-1] * 6)
+        splits, report = build_splits(DataConfig("org/x"), 0)
+        assert report.sizes["test"] == 8
+        assert splits["test"]["text"][0].startswith("train")

@@ -19,7 +19,7 @@ from transformers import (
 
 from tests.conftest import bert_config
 from textmix import MixConfig, MixupForSequenceClassification
-from textmix.errors import ConfigError
+from textmix.errors import ConfigError, ModelError
 from textmix.models.pooling_choice import choose_pooling, declared_max_length
 from textmix.models.vocabulary import train_tokenizer
 
@@ -216,3 +216,24 @@ def test_unmixed_loss_of_the_model_itself(checkpoint: Path, batch: dict) -> None
     assert output.loss.item() == pytest.approx(torch.nn.functional.cross_entropy(output.logits, labels).item())
     assert model(**batch, labels=labels, num_items_in_batch=8).loss.item() == pytest.approx(output.loss.item() / 4)
     assert model(**batch).loss is None
+
+
+def test_a_half_precision_checkpoint_gets_a_matching_head(tmp_path: Path, batch: dict) -> None:
+    BertModel(bert_config()).to(torch.bfloat16).save_pretrained(tmp_path)
+    model = MixupForSequenceClassification.from_pretrained(tmp_path, num_labels=3).eval()
+    assert {parameter.dtype for parameter in model.parameters()} == {torch.bfloat16}
+    assert model(**batch).logits.shape == (2, 3)
+
+
+def test_an_unknown_head_and_another_pooling_of_a_saved_model_are_refused(checkpoint: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="head must be linear or native, not 'nativ'"):
+        MixupForSequenceClassification.from_pretrained(checkpoint, head="nativ")
+    MixupForSequenceClassification.from_pretrained(checkpoint, pooling="max").save_pretrained(tmp_path / "saved")
+    with pytest.raises(ConfigError, match="was saved with pooling max; it cannot become mean"):
+        MixupForSequenceClassification.from_pretrained(tmp_path / "saved", pooling="mean")
+
+
+def test_a_model_with_a_decoder_is_refused(tmp_path: Path) -> None:
+    T5Config(vocab_size=20, d_model=8, num_layers=1, num_heads=2, d_ff=8).save_pretrained(tmp_path)
+    with pytest.raises(ModelError, match="has a decoder; textmix needs an encoder"):
+        MixupForSequenceClassification.from_pretrained(tmp_path)

@@ -238,6 +238,25 @@ def test_a_loss_that_is_not_finite_names_its_step(tmp_path: Path) -> None:
     assert not (tmp_path / "model").exists()
 
 
+@pytest.mark.parametrize("validated", [True, False])
+def test_weights_that_are_not_finite_after_the_last_step_are_never_saved(tmp_path: Path, validated: bool) -> None:
+    options = {} if validated else {"validation": None}
+    instance = trainer(tmp_path, "none", epochs=1, **options)
+    poison = lambda: instance.model.classifier.bias.data.fill_(math.inf)  # noqa: E731
+    stop_at(instance, 8, poison)
+    with pytest.raises(TrainingError, match="the weights are not finite at step 8"):
+        instance.train()
+    assert not (tmp_path / "model").exists()
+
+
+def test_a_run_that_was_stopped_after_training_needs_no_more_steps(tmp_path: Path) -> None:
+    trainer(tmp_path, epochs=2, patience=1, learning_rate=1e-9).train()
+    before = weights(tmp_path)
+    progress = trainer(tmp_path, epochs=2, patience=1, learning_rate=1e-9).train(resume=True)
+    assert progress.step == 16
+    assert same(before, weights(tmp_path))
+
+
 def test_bf16_trains(tmp_path: Path) -> None:
     trainer(tmp_path, precision="bf16", epochs=6, learning_rate=2e-2).train()
     assert max(line["validation"]["accuracy"] for line in history(tmp_path) if "validation" in line) > 0.9

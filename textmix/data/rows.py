@@ -1,13 +1,17 @@
 """Bring the rows of any source to one shape: strings in `text`, `text_pair` and `label`, nothing missing."""
 
+import re
 from collections import Counter
 from dataclasses import dataclass
+from datetime import date
 from typing import Any
 
 from datasets import ClassLabel, Dataset, Features, Value
 
 from textmix.errors import DataError, nearest
 
+# What scikit-learn's classification_report puts beside the classes.
+_REPORT_KEYS = {"accuracy", "micro avg", "macro avg", "weighted avg", "samples avg"}
 TEXT, PAIR, LABEL = "text", "text_pair", "label"
 
 
@@ -113,7 +117,7 @@ def as_string(value: Any) -> str:
         return ""
     if isinstance(value, float) and value.is_integer():  # integers beside missing values are read as floats
         return str(int(value))
-    if isinstance(value, str | int | float):
+    if isinstance(value, str | int | float | date):  # the JSON reader makes dates of what looks like one
         return str(value)
     raise DataError(f"a text or label is a {type(value).__name__}, not a string or a number: {str(value)[:60]}")
 
@@ -125,9 +129,12 @@ def class_names(labels: list[str], where: str) -> list[str]:
         DataError: If there is only one class.
     """
     names = set(labels)
+    taken = names & _REPORT_KEYS
+    if taken:
+        raise DataError(f"{where}: '{min(taken)}' is a key of the classification report; rename that class")
     if len(names) < 2:
         raise DataError(f"{where}: all {len(labels)} labels are '{labels[0]}'; a classifier needs at least two classes")
-    if all(name.lstrip("-").isdigit() for name in names):
+    if all(re.fullmatch("-?[0-9]+", name) for name in names):
         return sorted(names, key=lambda name: (int(name), name))
     return sorted(names)
 

@@ -56,6 +56,15 @@ def source_name(source: str | list[str]) -> str:
     return re.sub(r"[^\w.-]+", "_", stem).strip("_.") or "data"
 
 
+def absolute(source: str | list[str]) -> str | list[str]:
+    """Make the paths of a source absolute, so that it means the same elsewhere; other names are left as they are."""
+    if isinstance(source, list):
+        return [str(Path(pattern).absolute()) for pattern in source]
+    if source in BUILTIN_DATASETS or _find_files(source) is None:
+        return source
+    return str(Path(source).absolute())
+
+
 def _ending(path: str) -> str:
     suffixes = [suffix.lower() for suffix in Path(path).suffixes]
     compressed = suffixes[-1:] == [".gz"]
@@ -107,7 +116,7 @@ def _load_files(files: list[str]) -> Dataset:
             raise DataError(f"{file} is empty")
     disable_progress_bars()
     try:
-        dataset = load_dataset(builder, data_files=files, split="train", **options)
+        dataset = load_dataset(builder, data_files=[glob.escape(file) for file in files], split="train", **options)
         # The JSON and parquet readers let bytes pass that are no text; reading such a cell would fail much later.
         for name in dataset.column_names:
             dataset.data.column(name).validate(full=True)

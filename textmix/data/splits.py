@@ -73,14 +73,13 @@ def build_splits(config: DataConfig, seed: int) -> tuple[DatasetDict, SplitRepor
     if config.deduplicate:
         splits = _deduplicate(splits, report)
     if TEST not in splits:
-        splits[TRAIN], splits[TEST] = _split(splits[TRAIN], config.test_fraction, seed, report, "data.test_fraction")
+        option = f"data.test_fraction {config.test_fraction}"
+        splits[TRAIN], splits[TEST] = _split(splits[TRAIN], config.test_fraction, seed, report, option)
     if VALIDATION not in splits and config.validation_fraction > 0:
-        splits[TRAIN], splits[VALIDATION] = _split(
-            splits[TRAIN], config.validation_fraction, seed, report, "data.validation_fraction"
-        )
-    surplus = splits[TRAIN].num_rows - (config.max_train_samples or splits[TRAIN].num_rows)
-    if surplus > 0:
-        splits[TRAIN], _ = _split(splits[TRAIN], surplus, seed, report, "data.max_train_samples")
+        option = f"data.validation_fraction {config.validation_fraction}"
+        splits[TRAIN], splits[VALIDATION] = _split(splits[TRAIN], config.validation_fraction, seed, report, option)
+    if config.max_train_samples is not None and config.max_train_samples < splits[TRAIN].num_rows:
+        splits[TRAIN] = _sample(splits[TRAIN], config.max_train_samples, seed, report)
     ordered = {name: splits[name] for name in (TRAIN, VALIDATION, TEST) if name in splits}
     report.sizes = {name: split.num_rows for name, split in ordered.items()}
     report.duplicates = _count_duplicates(ordered)
@@ -95,22 +94,34 @@ def load_rows(config: DataConfig) -> Dataset:
         DataError: As in `build_splits`.
     """
     columns = Columns(config.text_columns, config.label_column, config.drop_missing)
-    rows, _ = standardize(load_source(config.source, config.subset)[TRAIN], columns, source_name(config.source))
+    found = pick(load_source(config.source, config.subset), TEST, VALIDATION, TRAIN)
+    rows, _ = standardize(found, columns, source_name(config.source))
     return rows
+
+
+def pick(splits: DatasetDict, *preferred: str) -> Dataset:
+    """Take the first of the preferred splits that there is; files have only `train`, a hub data set may have more."""
+    return next(splits[name] for name in preferred if name in splits)
 
 
 def _read(config: DataConfig, report: SplitReport) -> dict[str, Dataset]:
     given = load_source(config.source, config.subset)
-    sources = {name: (given[name], source_name(config.source)) for name in (TRAIN, VALIDATION, TEST) if name in given}
+    # Some hub data sets keep the labels of their test split to themselves.
+    usable = [name for name in given if name == TRAIN or _is_labelled(given[name], config.label_column)]
+    sources = {name: (given[name], source_name(config.source)) for name in (TRAIN, VALIDATION, TEST) if name in usable}
     for name, source in ((TEST, config.test_source), (VALIDATION, config.validation_source)):
         if source is not None:
-            sources[name] = load_source(source)[TRAIN], source_name(source)
+            sources[name] = pick(load_source(source, config.subset), name, TEST, TRAIN), source_name(source)
     columns = Columns(config.text_columns, config.label_column, config.drop_missing)
     splits: dict[str, Dataset] = {}
     for name, (rows, where) in sources.items():
         splits[name], missing = standardize(rows, columns, where)
         report.missing += missing
     return splits
+
+
+def _is_labelled(rows: Dataset, column: str) -> bool:
+    return column not in rows.column_names or any(label not in (None, "", -1) for label in rows[column][:])
 
 
 def _keys(split: Dataset) -> Iterable[tuple[str, ...]]:
@@ -148,6 +159,16 @@ def _count_duplicates(splits: dict[str, Dataset]) -> dict[str, int]:
     }
 
 
+def _sample(rows: Dataset, size: int, seed: int, report: SplitReport) -> Dataset:
+    """Take a stratified sample; so few rows that not every class can lose one are taken away at random."""
+    surplus = rows.num_rows - size
+    if surplus < len(set(rows[LABEL][:])):
+        dropped = np.random.default_rng(seed).choice(rows.num_rows, surplus, replace=False)
+        return rows.select(np.setdiff1d(np.arange(rows.num_rows), dropped))
+    kept, _ = _split(rows, surplus, seed, report, f"data.max_train_samples {size}")
+    return kept
+
+
 def _split(rows: Dataset, size: float, seed: int, report: SplitReport, option: str) -> tuple[Dataset, Dataset]:
     """Split off a stratified part; rows of classes with fewer than two rows stay in the first."""
     labels = np.asarray(rows[LABEL][:])
@@ -158,8 +179,6 @@ def _split(rows: Dataset, size: float, seed: int, report: SplitReport, option: s
     try:
         first, second = train_test_split(common, test_size=size, random_state=seed, stratify=labels[common])
     except ValueError as error:
-        raise DataError(
-            f"cannot split {rows.num_rows} rows of {len(counts)} classes ({option} {size}): {error}"
-        ) from error
+        raise DataError(f"cannot split {rows.num_rows} rows of {len(counts)} classes ({option}): {error}") from error
     first = np.concatenate([first, np.flatnonzero(np.isin(labels, list(rare)))])
     return rows.select(np.sort(first)), rows.select(np.sort(second))

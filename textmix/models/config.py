@@ -77,8 +77,10 @@ class ModelConfig:
         if self.max_length is not None and self.max_length < 1:
             wrong.append(f"model.max_length must be at least 1, not {self.max_length}")
         options = self.textcnn
-        if min(options.vocab_size, options.min_frequency, options.embedding_dim, options.num_filters) < 1:
-            wrong.append("model.textcnn.vocab_size, min_frequency, embedding_dim and num_filters must be at least 1")
+        if min(options.min_frequency, options.embedding_dim, options.num_filters) < 1:
+            wrong.append("model.textcnn.min_frequency, embedding_dim and num_filters must be at least 1")
+        if options.vocab_size < 10:
+            wrong.append(f"model.textcnn.vocab_size must be at least 10, not {options.vocab_size}")
         if not options.kernel_sizes or min(options.kernel_sizes) < 1:
             wrong.append(f"model.textcnn.kernel_sizes must be widths of at least 1, not {options.kernel_sizes}")
         if wrong:

@@ -11,7 +11,7 @@ from transformers.configuration_utils import SubConfigSpec
 from transformers.modeling_outputs import SequenceClassifierOutput
 
 from textmix.attach import attach
-from textmix.errors import ConfigError, did_you_mean
+from textmix.errors import ConfigError, ModelError, did_you_mean
 from textmix.mixing.config import MixConfig
 from textmix.mixing.functional import plain_loss
 from textmix.models.bundled import resolve_model_path
@@ -19,6 +19,7 @@ from textmix.models.pooling import POOLINGS, Pooling, PoolingName
 from textmix.models.pooling_choice import choose_pooling
 
 _CONFIG_KEYS = ("num_labels", "id2label", "label2id", "problem_type", "classifier_dropout")
+_HUB_KEYS = ("revision", "cache_dir", "token", "subfolder", "trust_remote_code", "local_files_only", "force_download")
 
 
 class MixupConfig(PreTrainedConfig):
@@ -69,6 +70,9 @@ class MixupForSequenceClassification(PreTrainedModel):
         self.pooling = Pooling(_pooling_name(config.pooling), hidden_size)
         self.dropout = nn.Dropout(config.classifier_dropout)
         self.classifier = nn.Linear(hidden_size, self.num_labels)
+        if encoder is not None:  # it may have been loaded in half precision
+            self.pooling.to(encoder.dtype)
+            self.classifier.to(encoder.dtype)
         self.post_init()  # type: ignore[no-untyped-call]
         if config.mix is not None:
             attach(self, MixConfig(**config.mix))
@@ -130,7 +134,10 @@ class MixupForSequenceClassification(PreTrainedModel):
         """
         path = resolve_model_path(str(pretrained_model_name_or_path))
         given = kwargs.get("config")
-        config = given if given is not None else AutoConfig.from_pretrained(path)
+        hub = {key: kwargs[key] for key in _HUB_KEYS if key in kwargs}
+        config = given if given is not None else AutoConfig.from_pretrained(path, **hub)
+        if head not in ("linear", "native"):
+            raise ConfigError(f"head must be linear or native, not '{head}'")
         if head == "native":
             if pooling != "auto":
                 raise ConfigError("model.pooling has no effect with model.head native; leave it at auto")
@@ -140,10 +147,14 @@ class MixupForSequenceClassification(PreTrainedModel):
                 attach(native, mix)
             return native  # type: ignore[no-any-return]
         if isinstance(config, MixupConfig):
+            if pooling not in ("auto", config.pooling):
+                raise ConfigError(f"{path} was saved with pooling {config.pooling}; it cannot become {pooling}")
             if mix is not None:
                 kwargs["config"] = config
                 config.mix = asdict(mix)
-            return super().from_pretrained(path, *args, **kwargs)
+            return super().from_pretrained(path, *args, **{k: v for k, v in kwargs.items() if v is not None})
+        if config.is_encoder_decoder:
+            raise ModelError(f"{pretrained_model_name_or_path} has a decoder; textmix needs an encoder")
         kwargs.pop("config", None)
         given_ours = {key: kwargs.pop(key, None) for key in _CONFIG_KEYS}
         ours = {key: value for key, value in given_ours.items() if value is not None}

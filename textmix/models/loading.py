@@ -79,11 +79,21 @@ def build_model(config: ModelConfig, class_names: list[str], texts: Iterable[str
     if config.name == TEXTCNN:
         return _build_textcnn(config, labels, texts)
     encoder_config = _load_config(config.name)
+    if encoder_config.model_type.startswith("textmix-"):
+        raise ModelError(
+            f"'{config.name}' is a classifier that textmix trained; model.name takes an encoder, or a classifier of"
+            " transformers' own"
+        )
     path = resolve_model_path(config.name)
     try:
         tokenizer = AutoTokenizer.from_pretrained(path)
         model = MixupForSequenceClassification.from_pretrained(
-            config.name, head=config.head, pooling=config.pooling, classifier_dropout=config.dropout, **labels
+            config.name,
+            head=config.head,
+            pooling=config.pooling,
+            classifier_dropout=config.dropout,
+            dtype=torch.float32,  # weights are trained in float32 whatever they were saved in
+            **labels,
         )
     except (OSError, ValueError) as error:
         raise ModelError(f"cannot load model '{config.name}': {str(error).strip().splitlines()[0]}") from error
@@ -91,12 +101,15 @@ def build_model(config: ModelConfig, class_names: list[str], texts: Iterable[str
         # Decoders have none; every position it fills is masked.
         tokenizer.pad_token = tokenizer.eos_token
         model.config.get_text_config().pad_token_id = tokenizer.pad_token_id
-    positions = getattr(encoder_config.get_text_config(), "max_position_embeddings", None) or LONGEST
-    longest = min(tokenizer.model_max_length, positions)
+    positions = getattr(encoder_config.get_text_config(), "max_position_embeddings", None) or 0
+    longest = min(tokenizer.model_max_length, positions if positions > 0 else tokenizer.model_max_length)
     if config.max_length is not None and config.max_length > longest:
         raise ModelError(
             f"model.max_length {config.max_length} is more than the {longest} tokens '{config.name}' takes"
         )
+    special = tokenizer.num_special_tokens_to_add(pair=True)
+    if config.max_length is not None and config.max_length <= special:
+        raise ModelError(f"model.max_length must be above {special}, the number of special tokens")
     tokenizer.model_max_length = config.max_length or declared_max_length(path) or min(longest, LONGEST)
     return LoadedModel(model, tokenizer)
 

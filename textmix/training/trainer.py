@@ -34,7 +34,7 @@ from textmix.training.progress import RunningMeans, TrainProgress
 from textmix.training.sampling import EpochSampler
 
 _MIXED_PRECISION = {"fp32": "no", "bf16": "bf16", "fp16": "fp16"}
-_HISTORY = "history.jsonl"
+HISTORY = "history.jsonl"
 
 
 class MixupTrainer:
@@ -122,17 +122,23 @@ class MixupTrainer:
                 set_seed(self.config.seed)
             self._rewrite_history()
             with InterruptGuard() as guard, self._progress_bar() as bar:
-                while self.progress.epoch < self.config.epochs:
+                while not self._done():
                     self._train_epoch(bar, guard, state if resume else None)
                     resume = False
-                    if self._finish_epoch(bar):
-                        break
+                    self._finish_epoch(bar)
+            # Whatever stops the work that comes after training, none of this is lost.
+            self._save()
         finally:
             self.mixer.detach()
             self.accelerator.free_memory()
             # The state is shared by all accelerators of a process; the next run may ask for another precision.
             AcceleratorState._reset_state()
         return self.progress
+
+    def _done(self) -> bool:
+        patience = self.config.patience
+        out_of_patience = patience is not None and self.progress.stale_epochs >= patience
+        return self.progress.epoch >= self.config.epochs or out_of_patience
 
     def _progress_bar(self) -> "tqdm[Any]":
         return tqdm(
@@ -193,16 +199,22 @@ class MixupTrainer:
         self._bad_step = torch.where(first_bad, self.progress.step, self._bad_step)
         self.means.add({"loss": loss, **metrics})
 
-    def _check_finite(self) -> None:
-        step = int(self._bad_step)
+    def _check_finite(self, weights: bool = True) -> None:
+        step, what = int(self._bad_step), "loss is"
+        if (
+            step < 0
+            and weights
+            and not all(bool(torch.isfinite(parameter).all()) for parameter in self.model.parameters())
+        ):
+            step, what = self.progress.step, "weights are"
         if step >= 0:
             raise TrainingError(
-                f"the loss is not finite at step {step}; lower train.learning_rate"
+                f"the {what} not finite at step {step}; lower train.learning_rate"
                 f" (now {self.config.learning_rate}) or use train.precision fp32 (now {self.precision})"
             )
 
     def _log(self, bar: "tqdm[Any]") -> None:
-        self._check_finite()
+        self._check_finite(weights=False)  # a pass over the weights is for the ends of epochs
         progress = self.progress
         line = {
             "step": progress.step,
@@ -221,22 +233,22 @@ class MixupTrainer:
     def _add_history(self, line: dict[str, Any]) -> None:
         self.progress.history.append(line)
         if self.accelerator.is_main_process:
-            with (self.directory / _HISTORY).open("a", encoding="utf-8") as file:
+            with (self.directory / HISTORY).open("a", encoding="utf-8") as file:
                 file.write(json.dumps(line) + "\n")
 
     def _rewrite_history(self) -> None:
         if self.accelerator.is_main_process:
-            write_text(self.directory / _HISTORY, "".join(json.dumps(line) + "\n" for line in self.progress.history))
+            write_text(self.directory / HISTORY, "".join(json.dumps(line) + "\n" for line in self.progress.history))
 
-    def _finish_epoch(self, bar: "tqdm[Any]") -> bool:
-        """Evaluate, keep the model if it is the best, and say whether to stop early."""
+    def _finish_epoch(self, bar: "tqdm[Any]") -> None:
+        """Evaluate, and keep the model if it is the best."""
         self._check_finite()
         progress, config = self.progress, self.config
         progress.epoch += 1
         progress.batches = 0
         if self._validation_loader is None:
             self._save_model()
-            return False
+            return
         scores = self._evaluate(self._validation_loader)
         self._add_history({"step": progress.step, "epoch": progress.epoch, "validation": scores})
         value = scores[config.metric]
@@ -252,7 +264,6 @@ class MixupTrainer:
                 f"epoch {progress.epoch}: validation accuracy {scores['accuracy']:.4f}, macro F1"
                 f" {scores['macro_f1']:.4f}, nll {scores['nll']:.4f}{' (best so far)' if improved else ''}"
             )
-        return config.patience is not None and progress.stale_epochs >= config.patience
 
     def _evaluate(self, loader: DataLoader[Any]) -> dict[str, float]:
         assert self.validation_data is not None
@@ -277,6 +288,7 @@ class MixupTrainer:
                 "optimizer": self.optimizer.state_dict(),
                 "schedule": self.schedule.state_dict(),
                 "mixer": self.mixer.state_dict(),
+                "scaler": self.accelerator.scaler.state_dict() if self.accelerator.scaler is not None else {},
             }
             model = self.accelerator.unwrap_model(self.model)
             save_checkpoint(self.directory, self.progress.step, model, state)
@@ -288,4 +300,6 @@ class MixupTrainer:
         self.optimizer.load_state_dict(state["optimizer"])
         self.schedule.load_state_dict(state["schedule"])
         self.mixer.load_state_dict(state["mixer"])
+        if self.accelerator.scaler is not None:
+            self.accelerator.scaler.load_state_dict(state["scaler"])
         return state

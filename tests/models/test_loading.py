@@ -1,0 +1,56 @@
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import BertModel
+
+from tests.conftest import bert_config
+from textmix import MixupForSequenceClassification
+from textmix.errors import ModelError, RunError
+from textmix.models.config import ModelConfig
+from textmix.models.loading import build_model, check_model_name, load_model
+from textmix.models.vocabulary import train_tokenizer
+
+TEXTS = ["the soup is hot", "the match is lost"]
+
+
+@pytest.fixture
+def checkpoint(tmp_path: Path) -> Path:
+    directory = tmp_path / "bert"
+    BertModel(bert_config()).to(torch.bfloat16).save_pretrained(directory)
+    train_tokenizer(TEXTS * 2).save_pretrained(directory)
+    return directory
+
+
+@pytest.mark.parametrize("head", ["linear", "native"])
+def test_models_are_trained_in_float32_whatever_they_were_saved_in(checkpoint: Path, head: str) -> None:
+    loaded = build_model(ModelConfig(name=str(checkpoint), head=head), ["a", "b", "c"], [])
+    assert {parameter.dtype for parameter in loaded.model.parameters()} == {torch.float32}
+    assert loaded.model.config.id2label == {0: "a", 1: "b", 2: "c"}
+    assert loaded.tokenizer.model_max_length == 64  # the positions that the model has
+
+
+def test_minilm_is_cut_where_its_checkpoint_says() -> None:
+    assert build_model(ModelConfig(), ["a", "b"], []).tokenizer.model_max_length == 256
+
+
+def test_dropout_is_set_on_request(checkpoint: Path) -> None:
+    assert build_model(ModelConfig(name=str(checkpoint), dropout=0.3), ["a", "b"], []).model.dropout.p == 0.3
+    assert build_model(ModelConfig(name="textcnn", dropout=0.3), ["a", "b"], TEXTS).model.dropout.p == 0.3
+    assert build_model(ModelConfig(name="textcnn"), ["a", "b"], TEXTS).model.dropout.p == 0.5
+
+
+def test_a_model_of_textmix_s_own_is_no_encoder(checkpoint: Path, tmp_path: Path) -> None:
+    MixupForSequenceClassification.from_pretrained(checkpoint).save_pretrained(tmp_path / "saved")
+    with pytest.raises(ModelError, match=r"is a classifier that textmix trained; model\.name takes an encoder"):
+        build_model(ModelConfig(name=str(tmp_path / "saved")), ["a", "b"], [])
+
+
+def test_missing_models_are_named(tmp_path: Path) -> None:
+    check_model_name(ModelConfig(name="textcnn"))
+    with pytest.raises(
+        ModelError, match=r"no model 'bert-basse' \(built in: minilm, textcnn; or a directory, or a hub id"
+    ):
+        check_model_name(ModelConfig(name="bert-basse"))
+    with pytest.raises(RunError, match=r"no saved model at .*; has the run finished"):
+        load_model(tmp_path)
