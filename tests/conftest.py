@@ -30,19 +30,21 @@ from textmix.models.textcnn import TextCNN, TextCNNConfig  # noqa: E402
 VOCAB, LABELS = 60, 3
 
 
-def bert_config(**options: object) -> BertConfig:
-    return BertConfig(
-        vocab_size=VOCAB,
-        hidden_size=16,
-        num_hidden_layers=3,
-        num_attention_heads=2,
-        intermediate_size=24,
-        max_position_embeddings=64,
-        hidden_dropout_prob=0.0,
-        attention_probs_dropout_prob=0.0,
-        num_labels=LABELS,
-        **options,
-    )
+SMALL = {
+    "vocab_size": VOCAB,
+    "hidden_size": 16,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 2,
+    "intermediate_size": 24,
+    "max_position_embeddings": 64,
+    "hidden_dropout_prob": 0.0,
+    "attention_probs_dropout_prob": 0.0,
+    "num_labels": LABELS,
+}
+
+
+def bert_config() -> BertConfig:
+    return BertConfig(**SMALL)
 
 
 def _own(pooling: str) -> PreTrainedModel:
@@ -57,19 +59,7 @@ def _distilbert() -> PreTrainedModel:
 
 
 def _roberta() -> PreTrainedModel:
-    config = RobertaConfig(
-        vocab_size=VOCAB,
-        hidden_size=16,
-        num_hidden_layers=3,
-        num_attention_heads=2,
-        intermediate_size=24,
-        max_position_embeddings=64,
-        hidden_dropout_prob=0.0,
-        attention_probs_dropout_prob=0.0,
-        pad_token_id=1,
-        num_labels=LABELS,
-    )
-    return RobertaForSequenceClassification(config)
+    return RobertaForSequenceClassification(RobertaConfig(pad_token_id=1, **SMALL))
 
 
 def _textcnn() -> PreTrainedModel:

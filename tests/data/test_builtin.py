@@ -4,7 +4,7 @@ from collections import Counter
 import pytest
 
 from textmix.data.builtin import BUILTIN_DATASETS, BuiltinDataset, load_builtin
-from textmix.errors import DataError
+from textmix.errors import TextmixError
 
 
 def test_bbc_news_is_whole_and_its_package_is_not_imported(capsys: pytest.CaptureFixture[str]) -> None:
@@ -19,5 +19,5 @@ def test_bbc_news_is_whole_and_its_package_is_not_imported(capsys: pytest.Captur
 
 
 def test_a_missing_package_names_the_extra() -> None:
-    with pytest.raises(DataError, match=r"no-such is not installed.*textmix\[bundled\]"):
+    with pytest.raises(TextmixError, match=r"no-such is not installed.*textmix\[bundled\]"):
         load_builtin(BuiltinDataset("no_such_package", "no-such", "data", ""))

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from textmix.errors import ModelError
+from textmix.errors import ModelError, TextmixError
 from textmix.models.bundled import BundledModel, locate, resolve_model_path
 
 
@@ -22,7 +22,7 @@ def model(package: str, sha256: str = "0" * 64) -> BundledModel:
 
 
 def test_a_missing_package_names_the_extra() -> None:
-    with pytest.raises(ModelError, match=r"no-such-package is not installed.*textmix\[bundled\]"):
+    with pytest.raises(TextmixError, match=r"no-such-package is not installed.*textmix\[bundled\]"):
         locate(model("no_such_package"))
 
 

