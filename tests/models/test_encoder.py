@@ -237,3 +237,13 @@ def test_a_model_with_a_decoder_is_refused(tmp_path: Path) -> None:
     T5Config(vocab_size=20, d_model=8, num_layers=1, num_heads=2, d_ff=8).save_pretrained(tmp_path)
     with pytest.raises(ModelError, match="has a decoder; textmix needs an encoder"):
         MixupForSequenceClassification.from_pretrained(tmp_path)
+
+
+@pytest.mark.parametrize("head", ["linear", "native"])
+def test_dropout_inside_the_encoder_is_set_on_request(checkpoint: Path, head: str) -> None:
+    model = MixupForSequenceClassification.from_pretrained(checkpoint, head=head, encoder_dropout=0.25)
+    rates = {module.p for module in model.base_model.modules() if isinstance(module, torch.nn.Dropout)}
+    assert rates == {0.25}
+    unchanged = MixupForSequenceClassification.from_pretrained(checkpoint, head=head)
+    rates = {module.p for module in unchanged.base_model.modules() if isinstance(module, torch.nn.Dropout)}
+    assert rates == {0.0}  # what the checkpoint says

@@ -113,6 +113,7 @@ class MixupForSequenceClassification(PreTrainedModel):
         mix: MixConfig | None = None,
         head: Literal["linear", "native"] = "linear",
         pooling: PoolingName | Literal["auto"] = "auto",
+        encoder_dropout: float | None = None,
         **kwargs: Any,
     ) -> Self:
         """Load an encoder and put a new classifier on it, or load a saved classifier.
@@ -126,6 +127,7 @@ class MixupForSequenceClassification(PreTrainedModel):
                 instead, with the mixer attached: what it saves is a stock checkpoint.
             pooling: How positions become one vector; `auto` takes what a sentence-transformers checkpoint declares,
                 else the habit of the architecture. Only for an encoder with a new linear head.
+            encoder_dropout: Dropout inside the encoder; None keeps the checkpoint's own.
             **kwargs: `num_labels`, `id2label`, `label2id`, `problem_type`, `classifier_dropout`, and whatever
                 `from_pretrained` of transformers takes.
 
@@ -138,11 +140,12 @@ class MixupForSequenceClassification(PreTrainedModel):
         config = given if given is not None else AutoConfig.from_pretrained(path, **hub)
         if head not in ("linear", "native"):
             raise ConfigError(f"head must be linear or native, not '{head}'")
+        dropouts = _dropout_options(config, encoder_dropout)
         if head == "native":
             if pooling != "auto":
                 raise ConfigError("model.pooling has no effect with model.head native; leave it at auto")
             kwargs.pop("classifier_dropout", None)
-            native = AutoModelForSequenceClassification.from_pretrained(path, *args, **kwargs)
+            native = AutoModelForSequenceClassification.from_pretrained(path, *args, **dropouts, **kwargs)
             if mix is not None:
                 attach(native, mix)
             return native  # type: ignore[no-any-return]
@@ -158,6 +161,7 @@ class MixupForSequenceClassification(PreTrainedModel):
         kwargs.pop("config", None)
         given_ours = {key: kwargs.pop(key, None) for key in _CONFIG_KEYS}
         ours = {key: value for key, value in given_ours.items() if value is not None}
+        config.update(dropouts)
         encoder = _load_encoder(path, config, *args, **kwargs)
         name = choose_pooling(path, config) if pooling == "auto" else pooling
         ours["mix"] = asdict(mix) if mix is not None else None
@@ -175,6 +179,14 @@ def _pooling_name(name: str) -> PoolingName:
         if name == known:
             return known
     raise ConfigError(f"unknown pooling '{name}'{did_you_mean(name, POOLINGS)}")
+
+
+def _dropout_options(config: PreTrainedConfig, dropout: float | None) -> dict[str, float]:
+    """Set every dropout of an encoder's configuration, whatever the architecture calls them."""
+    if dropout is None:
+        return {}
+    rates = {name: value for name, value in config.to_dict().items() if "dropout" in name}
+    return {name: dropout for name, value in rates.items() if isinstance(value, float | int)}
 
 
 def _encoder_options(config: PreTrainedConfig) -> dict[str, Any]:

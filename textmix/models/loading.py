@@ -92,6 +92,7 @@ def build_model(config: ModelConfig, class_names: list[str], texts: Iterable[str
             head=config.head,
             pooling=config.pooling,
             classifier_dropout=config.dropout,
+            encoder_dropout=config.encoder_dropout,
             dtype=torch.float32,  # weights are trained in float32 whatever they were saved in
             **labels,
         )
