@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from torch import nn
 from transformers import PreTrainedModel
 
-from tests.conftest import MODELS, VOCAB
+from tests.conftest import MODELS, VOCAB, mix
 from tests.reference import reference_logits
 from textmix.attach import attach, mixing
 from textmix.errors import ConfigError, ModelError
 from textmix.mixing.config import MixConfig
-from textmix.mixing.strategies import STRATEGIES
+from textmix.mixing.strategies.base import STRATEGIES
 from textmix.sites import find_sites
 
 Build = Callable[[str], PreTrainedModel]
@@ -99,7 +99,7 @@ class TestPureOutsideTraining:
     def test_eval_logits_are_bit_identical(self, build: Build, ragged: Batch, name: str, strategy: str) -> None:
         model = build(name).eval()
         bare = model(**unlabelled(ragged)).logits
-        with mixing(model, strategy=strategy):
+        with mixing(model, mix(strategy)):
             assert torch.equal(model(**ragged).logits, bare)
             assert torch.equal(model(**unlabelled(ragged)).logits, bare)
 
@@ -110,12 +110,12 @@ class TestPureOutsideTraining:
         bare = model(**unlabelled(ragged)).logits
         first = {key: value[:1] for key, value in ragged.items()}
         bare_first = model(**unlabelled(first)).logits
-        with mixing(model, strategy=strategy) as mixer:
+        with mixing(model, mix(strategy)) as mixer:
             assert torch.equal(model(**unlabelled(ragged)).logits, bare)
             alone = model(**first)
             assert torch.equal(alone.logits, bare_first)
             assert mixer.plan is None
-        with mixing(model, strategy=strategy, probability=0.0):
+        with mixing(model, mix(strategy, probability=0.0)):
             output = model(**ragged)
             assert torch.equal(output.logits, bare)
             loss = nn.functional.cross_entropy(bare, ragged["labels"])
@@ -125,7 +125,7 @@ class TestPureOutsideTraining:
         model = build(name)
         before = (hooks(model), set(vars(model)), list(model.state_dict()), model.config.to_dict())
         bare = model(**unlabelled(ragged)).logits
-        mixer = attach(model, MixConfig(strategy=strategy))
+        mixer = attach(model, mix(strategy))
         assert list(model.state_dict()) == before[2]
         model(**ragged).loss.backward()
         mixer.detach()
@@ -134,7 +134,7 @@ class TestPureOutsideTraining:
 
     def test_one_forward_pass(self, build: Build, ragged: Batch, name: str, strategy: str) -> None:
         model = build(name)
-        with mixing(model, strategy=strategy), counting_blocks(model) as counts:
+        with mixing(model, mix(strategy)), counting_blocks(model) as counts:
             model(**ragged)
             assert set(counts) == {1}
 
@@ -151,7 +151,7 @@ class TestMixing:
         results = []
         for batch in (ragged, {**wide, "labels": ragged["labels"]}):
             model.zero_grad()
-            with mixing(model, strategy=strategy, per_sample=True, seed=5):
+            with mixing(model, mix(strategy, per_sample=True), seed=5):
                 output = model(**batch)
                 output.loss.backward()
             gradient = torch.cat([p.grad.flatten() for n, p in model.named_parameters() if "classifier" in n])
@@ -162,9 +162,9 @@ class TestMixing:
     def test_tuples_positions_and_missing_masks(self, build: Build, ragged: Batch, name: str, strategy: str) -> None:
         model = build(name)
         ids, labels = ragged["input_ids"], ragged["labels"]
-        with mixing(model, strategy=strategy, seed=2):
+        with mixing(model, mix(strategy), seed=2):
             by_name = model(input_ids=ids, attention_mask=torch.ones_like(ids), labels=labels)
-        with mixing(model, strategy=strategy, seed=2):
+        with mixing(model, mix(strategy), seed=2):
             without_mask = model(ids, labels=labels)
         assert torch.allclose(by_name.logits, without_mask.logits, atol=1e-9)
         assert torch.allclose(by_name.loss, without_mask.loss, atol=1e-9)
@@ -173,21 +173,21 @@ class TestMixing:
         model = build(name)
         runs = []
         for seed in (4, 4, 5):
-            with mixing(model, strategy=strategy, seed=seed):
+            with mixing(model, mix(strategy), seed=seed):
                 runs.append([model(**ragged).loss.item() for _ in range(4)])
         assert runs[0] == runs[1] != runs[2]
 
     def test_config_is_not_written(self, build: Build, ragged: Batch, name: str, strategy: str) -> None:
         model = build(name)
-        with mixing(model, strategy=strategy):
+        with mixing(model, mix(strategy)):
             model(**ragged)
         assert model.config.problem_type is None
 
     def test_bfloat16_autocast(self, build: Build, ragged: Batch, name: str, strategy: str) -> None:
         model = build(name).float()
-        with mixing(model, strategy=strategy, seed=3):
+        with mixing(model, mix(strategy), seed=3):
             exact = model(**ragged).loss
-        with mixing(model, strategy=strategy, seed=3), torch.autocast("cpu", dtype=torch.bfloat16):
+        with mixing(model, mix(strategy), seed=3), torch.autocast("cpu", dtype=torch.bfloat16):
             loss = model(**ragged).loss
             loss.backward()
         assert loss.dtype == torch.float32
@@ -352,7 +352,7 @@ class TestLifetime:
             model = build("own-mean")
             if checkpointing:
                 model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
-            with mixing(model, strategy=strategy, seed=7):
+            with mixing(model, mix(strategy), seed=7):
                 for _ in range(3):
                     model(**ragged).loss.backward()
             gradients.append([p.grad for p in model.parameters() if p.grad is not None])
@@ -375,7 +375,7 @@ class TestLifetime:
         gradients = []
         for wrap in (False, True):
             model = build("own-mean")
-            mixer = attach(model, MixConfig(strategy=strategy), seed=7)
+            mixer = attach(model, mix(strategy), seed=7)
             if wrap:
                 layers = model.encoder.encoder.layer
                 for number, layer in enumerate(layers):
@@ -433,7 +433,7 @@ class TestLifetime:
     @pytest.mark.parametrize("strategy", MIXING)
     def test_a_copied_model_has_a_mixer_of_its_own(self, build: Build, ragged: Batch, strategy: str) -> None:
         model = build("own-mean")
-        attach(model, MixConfig(strategy=strategy), seed=1)
+        attach(model, mix(strategy), seed=1)
         twin = copy.deepcopy(model)
         for _ in range(4):
             first, second = model(**ragged), twin(**ragged)

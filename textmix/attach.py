@@ -10,20 +10,12 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from textmix.errors import ConfigError, ModelError
-from textmix.mixing.config import MixConfig
-from textmix.mixing.functional import (
-    blend,
-    blended_accuracy,
-    blended_loss,
-    draw_lam,
-    draw_partner,
-    fold_lam,
-    plain_loss,
-    resolve_problem_type,
-    union_mask,
-)
+from textmix.mixer import Mixer
+from textmix.mixing.config import LossConfig, MixConfig, mix_config
+from textmix.mixing.functional import union_mask
+from textmix.mixing.losses import plain_loss
 from textmix.mixing.plan import MixPlan
-from textmix.mixing.strategies import EMBEDDINGS, POOLED, STRATEGIES, layer
+from textmix.mixing.strategies.base import EMBEDDINGS, POOLED, TOKENS, layer
 from textmix.sites import Block, find_sites, forward_arguments, hidden_of
 
 _ATTRIBUTE = "mixer"
@@ -31,57 +23,51 @@ _ATTRIBUTE = "mixer"
 Arguments = tuple[tuple[Any, ...], dict[str, Any]]
 
 
-class Mixer:
-    """Mixes the training batches of one model, through hooks, during its ordinary single forward pass.
+class AttachedMixer(Mixer):
+    """A mixer that acts on one model, through hooks, during its ordinary single forward pass.
 
-    While the model is in training mode and is given labels, each forward draws a plan, blends the batch with a
-    permutation of itself at the plan's site, and scores the logits against the blended targets. In every other forward
-    nothing is touched. Make one with `attach`.
+    While the model is in training mode and is given labels, each forward draws a plan, mixes the batch at the plan's
+    site, and scores the logits against the blended targets. In every other forward nothing is touched. Make one with
+    `attach`.
 
-    Attributes:
-        config: How it mixes.
-        plan: The plan of the last forward; None if that forward was not mixed.
-        metrics: Of the last training forward, as tensors on the model's device: `lam` (mean weight of a row itself)
-            and, for integer labels, `accuracy` (λ-weighted).
-        generator: The source of every draw; on the CPU, so that a seed means the same on every device.
+    Args:
+        model: The classifier.
+        config: How to mix.
+        loss: How to score.
+        seed: Seed of the mixer's own generator.
+        rank: Number of this process.
+        strict: Refuse training batches without labels, which would train nothing or unmixed.
     """
 
-    def __init__(self, model: nn.Module, config: MixConfig, seed: int = 0, rank: int = 0) -> None:
-        self.config = config
-        self.plan: MixPlan | None = None
-        self.metrics: dict[str, Tensor] = {}
-        self.generator = torch.Generator().manual_seed((seed << 16) + rank)
-        self._model = model
-        self._parameters = forward_arguments(model)
-        self._own_mask: Tensor | None = None
-        self._given_mask: Tensor | None = None
-        self._labels: Tensor | None = None
-        self._num_items: Tensor | int | None = None
-        self._running = False
-        self._blended = False
+    def __init__(
+        self,
+        model: nn.Module,
+        config: MixConfig,
+        loss: LossConfig,
+        seed: int = 0,
+        rank: int = 0,
+        strict: bool = False,
+    ) -> None:
         sites = find_sites(model)
-        self._candidates = STRATEGIES[config.strategy].candidates(len(sites.blocks), config.layers)
-        missing = [site for site in self._candidates if site not in sites.names]
+        super().__init__(config, loss, len(sites.blocks), _hidden_size(model), seed, rank)
+        missing = [site for site in self.sites if site not in sites.names]
         if missing:
             raise ModelError(
                 f"{type(model).__name__} has no site {', '.join(missing)} for strategy '{config.strategy}';"
                 f" it offers {', '.join(sites.names)}"
             )
+        self._model = model
+        self._strict = strict
+        self._parameters = forward_arguments(model)
+        self._forget()
+        self._paused = False
         self._handles: list[RemovableHandle] = [
             model.register_forward_pre_hook(self._before_model, with_kwargs=True),
             model.register_forward_hook(self._after_model),
         ]
-        if EMBEDDINGS in self._candidates:
-            # Partials of bound methods, not closures: a deep copy of the model then has hooks of its own mixer.
-            first = partial(self._before_first_block, sites.blocks[0])
-            self._handles.append(sites.blocks[0].module.register_forward_pre_hook(first, with_kwargs=True))
-        for number, block in enumerate(sites.blocks, start=1):
-            if layer(number) in self._candidates:
-                self._handles.append(block.module.register_forward_hook(partial(self._after_block, number)))
-            earlier = {layer(k) for k in range(1, number)}
-            if block.takes_mask and earlier.intersection(self._candidates):
-                later = partial(self._before_later_block, block, earlier)
-                self._handles.append(block.module.register_forward_pre_hook(later, with_kwargs=True))
+        if sites.embeddings is not None and EMBEDDINGS in self.sites:
+            self._handles.append(sites.embeddings.register_forward_hook(self._after_embeddings))
+        self._hook_blocks(sites.blocks)
         if sites.classifier is not None:
             self._handles.append(sites.classifier.register_forward_pre_hook(self._before_classifier))
 
@@ -92,149 +78,286 @@ class Mixer:
         self._handles.clear()
         self._model.__dict__.pop(_ATTRIBUTE, None)
 
-    def state_dict(self) -> dict[str, Tensor]:
-        """Return the generator's state: all that a resumed run needs to repeat the uninterrupted one."""
-        return {"generator": self.generator.get_state()}
+    def _hook_blocks(self, blocks: tuple[Block, ...]) -> None:
+        hidden = [number for number in range(len(blocks) + 1) if _site(number) in self.sites]
+        if not hidden:
+            return
+        numbers: dict[nn.Module, list[int]] = {}
+        for number, block in enumerate(blocks):
+            numbers.setdefault(block.module, []).append(number)
+        for module, calls in numbers.items():
+            # Partials of bound methods, not closures: a deep copy of the model then has hooks of its own mixer.
+            before = partial(self._before_block, blocks[calls[0]], calls)
+            self._handles.append(module.register_forward_pre_hook(before, with_kwargs=True))
+        if len(blocks) in hidden:
+            last = blocks[-1]
+            after = partial(self._after_last_block, last, numbers[last.module])
+            self._handles.append(last.module.register_forward_hook(after))
 
-    def load_state_dict(self, state: dict[str, Tensor]) -> None:
-        """Restore what `state_dict` returned."""
-        self.generator.set_state(state["generator"].cpu())
-
-    def draw(self, batch_size: int) -> MixPlan | None:
-        """Draw the plan for a batch.
-
-        Args:
-            batch_size: Number of rows B.
-
-        Returns:
-            The plan, on the CPU; None when this batch is not to be mixed: B = 1, strategy `none`, or chance
-            (`probability`).
-        """
-        config = self.config
-        if batch_size < 2 or not self._candidates or config.probability == 0:
-            return None
-        if config.probability < 1 and torch.rand((), generator=self.generator) >= config.probability:
-            return None
-        site = self._candidates[int(torch.randint(len(self._candidates), (), generator=self.generator))]
-        lam = draw_lam(
-            batch_size if config.per_sample else 1,
-            self.generator,
-            kind=config.lam,
-            alpha=config.alpha,
-            value=config.lam_value,
-        )
-        lam = fold_lam(lam) if config.fold else lam
-        return MixPlan(lam.expand(batch_size), draw_partner(batch_size, self.generator), site)
+    def _forget(self) -> None:
+        self.plan = None
+        self._labels: Tensor | None = None
+        self._num_items: Tensor | int | None = None
+        self._own_mask: Tensor | None = None
+        self._given_mask: Tensor | None = None
+        self._ids: Tensor | None = None
+        self._united: tuple[Tensor, Tensor] | None = None
+        self._calls: dict[nn.Module, int] = {}
+        self._mixed = False
+        self._running = False
 
     def _before_model(self, model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Arguments | None:
-        self.plan = self._labels = self._own_mask = self._given_mask = self._num_items = None
-        self._running, self._blended = True, False
+        if self._paused:
+            return None
+        self._forget()
+        self._running = True
         if not model.training:
             return None
         kwargs = {**dict(zip(self._parameters, args, strict=False)), **kwargs}
         labels = kwargs.pop("labels", None)
         if labels is None:
+            if self._strict:
+                raise ConfigError(
+                    "a training batch has no labels, so that it cannot be mixed: they may be missing from the data or"
+                    " from label_names, or compute_loss_func may have taken them"
+                )
             return None
         # The model must not score the batch itself: its loss knows nothing of partners, and many models write what
         # they guess from the labels into config.problem_type.
         self._labels = labels
         self._num_items = kwargs.pop("num_items_in_batch", None)
-        plan = self.draw(labels.shape[0])
-        self.plan = plan.to(labels.device) if plan is not None else None
         mask = kwargs.get("attention_mask")
-        if self.plan is not None and mask is not None and self.plan.site != POOLED:
-            kwargs["attention_mask"] = self._prepare_mask(mask, self.plan)
+        if mask is not None and mask.dim() != 2:
+            raise ConfigError(f"mixing needs an attention_mask of shape (B, L), not {tuple(mask.shape)}")
+        self.plan = self.draw(
+            labels,
+            kwargs.get("input_ids"),
+            mask.bool() if mask is not None else None,
+            find_means=partial(self._mean_embeddings, kwargs),
+            find_saliency=partial(self._saliency, kwargs, labels),
+        )
+        if self.plan is not None:
+            kwargs = self._prepare(kwargs, self.plan)
         return (), kwargs
 
-    def _prepare_mask(self, mask: Tensor, plan: MixPlan) -> Tensor:
-        if mask.dim() != 2:
-            raise ConfigError(f"mixing needs an attention_mask of shape (B, L), not {tuple(mask.shape)}")
-        self._own_mask = mask.bool()
+    def _prepare(self, kwargs: dict[str, Any], plan: MixPlan) -> dict[str, Any]:
+        """Double the inputs if clean rows are kept, mix token ids, and unite the masks as far as the site asks."""
+        if plan.clean:
+            kwargs = {
+                name: torch.cat([value, value]) if _has_rows(value, plan.clean) else value
+                for name, value in kwargs.items()
+            }
+        self._ids = kwargs.get("input_ids")
+        mask = kwargs.get("attention_mask")
+        self._own_mask = mask.bool() if mask is not None else None
+        if plan.site == TOKENS:
+            assert self._ids is not None  # a plan at the tokens is drawn from them
+            self._mixed = True
+            self._ids = plan.strategy.apply(plan, self._ids, self._own_mask)
+            kwargs = {**kwargs, "input_ids": self._ids}
+        if mask is None or not plan.strategy.joins_masks or plan.site in (TOKENS, POOLED):
+            return kwargs
         if plan.site == EMBEDDINGS:
-            return union_mask(mask, plan.partner)
+            return {**kwargs, "attention_mask": union_mask(mask, plan.rows)}
         # Blocks before the site must see the rows' own masks, pooling after it the union: the model is given a copy,
         # which becomes the union when the site has been passed.
         self._given_mask = mask.clone()
-        return self._given_mask
+        return {**kwargs, "attention_mask": self._given_mask}
 
-    def _site_is(self, site: str) -> bool:
+    def _active(self) -> MixPlan | None:
         # Outside the model's own forward a block may run again because its activations are recomputed in the backward
         # pass: that must see the same plan. A block that is called on its own must not.
         recomputing = torch._C._current_graph_task_id() != -1
-        return self.plan is not None and self.plan.site == site and (self._running or recomputing)
+        return self.plan if self.plan is not None and not self._paused and (self._running or recomputing) else None
 
-    def _blend(self, hidden: Tensor, mask: Tensor | None) -> Tensor:
-        assert self.plan is not None
-        self._blended = True
-        expected = mask.shape if mask is not None else self.plan.lam.shape
+    def _apply(self, hidden: Tensor, mask: Tensor | None, plan: MixPlan, batch: int = 0) -> Tensor:
+        self._mixed = True
+        hidden = hidden.transpose(0, batch)
+        expected = mask.shape if mask is not None else plan.rows.shape[:1]
         if hidden.shape[: len(expected)] != expected:
             raise ModelError(
-                f"{type(self._model).__name__} has hidden states of shape {tuple(hidden.shape)} at {self.plan.site} for"
+                f"{type(self._model).__name__} has hidden states of shape {tuple(hidden.shape)} at {plan.site} for"
                 f" inputs of shape {tuple(expected)}: rows cannot be told apart there"
             )
-        return blend(hidden, self.plan.lam, self.plan.partner, mask, self.config.padding)
+        return plan.strategy.apply(plan, hidden, mask).transpose(0, batch)
 
-    def _before_first_block(
-        self, block: Block, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
+    def _after_embeddings(self, module: nn.Module, args: tuple[Any, ...], output: Tensor) -> Tensor | None:
+        plan = self._active()
+        return self._apply(output, self._own_mask, plan) if plan is not None and plan.site == EMBEDDINGS else None
+
+    def _before_block(
+        self, block: Block, calls: list[int], module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Arguments | None:
-        if not self._site_is(EMBEDDINGS):
+        plan = self._active()
+        if plan is None:
             return None
-        return _replace(block, block.arguments[0], lambda hidden: self._blend(hidden, self._own_mask), args, kwargs)
+        number = self._number(module, calls)
+        site = _number_of(plan.site)
+        if site is None or number < site:
+            return None
+        layout = block.layout
+        if number == site:
+            mix = partial(self._apply, mask=self._own_mask, plan=plan, batch=layout.batch)
+            args, kwargs = _replace(block, block.arguments[0], mix, args, kwargs)
+            self._pass_site(plan)
+        if site > 0 and plan.strategy.joins_masks and layout.mask in block.arguments:
+            unite = partial(self._unite, plan=plan, block=block)
+            args, kwargs = _replace(block, layout.mask, unite, args, kwargs)
+        return args, kwargs
 
-    def _before_later_block(
-        self, block: Block, earlier: set[str], module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> Arguments | None:
-        plan = self.plan
-        if plan is None or plan.site not in earlier or not self._site_is(plan.site):
-            return None
-        return _replace(block, "attention_mask", lambda mask: union_mask(mask, plan.partner), args, kwargs)
+    def _number(self, module: nn.Module, calls: list[int]) -> int:
+        """Say which of the model's blocks is about to run: a shared one runs several times."""
+        if len(calls) == 1:
+            return calls[0]
+        if not self._running:
+            raise ModelError(
+                f"{type(self._model).__name__} shares blocks, whose recomputed activations cannot be told apart; turn"
+                " off your own checkpointing (gradient_checkpointing_enable works)"
+            )
+        number = self._calls.get(module, 0)
+        self._calls[module] = number + 1
+        return calls[number]
 
-    def _after_block(self, number: int, module: nn.Module, args: tuple[Any, ...], output: Any) -> Any:
-        if not self._site_is(layer(number)):
+    def _pass_site(self, plan: MixPlan) -> None:
+        if self._given_mask is not None and self._own_mask is not None:
+            self._given_mask.copy_(union_mask(self._own_mask, plan.rows))
+
+    def _unite(self, mask: Tensor, plan: MixPlan, block: Block) -> Tensor:
+        # Most models give all blocks the same mask: unite it once.
+        if self._united is None or self._united[0] is not mask:
+            layout = block.layout
+            united = union_mask(-mask if layout.masked_is_one else mask, plan.rows, layout.mask_batch)
+            self._united = mask, -united if layout.masked_is_one else united
+        return self._united[1]
+
+    def _after_last_block(
+        self, block: Block, calls: list[int], module: nn.Module, args: tuple[Any, ...], output: Any
+    ) -> Any:
+        plan = self._active()
+        count = calls[-1] + 1
+        if plan is None or plan.site != layer(count) or (len(calls) > 1 and self._calls[module] < len(calls)):
             return None
-        blended = self._blend(hidden_of(output), self._own_mask)
-        if self._given_mask is not None and self.plan is not None:
-            self._given_mask.copy_(union_mask(self._given_mask, self.plan.partner))
-        return (blended, *output[1:]) if isinstance(output, tuple) else blended
+        mixed = self._apply(hidden_of(output), self._own_mask, plan, block.layout.batch)
+        self._pass_site(plan)
+        return (mixed, *output[1:]) if isinstance(output, tuple) else mixed
 
     def _before_classifier(self, module: nn.Module, args: tuple[Tensor, ...]) -> tuple[Tensor, ...] | None:
-        if self._running and self.plan is not None and args[0].dim() != 2:
-            raise ModelError(
-                f"{type(self._model).__name__} pools behind its classifier, where partners differ in position: it"
-                " cannot be mixed; use MixupForSequenceClassification with its own linear head instead"
-            )
-        if not self._site_is(POOLED):
+        plan = self._active()
+        if plan is None:
             return None
-        return (self._blend(args[0], None), *args[1:])
+        hidden = args[0]
+        if hidden.dim() == 3 and not self._is_token_level(hidden):
+            if plan.site == TOKENS:
+                return None
+            return (self._pool_last(hidden, plan), *args[1:])
+        if plan.site != POOLED:
+            return None
+        return (self._apply(hidden, self._own_mask if hidden.dim() == 3 else None, plan), *args[1:])
+
+    def _is_token_level(self, hidden: Tensor) -> bool:
+        labels = self._labels
+        return labels is not None and not labels.is_floating_point() and labels.shape[1:] == hidden.shape[1:2]
+
+    def _pool_last(self, hidden: Tensor, plan: MixPlan) -> Tensor:
+        """Pool at the last real token before the classifier of a model that would do so behind it, then mix.
+
+        The result stands at every position: whichever the model then picks is the right one.
+        """
+        real = self._own_mask
+        pad = getattr(getattr(self._model, "config", None), "pad_token_id", None)
+        if self._ids is not None and pad is not None:  # as the decoders of transformers find it
+            real = self._ids != pad
+        positions = torch.arange(hidden.shape[1], device=hidden.device)
+        last = positions[-1] if real is None else torch.where(real, positions, 0).amax(dim=1)
+        last = last.expand(hidden.shape[0])
+        numbers = torch.arange(hidden.shape[0], device=hidden.device)
+        if plan.site == POOLED:
+            pooled = self._apply(hidden[numbers, last], None, plan)
+        else:
+            last = last[plan.rows].amax(dim=1) if plan.strategy.joins_masks else last
+            pooled = hidden[numbers, last]
+        return pooled.unsqueeze(1).expand_as(hidden)
 
     def _after_model(self, model: nn.Module, args: tuple[Any, ...], output: Any) -> Any:
+        if self._paused:
+            return None
         self._running = False
-        labels = self._labels
+        labels, plan = self._labels, self.plan
         if labels is None:
             return None
-        if self.plan is not None and not self._blended:
-            raise ModelError(f"{type(model).__name__} never ran the site {self.plan.site}; choose another strategy")
+        if plan is not None and not self._mixed:
+            raise ModelError(f"{type(model).__name__} never ran the site {plan.site}; choose another strategy")
         logits: Tensor = output["logits"] if isinstance(output, dict) else output[0]
-        loss = self._score(logits, labels, getattr(getattr(model, "config", None), "problem_type", None))
+        declared = getattr(getattr(model, "config", None), "problem_type", None)
+        loss = self.score(logits, labels, declared, self._num_items)
+        if plan is not None and plan.clean:
+            logits = logits[: plan.clean]
         if isinstance(output, dict):
-            fields = {name: value for name, value in output.items() if name != "loss"}
-            return type(output)(loss=loss, **fields)
-        return (loss, *output)
+            fields = {name: value for name, value in output.items() if name not in ("loss", "logits")}
+            return type(output)(loss=loss, logits=logits, **fields)
+        return (loss, logits, *output[1:])
 
-    def _score(self, logits: Tensor, labels: Tensor, declared: str | None) -> Tensor:
-        kind = resolve_problem_type(declared, logits, labels)
-        if self.plan is None:
-            lam = torch.ones(labels.shape[0], device=logits.device)
-            partner = torch.arange(labels.shape[0], device=logits.device)
-            loss = plain_loss(logits, labels, kind, self._num_items)
-            assert loss is not None  # there are labels
-        else:
-            lam, partner = self.plan.lam, self.plan.partner
-            loss = blended_loss(logits, labels, lam, partner, kind, self._num_items)
-        self.metrics = {"lam": lam.mean()}
-        if kind == "single_label_classification" and labels.dim() == 1:
-            self.metrics["accuracy"] = blended_accuracy(logits, labels, lam, partner)
-        return loss
+    def _mean_embeddings(self, kwargs: dict[str, Any]) -> Tensor:
+        embeddings = kwargs.get("inputs_embeds")
+        with torch.no_grad():
+            if embeddings is None:
+                embeddings = self._model.get_input_embeddings()(kwargs["input_ids"])
+            mask = kwargs.get("attention_mask")
+            if mask is None:
+                return embeddings.mean(dim=1)
+            weights = mask.to(embeddings.dtype).unsqueeze(-1)
+            return (weights * embeddings).sum(dim=1) / weights.sum(dim=1).clamp(min=1)
+
+    def _saliency(self, kwargs: dict[str, Any], labels: Tensor) -> Tensor:
+        """Norm of the loss's gradient at each token's embedding, by a forward and backward pass of its own.
+
+        Gradients that were accumulated in parameters are not touched.
+        """
+        leaves: list[Tensor] = []
+
+        def cut_off(module: nn.Module, args: tuple[Any, ...], output: Tensor) -> Tensor:
+            leaves.append(output.detach().requires_grad_())
+            return leaves[-1]
+
+        handle = self._model.get_input_embeddings().register_forward_hook(cut_off)
+        self._paused = True
+        try:
+            with torch.enable_grad():
+                output = self._model(**kwargs)
+                logits = output["logits"] if isinstance(output, dict) else output[0]
+                declared = getattr(getattr(self._model, "config", None), "problem_type", None)
+                loss = plain_loss(logits, labels, declared, scoring=self.scoring(logits.device))
+                assert loss is not None
+                (gradient,) = torch.autograd.grad(loss, leaves[:1])
+        finally:
+            self._paused = False
+            handle.remove()
+        norms: Tensor = gradient.float().norm(dim=-1)
+        return norms
+
+
+def _site(number: int) -> str:
+    """Name the site at the input of block `number`, counted from 0."""
+    return layer(number) if number else EMBEDDINGS
+
+
+def _number_of(site: str) -> int | None:
+    """Number of the block, counted from 0, at whose input a site lies; None for sites outside the blocks."""
+    if site == EMBEDDINGS:
+        return 0
+    return int(site.removeprefix("layer:")) if site.startswith("layer:") else None
+
+
+def _hidden_size(model: nn.Module) -> int | None:
+    config = getattr(model, "config", None)
+    text = config.get_text_config() if hasattr(config, "get_text_config") else config
+    encoder = getattr(config, "encoder", None)
+    size = getattr(text, "hidden_size", None) or getattr(encoder, "hidden_size", None)
+    return size if isinstance(size, int) else None
+
+
+def _has_rows(value: Any, size: int) -> bool:
+    return isinstance(value, Tensor) and value.dim() > 0 and value.shape[0] == size
 
 
 def _replace(
@@ -249,46 +372,64 @@ def _replace(
     return args, kwargs
 
 
-def attach(model: nn.Module, config: MixConfig, seed: int = 0, rank: int | None = None) -> Mixer:
+def attach(
+    model: nn.Module,
+    config: MixConfig,
+    seed: int = 0,
+    rank: int | None = None,
+    loss: LossConfig | None = None,
+    strict: bool = False,
+) -> AttachedMixer:
     """Attach a mixer to a classifier.
 
     Args:
-        model: A Hugging Face sequence classifier or a textmix model; its forward takes `labels`.
+        model: A Hugging Face classifier or a textmix model; its forward takes `labels`.
         config: How to mix.
         seed: Seed of the mixer's own generator.
         rank: Number of this process; None asks torch.distributed, so that each process draws differently.
+        loss: How to score; None means the plain loss of the labels' kind.
+        strict: Refuse training batches without labels.
 
     Returns:
         The mixer, which is also `model.mixer` until it is detached.
 
     Raises:
         ModelError: If the model has a mixer already or lacks a site that the strategy needs.
+        ConfigError: If the strategy or the loss needs something that the configuration leaves open.
     """
     if _ATTRIBUTE in model.__dict__:
         raise ModelError(f"{type(model).__name__} has a mixer attached already; call model.mixer.detach() first")
     if rank is None:
         distributed = torch.distributed.is_available() and torch.distributed.is_initialized()
         rank = torch.distributed.get_rank() if distributed else 0
-    mixer = Mixer(model, config, seed=seed, rank=rank)
+    mixer = AttachedMixer(model, config, loss or LossConfig(), seed, rank, strict)
     # Into __dict__ directly: a mixer is neither a parameter nor a submodule, and never part of the state dict.
     model.__dict__[_ATTRIBUTE] = mixer
     return mixer
 
 
 @contextmanager
-def mixing(model: nn.Module, config: MixConfig | None = None, *, seed: int = 0, **options: Any) -> Iterator[Mixer]:
+def mixing(
+    model: nn.Module,
+    config: MixConfig | None = None,
+    *,
+    seed: int = 0,
+    loss: LossConfig | None = None,
+    **options: Any,
+) -> Iterator[AttachedMixer]:
     """Mix within a `with` block and leave the model as it was, also after an exception.
 
     Args:
         model: As in `attach`.
         config: How to mix; or give the fields of `MixConfig` as keywords.
         seed: As in `attach`.
+        loss: As in `attach`.
         **options: Fields of `MixConfig`, when `config` is None.
 
     Yields:
         The mixer.
     """
-    mixer = attach(model, config or MixConfig(**options), seed=seed)
+    mixer = attach(model, mix_config(config, options), seed=seed, loss=loss)
     try:
         yield mixer
     finally:

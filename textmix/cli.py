@@ -184,7 +184,7 @@ def models(arguments: list[str]) -> None:
 def strategies(arguments: list[str]) -> None:
     """List the mixing strategies."""
     _no_options("strategies", arguments)
-    from textmix.mixing.strategies import STRATEGIES
+    from textmix.mixing.strategies.base import STRATEGIES
 
     rows = [(strategy.name, strategy.summary, strategy.paper) for strategy in STRATEGIES.values()]
     _print_table(("mix.strategy", "what it does", "paper"), rows)

@@ -1,13 +1,40 @@
-"""Find, by structure, the places of a model where rows can be blended."""
+"""Find, by structure, the places of a model where rows can be mixed."""
 
 import inspect
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 from torch import nn
 
 from textmix.errors import ModelError
-from textmix.mixing.strategies import EMBEDDINGS, POOLED, layer
+from textmix.mixing.strategies.base import EMBEDDINGS, POOLED, TOKENS, layer
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How the blocks of a model lay out what they are given.
+
+    Args:
+        batch: Dimension of the batch in the hidden state.
+        mask: Name of the argument that masks attention.
+        mask_batch: Dimension of the batch in that mask.
+        masked_is_one: Whether its ones say what is not attended to.
+    """
+
+    batch: int = 0
+    mask: str = "attention_mask"
+    mask_batch: int = 0
+    masked_is_one: bool = False
+
+
+# From the name of a block's first argument, its hidden state, to the layout; blocks that name it otherwise may lay it
+# out in a way of their own.
+_LAYOUTS = {
+    "hidden_states": Layout(),
+    "hidden": Layout(),
+    "x": Layout(),
+    "output_h": Layout(batch=1, mask="attn_mask_h", mask_batch=2, masked_is_one=True),  # XLNet
+}
 
 
 @dataclass(frozen=True)
@@ -15,17 +42,14 @@ class Block:
     """One block of the encoder.
 
     Args:
-        module: The block; its first argument is the hidden state, shape (B, L, H).
+        module: The block; its first argument is the hidden state.
         arguments: Names of the arguments of its forward, in order.
+        layout: How it is given its arguments.
     """
 
     module: nn.Module
     arguments: tuple[str, ...]
-
-    @property
-    def takes_mask(self) -> bool:
-        """Whether its forward has an argument `attention_mask`."""
-        return "attention_mask" in self.arguments
+    layout: Layout
 
 
 @dataclass(frozen=True)
@@ -33,42 +57,54 @@ class Sites:
     """Where a model can be mixed.
 
     Args:
-        blocks: The encoder's blocks in the order they run; empty if none were found.
+        blocks: The encoder's blocks in the order they run, a shared one as often as it runs; empty if none were found.
+        embeddings: The module that makes the embeddings, where there are no such blocks; its output is (B, L, H).
         classifier: The last linear map, whose input is the sentence vector; None if none was found.
+        tokens: Whether the model takes token ids.
     """
 
-    blocks: tuple[Block, ...]
-    classifier: nn.Linear | None
+    blocks: tuple[Block, ...] = ()
+    embeddings: nn.Module | None = None
+    classifier: nn.Linear | None = None
+    tokens: bool = False
+    names: tuple[str, ...] = field(init=False)
 
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Names of all sites: `embeddings`, `layer:1` …, `pooled`."""
-        hidden = (EMBEDDINGS, *(layer(k) for k in range(1, len(self.blocks) + 1))) if self.blocks else ()
-        return (*hidden, POOLED) if self.classifier is not None else hidden
+    def __post_init__(self) -> None:
+        names = [TOKENS] if self.tokens else []
+        if self.blocks or self.embeddings is not None:
+            names.append(EMBEDDINGS)
+        names += [layer(number) for number in range(1, len(self.blocks) + 1)]
+        if self.classifier is not None:
+            names.append(POOLED)
+        object.__setattr__(self, "names", tuple(names))
 
 
 def find_sites(model: nn.Module) -> Sites:
     """Find the sites of a classifier.
 
-    The blocks are the first `ModuleList` of equal modules, as many as the encoder's config says it has layers; the
-    classifier is the last linear map with one output for each label.
+    The blocks are the first `ModuleList` of equal modules, as many as the encoder's config says it has layers, or as
+    it says it has groups of shared layers; the classifier is the last linear map with one output for each label. A
+    model with a decoder is mixed only at its token ids and its sentence vector: in between, the decoder reads each
+    row's own tokens once more.
 
     Args:
-        model: A Hugging Face sequence classifier, or a model built alike (`config`, `base_model`).
+        model: A Hugging Face classifier, or a model built alike (`config`, `base_model`).
 
     Raises:
-        ModelError: If the model offers no site at all, or has a decoder, which sees a row's own tokens again.
+        ModelError: If the model offers no site at all.
     """
     config = getattr(model, "config", None)
-    if getattr(config, "is_encoder_decoder", False):
-        raise ModelError(f"{type(model).__name__} has a decoder, which sees each row's own tokens: it cannot be mixed")
     if config is None and isinstance(getattr(model, "module", None), nn.Module):
         raise ModelError(
             f"{type(model).__name__} wraps a model: attach to the model itself (.module) before wrapping it"
         )
     encoder = getattr(model, "base_model", model)
     encoder_config = getattr(encoder, "config", config)
-    blocks = _find_blocks(encoder, getattr(encoder_config, "num_hidden_layers", None))
+    blocks: tuple[Block, ...] = ()
+    embeddings = None
+    if not getattr(config, "is_encoder_decoder", False):
+        blocks = _find_blocks(encoder, encoder_config)
+        embeddings = getattr(encoder, "embeddings", None) if not blocks else None
     inside = {id(module) for block in blocks for module in block.module.modules()}
     num_labels = getattr(config, "num_labels", None)
     classifiers = [
@@ -76,8 +112,9 @@ def find_sites(model: nn.Module) -> Sites:
         for module in model.modules()
         if isinstance(module, nn.Linear) and module.out_features == num_labels and id(module) not in inside
     ]
-    sites = Sites(blocks, classifiers[-1] if classifiers else None)
-    if not sites.names:
+    tokens = "input_ids" in forward_arguments(model)
+    sites = Sites(blocks, embeddings, classifiers[-1] if classifiers else None, tokens)
+    if sites.classifier is None and not blocks:
         raise ModelError(
             f"{type(model).__name__} offers no site for mixing: neither a list of equal blocks nor a last linear map"
             " with config.num_labels outputs was found"
@@ -85,17 +122,19 @@ def find_sites(model: nn.Module) -> Sites:
     return sites
 
 
-# What a block calls its input when it has the batch first; others (XLNet's `output_h`, say) may lay it out otherwise.
-_HIDDEN_NAMES = (("hidden_states",), ("hidden",), ("x",))
-
-
-def _find_blocks(encoder: nn.Module, count: int | None) -> tuple[Block, ...]:
+def _find_blocks(encoder: nn.Module, config: object) -> tuple[Block, ...]:
+    count = getattr(config, "num_hidden_layers", None)
+    groups = getattr(config, "num_hidden_groups", None)
     for module in encoder.modules():
-        if not isinstance(module, nn.ModuleList) or len(module) != count or len({type(item) for item in module}) != 1:
+        if not isinstance(module, nn.ModuleList) or len(module) not in (count, groups):
             continue
-        blocks = tuple(Block(item, forward_arguments(item)) for item in module)
-        if blocks[0].arguments[:1] in _HIDDEN_NAMES:
-            return blocks
+        arguments = [forward_arguments(item) for item in module]
+        known = [_LAYOUTS.get(names[0]) if names else None for names in arguments]
+        if len({type(item) for item in module}) != 1 or known[0] is None or not isinstance(count, int):
+            continue
+        blocks = [Block(item, names, known[0]) for item, names in zip(module, arguments, strict=True)]
+        # Layers of a group share their weights and run one after the other (ALBERT).
+        return tuple(blocks[number * len(blocks) // count] for number in range(count))
     return ()
 
 

@@ -1,4 +1,4 @@
-from textmix.mixing.strategies import STRATEGIES
+from textmix.mixing.strategies.base import STRATEGIES
 
 
 def test_candidate_sites_of_each_strategy() -> None:

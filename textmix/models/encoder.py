@@ -13,7 +13,7 @@ from transformers.modeling_outputs import SequenceClassifierOutput
 from textmix.attach import attach
 from textmix.errors import ConfigError, ModelError, did_you_mean
 from textmix.mixing.config import MixConfig
-from textmix.mixing.functional import plain_loss
+from textmix.mixing.losses import plain_loss
 from textmix.models.bundled import resolve_model_path
 from textmix.models.pooling import POOLINGS, Pooling, PoolingName
 from textmix.models.pooling_choice import choose_pooling
