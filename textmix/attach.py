@@ -57,11 +57,25 @@ class AttachedMixer(Mixer):
                 f" it offers {', '.join(sites.names)}"
             )
         self._model = model
+        self._found = sites
         self._strict = strict
         self._parameters = forward_arguments(model)
         self._forget()
         self._paused = False
-        self._handles: list[RemovableHandle] = [
+        self._handles: list[RemovableHandle] = []
+
+    def attach(self) -> None:
+        """Put the hooks on the model and make this its `mixer`; also once more after `detach`.
+
+        Raises:
+            ModelError: If the model has a mixer already.
+        """
+        model, sites = self._model, self._found
+        if _ATTRIBUTE in model.__dict__:
+            raise ModelError(f"{type(model).__name__} has a mixer attached already; call model.mixer.detach() first")
+        # Into __dict__ directly: a mixer is neither a parameter nor a submodule, and never part of the state dict.
+        model.__dict__[_ATTRIBUTE] = self
+        self._handles += [
             model.register_forward_pre_hook(self._before_model, with_kwargs=True),
             model.register_forward_hook(self._after_model),
         ]
@@ -76,7 +90,8 @@ class AttachedMixer(Mixer):
         for handle in self._handles:
             handle.remove()
         self._handles.clear()
-        self._model.__dict__.pop(_ATTRIBUTE, None)
+        if self._model.__dict__.get(_ATTRIBUTE) is self:
+            del self._model.__dict__[_ATTRIBUTE]
 
     def _hook_blocks(self, blocks: tuple[Block, ...]) -> None:
         hidden = [number for number in range(len(blocks) + 1) if _site(number) in self.sites]
@@ -397,14 +412,11 @@ def attach(
         ModelError: If the model has a mixer already or lacks a site that the strategy needs.
         ConfigError: If the strategy or the loss needs something that the configuration leaves open.
     """
-    if _ATTRIBUTE in model.__dict__:
-        raise ModelError(f"{type(model).__name__} has a mixer attached already; call model.mixer.detach() first")
     if rank is None:
         distributed = torch.distributed.is_available() and torch.distributed.is_initialized()
         rank = torch.distributed.get_rank() if distributed else 0
     mixer = AttachedMixer(model, config, loss or LossConfig(), seed, rank, strict)
-    # Into __dict__ directly: a mixer is neither a parameter nor a submodule, and never part of the state dict.
-    model.__dict__[_ATTRIBUTE] = mixer
+    mixer.attach()
     return mixer
 
 
