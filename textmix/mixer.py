@@ -12,12 +12,14 @@ from textmix.mixing.batch import MixBatch
 from textmix.mixing.config import LossConfig, MixConfig
 from textmix.mixing.drawing import scheduled_alpha
 from textmix.mixing.losses import (
+    Blend,
     Scoring,
     blended_accuracy,
     blended_loss,
     items,
     remix,
     resolve_problem_type,
+    unmixed,
 )
 from textmix.mixing.plan import MixPlan, with_clean_rows
 from textmix.mixing.strategies.base import Strategy, build_strategy
@@ -199,38 +201,29 @@ class Mixer:
         """Score the logits of the batch that the current plan was drawn for, and note its metrics.
 
         Args:
-            logits: Model outputs, shape (B, C) or (B, L, C); of the doubled batch under `regmix`.
-            labels: Targets before mixing and doubling.
+            logits: Model outputs, shape (B, C) or (B, L, C); under `regmix` those of the doubled batch, whose metrics
+                are those of its mixed half.
+            labels: Targets before mixing and doubling, shape (B, ...).
             declared: `config.problem_type` of the model.
             num_items: As the stock Trainer counts them.
 
         Returns:
             The loss, a scalar.
         """
-        plan = self.plan
-        kind = resolve_problem_type(declared, logits[: labels.shape[0]], labels)
-        num = items(num_items, labels, kind)
-        importance = None
-        if plan is not None and plan.clean:
-            labels = torch.cat([labels, labels])
-            importance = torch.ones(len(labels), device=labels.device)
-            importance[plan.clean :] = self.config.regmix or 0.0
-            # Clean and mixed rows are two averages over B rows each, not one over 2B.
-            num = plan.clean if num is None and kind != "token_classification" else num
-        if plan is None:
-            targets, weights = labels.unsqueeze(1), torch.ones(labels.shape[0], 1, device=logits.device)
-            weights = weights.unsqueeze(-1) if kind == "token_classification" else weights
-        elif kind == "token_classification":
-            targets, weights = plan.strategy.token_targets(plan, labels)
-            num = (labels[: plan.clean] != -100).sum() if plan.clean and num is None else num
-        else:
-            targets, weights = labels[plan.rows], plan.targets
-        loss = blended_loss(logits, targets, weights, kind, self.scoring(logits.device), num, importance)
-        self.metrics = {"lam": self._mean_lam(logits.device)}
-        if not targets.is_floating_point() and kind in ("single_label_classification", "token_classification"):
-            self.metrics["accuracy"] = blended_accuracy(logits, targets, weights)
-        return loss
-
-    def _mean_lam(self, device: torch.device) -> Tensor:
-        plan = self.plan
-        return torch.ones((), device=device) if plan is None else plan.lam[plan.clean :].mean()
+        size, plan = labels.shape[0], self.plan
+        kind = resolve_problem_type(declared, logits[:size], labels)
+        scoring, num = self.scoring(logits.device), items(num_items, labels, kind)
+        blend = unmixed(labels, kind)
+        clean_loss: Tensor | None = None
+        if plan is not None and plan.mixed is not None:
+            clean_loss = blended_loss(logits[:size], blend, kind, scoring, num)
+            logits, plan = logits[size:], plan.mixed
+        if plan is not None and kind == "token_classification":
+            blend = Blend(*plan.strategy.token_targets(plan, labels))
+        elif plan is not None:
+            blend = Blend(labels[plan.rows], plan.targets)
+        loss = blended_loss(logits, blend, kind, scoring, num)
+        self.metrics = {"lam": torch.ones((), device=logits.device) if plan is None else plan.lam.mean()}
+        if kind in ("single_label_classification", "token_classification") and not labels.is_floating_point():
+            self.metrics["accuracy"] = blended_accuracy(logits, blend)
+        return loss if clean_loss is None else clean_loss + (self.config.regmix or 0.0) * loss

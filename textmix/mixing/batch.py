@@ -7,9 +7,13 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from textmix.errors import ConfigError
+
 
 def _unknown() -> Tensor:
-    raise NotImplementedError
+    raise ConfigError(
+        "the embeddings of this batch are not known: give find_means for partners, find_saliency for ssmix"
+    )
 
 
 @dataclass(frozen=True)
@@ -25,7 +29,7 @@ class MixBatch:
         input_ids: Token ids, shape (B, L); None when embeddings were given.
         mask: Real positions, shape (B, L), bool; None where every position is real.
         special_ids: Ids of special tokens.
-        find_means: Makes the mean embedding of each row, shape (B, E).
+        find_means: Makes the mean embedding of each row, shape (B, E), where E is the width of the embedding table.
         find_saliency: Makes the norm of the loss's gradient at each token's embedding, shape (B, L).
     """
 

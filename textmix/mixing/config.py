@@ -1,7 +1,7 @@
 """MixConfig and LossConfig: how to mix and how to score. Imports no torch, so that `--help` stays fast."""
 
 from dataclasses import dataclass, fields
-from typing import Any, Literal
+from typing import Any, Literal, get_args, get_origin
 
 from textmix.errors import ConfigError, did_you_mean
 from textmix.mixing.strategies.base import STRATEGIES
@@ -107,7 +107,8 @@ class MixConfig:
             if getattr(self, name) not in known:
                 wrong.append(f"mix.{name} must be one of {', '.join(known)}, not '{getattr(self, name)}'")
         if self.strategy == "any":
-            if not self.choices or min(self.choices.values()) < 0 or sum(self.choices.values()) <= 0:
+            chances = (self.choices or {}).values()
+            if not all(0 <= chance < float("inf") for chance in chances) or not sum(chances) > 0:
                 wrong.append("mix.strategy any needs mix.choices: strategies and their probabilities")
             elif "any" in self.choices:
                 wrong.append("mix.choices cannot hold 'any' itself")
@@ -149,18 +150,22 @@ class MixConfig:
             for option, names in owners.items()
             if option not in used and getattr(self, option) != defaults[option] and self.strategy in STRATEGIES
         ]
-        if self.keep and self.level == "tokens" and "keep" in used:
-            wrong.append("mix.keep has no effect with mix.level tokens; use mix.level embeddings")
+        for option, (other, values) in _ONLY_WITH.items():
+            if getattr(self, option) != defaults[option] and getattr(self, other) not in values:
+                wrong.append(f"mix.{option} has an effect only with mix.{other} {' or '.join(values)}")
         return wrong
 
 
-_WORDS: dict[str, tuple[str, ...]] = {
-    "alpha_schedule": ("constant", "linear_in", "linear_out", "cosine_in", "cosine_out"),
-    "lam": ("beta", "uniform", "fixed"),
-    "partner": ("random", "same_class", "other_class", "nearest", "farthest", "length"),
-    "padding": ("zero", "copy"),
-    "level": ("tokens", "embeddings"),
-    "targets": ("linear", "remix"),
+_WORDS = {field.name: get_args(field.type) for field in fields(MixConfig) if get_origin(field.type) is Literal}
+
+# Option -> the option, and its values, beside which alone it means something.
+_ONLY_WITH: dict[str, tuple[str, tuple[str, ...]]] = {
+    "alpha_schedule": ("lam", ("beta",)),
+    "lam_value": ("lam", ("fixed",)),
+    "neighbours": ("partner", ("nearest", "farthest")),
+    "keep": ("level", ("embeddings",)),
+    "remix_kappa": ("targets", ("remix",)),
+    "remix_tau": ("targets", ("remix",)),
 }
 
 

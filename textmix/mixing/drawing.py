@@ -32,8 +32,10 @@ def draw_dirichlet(size: int, count: int, alpha: float, generator: torch.Generat
     """
     shape = torch.full((count, size), alpha + 1.0, dtype=torch.float64)
     log_gamma = torch._standard_gamma(shape, generator=generator).log()
-    uniform = torch.rand(count, size, dtype=torch.float64, generator=generator)
-    return (log_gamma + uniform.log() / alpha).softmax(dim=0).T.float()
+    log_uniform = torch.rand(count, size, dtype=torch.float64, generator=generator).log()
+    # What all of a vector share falls out of its softmax; taken off here, no quotient overflows, however small α is.
+    log_uniform -= log_uniform.amax(dim=0)
+    return (log_gamma + log_uniform / alpha).softmax(dim=0).T.float()
 
 
 def draw_lam(size: int, config: MixConfig, alpha: float, generator: torch.Generator) -> Tensor:
@@ -152,7 +154,8 @@ def candidates(batch: MixBatch, config: MixConfig) -> Tensor:
         distance = (lengths.unsqueeze(1) - lengths).abs().masked_fill(oneself, torch.inf)
         return distance == distance.amin(dim=1, keepdim=True)
     means = batch.means.float()
-    distance = torch.cdist(means, means)
+    # Not by a matrix product, in which rows that lie close together lose their digits.
+    distance = torch.cdist(means, means, compute_mode="donot_use_mm_for_euclid_dist")
     near = config.partner == "nearest"
     distance = distance.masked_fill(oneself, torch.inf if near else -torch.inf)
     count = min(config.neighbours, batch.size - 1)

@@ -19,31 +19,26 @@ def blend(
         weights: Their weights, shape (B, K), each row summing to 1; cast to the dtype of `hidden`.
         mask: Real positions of each row before blending, shape (B, L), bool; None when every position is real.
         padding: What a position holds where only some rows are real: `zero` blends them with zero vectors, `copy`
-            scales the weights of those that are real to sum to 1. Where none is real the result is zero.
+            scales the weights of those that are real to sum to 1. Where none is real, or none of several that has
+            a weight, the result is zero.
 
     Returns:
         Blended rows, shape and dtype of `hidden`.
     """
+    if rows.shape[1] == 2:
+        return _blend_pairs(hidden, rows[:, 1], weights[:, 0].view(-1, *[1] * (hidden.dim() - 1)), mask, padding)
     if mask is not None:
         hidden = hidden.masked_fill(~_expand(mask, hidden), 0)
-    if rows.shape[1] == 2:
-        return _blend_pairs(hidden, rows[:, 1], weights[:, 0], mask if padding == "copy" else None)
     # One matrix product: its entry (i, j) is the weight of row j in row i; a row named twice counts twice.
     size = hidden.shape[0]
-    matrix = torch.zeros(size, size, dtype=hidden.dtype, device=hidden.device)
-    matrix = matrix.scatter_add(1, rows, weights.to(hidden.dtype))
-    blended = (matrix @ hidden.reshape(size, -1)).view_as(hidden)
-    if mask is not None and padding == "copy":
-        present = matrix @ mask.to(hidden.dtype)
-        blended = blended / _expand(torch.where(present > 0, present, 1), hidden)
+    matrix = torch.zeros(size, size, dtype=weights.dtype, device=hidden.device).scatter_add(1, rows, weights)
+    # Autocast would round the product to half precision, which pairs are not.
+    with torch.autocast(hidden.device.type, enabled=False):
+        blended = (matrix.to(hidden.dtype) @ hidden.reshape(size, -1)).view_as(hidden)
+        if mask is not None and padding == "copy":
+            present = (matrix @ mask.to(matrix.dtype)).to(hidden.dtype)
+            blended = blended / _expand(torch.where(present > 0, present, 1), hidden)
     return blended
-
-
-def _blend_pairs(hidden: Tensor, partner: Tensor, lam: Tensor, mask: Tensor | None) -> Tensor:
-    weight = lam.to(hidden.dtype).view(-1, *[1] * (hidden.dim() - 1))
-    if mask is not None:
-        weight = torch.where(_expand(mask & mask[partner], hidden), weight, _expand(mask, hidden).to(hidden.dtype))
-    return torch.lerp(hidden[partner], hidden, weight)
 
 
 def blend_dimensions(
@@ -61,8 +56,12 @@ def blend_dimensions(
     Returns:
         Blended rows, shape and dtype of `hidden`.
     """
-    partner = rows[:, 1]
-    weight = dims.to(hidden.dtype).unsqueeze(1)
+    return _blend_pairs(hidden, rows[:, 1], dims.unsqueeze(1), mask, padding)
+
+
+def _blend_pairs(hidden: Tensor, partner: Tensor, weight: Tensor, mask: Tensor | None, padding: Padding) -> Tensor:
+    """Blend each row with its partner; the weight of the row itself is of a shape that broadcasts to `hidden`."""
+    weight = weight.to(hidden.dtype)
     if mask is not None:
         hidden = hidden.masked_fill(~_expand(mask, hidden), 0)
         if padding == "copy":
@@ -72,6 +71,7 @@ def blend_dimensions(
 
 
 def _expand(mask: Tensor, hidden: Tensor) -> Tensor:
+    """Give a mask the trailing dimensions of size 1 that it lacks beside the hidden states."""
     return mask.view(*mask.shape, *[1] * (hidden.dim() - mask.dim()))
 
 
@@ -93,8 +93,6 @@ def union_mask(mask: Tensor, rows: Tensor, dim: int = 0) -> Tensor:
         return mask
     if mask.dim() == 4 and not mask.is_floating_point() and mask.dtype != torch.bool:
         return _union_product(mask, rows)
-    if rows.shape[1] == mask.shape[dim]:  # all rows of the batch
-        return mask.amax(dim=dim, keepdim=True).expand_as(mask)
     united = mask
     for others in rows.T[1:]:
         other = mask.index_select(dim, others)

@@ -1,7 +1,7 @@
 """Score logits against blended targets, in float32."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple, cast, get_args
 
 import torch
 import torch.nn.functional as F
@@ -9,9 +9,8 @@ from torch import Tensor
 
 from textmix.errors import ConfigError
 
-ProblemType = Literal[
-    "single_label_classification", "multi_label_classification", "regression", "token_classification"
-]
+ProblemType = Literal["single_label_classification", "multi_label_classification", "regression", "token_classification"]
+_OF_CLASSES = ("single_label_classification", "token_classification")
 IGNORED = -100
 
 
@@ -38,6 +37,25 @@ class Scoring:
 PLAIN = Scoring()
 
 
+class Blend(NamedTuple):
+    """The labels that each row, or each token, is scored against, beside their weights.
+
+    Args:
+        labels: Integer classes (B, K) or (B, K, L) with -100 for what does not count; soft labels, multi-labels or
+            numbers (B, K, C); a single number may be (B, K).
+        weights: Their weights, shape (B, K), or (B, K, L) or (B, K, 1) for tokens; each row sums to 1 over K.
+    """
+
+    labels: Tensor
+    weights: Tensor
+
+
+def unmixed(labels: Tensor, kind: ProblemType) -> Blend:
+    """Lay out labels (B, ...) that count wholly for their own row."""
+    weights = torch.ones(labels.shape[0], 1, device=labels.device)
+    return Blend(labels.unsqueeze(1), weights.unsqueeze(-1) if kind == "token_classification" else weights)
+
+
 def resolve_problem_type(declared: str | None, logits: Tensor, labels: Tensor) -> ProblemType:
     """Say what kind of targets the labels are, without guessing where two kinds look alike.
 
@@ -47,27 +65,39 @@ def resolve_problem_type(declared: str | None, logits: Tensor, labels: Tensor) -
         labels: Targets, shape (B,), (B, 1), (B, C), or (B, L) for tokens.
 
     Raises:
-        ConfigError: If the type is not declared and the labels are neither integer classes nor one number a row.
+        ConfigError: If the type is not declared and the labels are neither integer classes nor one number a row, or
+            if the labels do not fit the logits.
     """
-    if logits.dim() == 3:
-        if labels.is_floating_point() or labels.shape != logits.shape[:2]:
-            raise ConfigError(
-                f"labels of tokens must be integers of shape {tuple(logits.shape[:2])}, not {labels.dtype} of shape"
-                f" {tuple(labels.shape)}"
-            )
-        return "token_classification"
-    if declared in ("single_label_classification", "multi_label_classification", "regression"):
-        return declared  # type: ignore[return-value]  # narrowed by the line above
-    if declared is not None:
-        raise ConfigError(f"unknown config.problem_type '{declared}'")
-    if logits.shape[-1] == 1:
-        return "regression"
-    if not labels.is_floating_point() and labels.dim() == 1:
-        return "single_label_classification"
-    raise ConfigError(
-        f"labels of shape {tuple(labels.shape)} and type {labels.dtype} may be soft or multi-label: set"
-        " config.problem_type to 'single_label_classification' (soft) or 'multi_label_classification'"
-    )
+    kind = "token_classification" if logits.dim() == 3 else declared
+    if kind is None and logits.shape[-1] == 1:
+        kind = "regression"
+    if kind is None and not labels.is_floating_point() and labels.dim() == 1:
+        kind = "single_label_classification"
+    if kind is None:
+        raise ConfigError(
+            f"labels of shape {tuple(labels.shape)} and type {labels.dtype} may be soft or multi-label: set"
+            " config.problem_type to 'single_label_classification' (soft) or 'multi_label_classification'"
+        )
+    if kind not in get_args(ProblemType) or (kind == "token_classification" and logits.dim() != 3):
+        raise ConfigError(f"unknown config.problem_type '{kind}'")
+    _check_labels(cast(ProblemType, kind), logits, labels)
+    return cast(ProblemType, kind)
+
+
+def _check_labels(kind: ProblemType, logits: Tensor, labels: Tensor) -> None:
+    """Refuse labels that broadcasting would spread over the wrong logits."""
+    shape, classes, numbers = tuple(labels.shape), tuple(logits.shape[:-1]), tuple(logits.shape)
+    if kind in _OF_CLASSES and not labels.is_floating_point():
+        fits = shape == classes
+    elif kind == "regression" and logits.shape[-1] == 1:
+        fits = shape in (classes, numbers)
+    else:
+        fits = shape == numbers and kind != "token_classification"
+    if not fits:
+        raise ConfigError(
+            f"labels of shape {shape} and type {labels.dtype} do not fit {kind} with logits of shape {numbers}: classes"
+            f" are integers of shape {classes}; soft labels, multi-labels and numbers have shape {numbers}"
+        )
 
 
 def score(logits: Tensor, labels: Tensor, kind: ProblemType, scoring: Scoring = PLAIN) -> Tensor:
@@ -79,8 +109,7 @@ def score(logits: Tensor, labels: Tensor, kind: ProblemType, scoring: Scoring = 
 
     Args:
         logits: Model outputs, shape (B, C), or (B, L, C) for tokens.
-        labels: Integer classes (B, K) or (B, K, L) with -100 for what does not count; soft labels, multi-labels or
-            numbers (B, K, C); a single number may be (B, K).
+        labels: As in `Blend`.
         kind: What they are.
         scoring: Weights, smoothing and focus.
 
@@ -125,55 +154,44 @@ def score(logits: Tensor, labels: Tensor, kind: ProblemType, scoring: Scoring = 
 def _score_binary(logits: Tensor, targets: Tensor, weights: Tensor | None, scoring: Scoring) -> Tensor:
     targets = torch.lerp(targets, torch.full_like(targets, 0.5), scoring.label_smoothing)
     if not scoring.focal_gamma:
-        costs = F.binary_cross_entropy_with_logits(
-            logits.expand_as(targets), targets, reduction="none", weight=weights
-        )
+        costs = F.binary_cross_entropy_with_logits(logits.expand_as(targets), targets, reduction="none", weight=weights)
         return costs.mean(dim=-1)
-    chance, gamma = logits.sigmoid(), scoring.focal_gamma
-    present = (1 - chance) ** gamma * -F.logsigmoid(logits)
-    absent = chance**gamma * -F.logsigmoid(-logits)
+    log_present, log_absent = F.logsigmoid(logits), F.logsigmoid(-logits)
+    # Powers by way of logarithms: those of a chance that is 0 after rounding would have no gradient.
+    present = (scoring.focal_gamma * log_absent).exp() * -log_present
+    absent = (scoring.focal_gamma * log_present).exp() * -log_absent
     costs = torch.lerp(absent.expand_as(targets), present.expand_as(targets), targets)
     return (costs if weights is None else weights * costs).mean(dim=-1)
 
 
 def blended_loss(
     logits: Tensor,
-    labels: Tensor,
-    weights: Tensor,
+    blend: Blend,
     kind: ProblemType,
     scoring: Scoring = PLAIN,
-    num_items: Tensor | int | None = None,
-    importance: Tensor | None = None,
+    num_items: Tensor | float | None = None,
 ) -> Tensor:
-    """Score blended rows: `sum_k weights[i, k] * loss(logits[i], labels[i, k])`, averaged.
+    """Score blended rows: `sum_k weights[i, k] * loss(logits[i], labels[i, k])`, averaged over what has a label.
 
     Args:
         logits: Model outputs for the blended rows, shape (B, C) or (B, L, C).
-        labels: Targets of the rows that each is blended from, as `score` takes them.
-        weights: Their weights, shape (B, K), or (B, K, L) for tokens.
+        blend: The labels of the rows that each is blended from, and their weights.
         kind: What the labels are.
         scoring: Weights, smoothing and focus.
         num_items: Number of rows (of labelled tokens) in the whole accumulation window, by which the sum is divided
-            instead of by those of this batch. For tokens these count with their weights, so that a position where only
-            one of two rows has a label counts for λ of one.
-        importance: Factor of each row, shape (B,); None means 1.
+            instead of by those of this batch. Without it labels count with their weights, so that a token that only
+            one of two rows has a label for counts for λ of one.
 
     Returns:
-        The loss, a scalar.
+        The loss, a scalar; 0 where nothing has a label.
     """
-    losses = score(logits, labels, kind, scoring)
-    weights = weights.to(losses.dtype)
-    if importance is not None:
-        importance = importance.to(losses.dtype)
-    if kind != "token_classification":
-        rows = (weights * losses).sum(dim=1)
-        rows = rows if importance is None else importance * rows
-        return rows.sum() / (rows.shape[0] if num_items is None else num_items)
-    each = (weights * losses).sum(dim=(1, 2))
-    counts = (weights * (labels != IGNORED)).sum(dim=(1, 2))
-    each = each if importance is None else importance * each
-    # A batch without a labelled token has the loss 0, not the quotient of two zeros.
-    return each.sum() / (counts.sum().clamp(min=torch.finfo(counts.dtype).tiny) if num_items is None else num_items)
+    losses = score(logits, blend.labels, kind, scoring)
+    weights = blend.weights.to(losses.dtype)
+    if num_items is None:
+        num_items = float(logits.shape[0])
+        if kind in _OF_CLASSES and not blend.labels.is_floating_point():
+            num_items = (weights * (blend.labels != IGNORED)).sum().clamp(min=torch.finfo(losses.dtype).tiny)
+    return (weights * losses).sum() / num_items
 
 
 def plain_loss(
@@ -198,10 +216,7 @@ def plain_loss(
     if labels is None:
         return None
     kind = resolve_problem_type(declared, logits, labels)
-    weights = torch.ones(labels.shape[0], 1, device=logits.device)
-    if kind == "token_classification":
-        weights = weights.unsqueeze(-1)
-    return blended_loss(logits, labels.unsqueeze(1), weights, kind, scoring, items(num_items_in_batch, labels, kind))
+    return blended_loss(logits, unmixed(labels, kind), kind, scoring, items(num_items_in_batch, labels, kind))
 
 
 def items(num_items_in_batch: Tensor | int | None, labels: Tensor, kind: ProblemType) -> Tensor | float | None:
@@ -211,22 +226,21 @@ def items(num_items_in_batch: Tensor | int | None, labels: Tensor, kind: Problem
     return num_items_in_batch / labels[0].numel()
 
 
-def blended_accuracy(logits: Tensor, labels: Tensor, weights: Tensor) -> Tensor:
+def blended_accuracy(logits: Tensor, blend: Blend) -> Tensor:
     """λ-weighted accuracy: a prediction earns the weight of every label that it meets.
 
     Accuracy against the hard labels alone means nothing on blended rows.
 
     Args:
         logits: Model outputs, shape (B, C) or (B, L, C).
-        labels: Integer classes, shape (B, K), or (B, K, L) with -100 for what does not count.
-        weights: Their weights, shape (B, K), or (B, K, L) or (B, K, 1) for tokens.
+        blend: Integer classes and their weights.
 
     Returns:
         The mean over rows or labelled tokens, a float32 scalar.
     """
     predicted = logits.argmax(dim=-1).unsqueeze(1)
-    earned = (weights * (predicted == labels)).sum()
-    total = (weights * (labels != IGNORED)).sum()
+    earned = (blend.weights * (predicted == blend.labels)).sum()
+    total = (blend.weights * (blend.labels != IGNORED)).sum()
     return (earned / total.clamp(min=torch.finfo(torch.float32).tiny)).float()
 
 
@@ -254,7 +268,7 @@ def remix(weights: Tensor, rows: Tensor, labels: Tensor, counts: Tensor, kappa: 
     own = lam.expand_as(others)
     own = torch.where((ratio >= kappa) & (lam < tau), 0.0, own)
     own = torch.where((ratio <= 1 / kappa) & (1 - lam < tau), 1.0, own)
-    total = others.sum(dim=1, keepdim=True)
-    # A row that is blended with itself alone has no partner whose target could take over.
-    share = torch.where(total > 0, others / total.clamp(min=torch.finfo(weights.dtype).tiny), 1 / others.shape[1])
+    total, tiny = others.sum(dim=1, keepdim=True), torch.finfo(weights.dtype).tiny
+    # Partners that weigh next to nothing have no proportion: they count alike.
+    share = torch.where(total >= tiny, others / total.clamp(min=tiny), 1 / others.shape[1])
     return torch.cat([(share * own).sum(dim=1, keepdim=True), share * (1 - own)], dim=1)

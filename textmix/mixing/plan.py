@@ -35,7 +35,8 @@ class MixPlan:
         target_weights: Weights of their targets, when these differ, shape (B, K); None means `weights`.
         dims: Weight of the row itself in each dimension, shape (B, H) or (1, H); None unless the strategy has one.
         span: Positions that come from the partner; None unless the strategy cuts.
-        clean: Number of rows at the front that a doubled batch keeps as they are (`regmix`); 0 in an ordinary one.
+        mixed: The plan of the second half when this one is of a doubled batch, whose first half stays as it is
+            (`regmix`); None for an ordinary batch.
     """
 
     strategy: Strategy
@@ -45,12 +46,17 @@ class MixPlan:
     target_weights: Tensor | None = None
     dims: Tensor | None = None
     span: Span | None = None
-    clean: int = 0
+    mixed: "MixPlan | None" = None
+
+    @property
+    def clean(self) -> int:
+        """Number of rows at the front that a doubled batch keeps as they are; 0 in an ordinary one."""
+        return 0 if self.mixed is None else self.mixed.rows.shape[0]
 
     @property
     def lam(self) -> Tensor:
-        """λ, the weight of each row itself, shape (B,)."""
-        return self.weights[:, 0]
+        """λ, the weight of each row itself, also where it stands in for a partner that it lacks, shape (B,)."""
+        return (self.weights * (self.rows == self.rows[:, :1])).sum(dim=1)
 
     @property
     def partner(self) -> Tensor:
@@ -91,5 +97,5 @@ def with_clean_rows(plan: MixPlan) -> MixPlan:
         target_weights=torch.cat([alone, plan.targets]),
         dims=dims,
         span=span,
-        clean=size,
+        mixed=plan,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from textmix.errors import ConfigError
 from textmix.mixing.strategies.base import EMBEDDINGS, POOLED, Strategy, layer, register
 
 if TYPE_CHECKING:
@@ -76,11 +77,16 @@ class Nonlinear(Word):
     paper = "Guo 2020"
 
     def draw(self, batch: MixBatch, site: str, generator: torch.Generator) -> MixPlan:
-        """Draw one λ a dimension, shape (B, H) or (1, H)."""
+        """Draw one λ a dimension, shape (B, H) or (1, H).
+
+        Raises:
+            ConfigError: If the width of the hidden states is not known.
+        """
         from textmix.mixing import drawing
         from textmix.mixing.plan import MixPlan
 
-        assert batch.width is not None
+        if batch.width is None:
+            raise ConfigError("strategy 'nonlinear' must know the width of the hidden states: set config.hidden_size")
         count = batch.size if self.config.per_sample else 1
         dims = drawing.draw_lam(count * batch.width, self.config, batch.alpha, generator)
         dims = dims.view(count, batch.width).to(batch.device)

@@ -41,7 +41,10 @@ class Cut(Strategy):
         raise NotImplementedError
 
     def draw(self, batch: MixBatch, site: str, generator: torch.Generator) -> MixPlan:
-        """Draw λ and partners, cut spans of about 1 - λ, and take as λ what was really kept."""
+        """Draw λ and partners, cut spans of about 1 - λ, and take as λ what was really kept.
+
+        A row that found no partner is not cut: a span of its own would only shuffle it.
+        """
         from textmix.mixing import drawing, spans
         from textmix.mixing.plan import MixPlan
 
@@ -49,7 +52,7 @@ class Cut(Strategy):
         rows = drawing.draw_rows(batch, 2, self.config, generator)
         partner = rows[:, 1]
         counts = batch.content.sum(dim=1)
-        lengths = spans.span_lengths(lam, counts, counts[partner])
+        lengths = spans.span_lengths(lam, counts, counts[partner]).masked_fill(partner == rows[:, 0], 0)
         own, other = self.starts(batch, partner, lengths, generator)
         span = spans.place_span(batch.content, partner, lengths, own, other, self.config.keep)
         kept = 1 - (1 - span.keep) * lengths / counts.clamp(min=1)
