@@ -41,9 +41,9 @@ def to_run_config(parser: ArgumentParser, namespace: Namespace) -> RunConfig:
     Raises:
         ConfigError: If values cannot work, alone or beside the others.
     """
-    for section in ("data", "model", "mix", "train"):
-        if not isinstance(namespace[section], Namespace):
-            raise ConfigError(f"the section '{section}' of the recipe is no mapping of options to values")
+    for field in dataclasses.fields(RunConfig):
+        if dataclasses.is_dataclass(field.type) and not isinstance(namespace[field.name], Namespace):
+            raise ConfigError(f"the section '{field.name}' of the recipe is no mapping of options to values")
     values = parser.instantiate(namespace)
     return RunConfig(**{field.name: values[field.name] for field in dataclasses.fields(RunConfig)})
 
