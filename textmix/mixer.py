@@ -14,6 +14,7 @@ from textmix.mixing.drawing import scheduled_alpha
 from textmix.mixing.losses import (
     Blend,
     Scoring,
+    are_classes,
     blended_accuracy,
     blended_loss,
     items,
@@ -224,6 +225,6 @@ class Mixer:
             blend = Blend(labels[plan.rows], plan.targets)
         loss = blended_loss(logits, blend, kind, scoring, num)
         self.metrics = {"lam": torch.ones((), device=logits.device) if plan is None else plan.lam.mean()}
-        if kind in ("single_label_classification", "token_classification") and not labels.is_floating_point():
+        if are_classes(labels, kind):
             self.metrics["accuracy"] = blended_accuracy(logits, blend)
         return loss if clean_loss is None else clean_loss + (self.config.regmix or 0.0) * loss

@@ -110,7 +110,7 @@ class MixConfig:
             chances = (self.choices or {}).values()
             if not all(0 <= chance < float("inf") for chance in chances) or not sum(chances) > 0:
                 wrong.append("mix.strategy any needs mix.choices: strategies and their probabilities")
-            elif "any" in self.choices:
+            elif "any" in self.names:
                 wrong.append("mix.choices cannot hold 'any' itself")
         return wrong
 

@@ -10,7 +10,6 @@ from torch import Tensor
 from textmix.errors import ConfigError
 
 ProblemType = Literal["single_label_classification", "multi_label_classification", "regression", "token_classification"]
-_OF_CLASSES = ("single_label_classification", "token_classification")
 IGNORED = -100
 
 
@@ -50,6 +49,11 @@ class Blend(NamedTuple):
     weights: Tensor
 
 
+def are_classes(labels: Tensor, kind: ProblemType) -> bool:
+    """Say whether labels are integer classes, of which -100 does not count."""
+    return kind in ("single_label_classification", "token_classification") and not labels.is_floating_point()
+
+
 def unmixed(labels: Tensor, kind: ProblemType) -> Blend:
     """Lay out labels (B, ...) that count wholly for their own row."""
     weights = torch.ones(labels.shape[0], 1, device=labels.device)
@@ -87,7 +91,7 @@ def resolve_problem_type(declared: str | None, logits: Tensor, labels: Tensor) -
 def _check_labels(kind: ProblemType, logits: Tensor, labels: Tensor) -> None:
     """Refuse labels that broadcasting would spread over the wrong logits."""
     shape, classes, numbers = tuple(labels.shape), tuple(logits.shape[:-1]), tuple(logits.shape)
-    if kind in _OF_CLASSES and not labels.is_floating_point():
+    if are_classes(labels, kind):
         fits = shape == classes
     elif kind == "regression" and logits.shape[-1] == 1:
         fits = shape in (classes, numbers)
@@ -189,7 +193,7 @@ def blended_loss(
     weights = blend.weights.to(losses.dtype)
     if num_items is None:
         num_items = float(logits.shape[0])
-        if kind in _OF_CLASSES and not blend.labels.is_floating_point():
+        if are_classes(blend.labels, kind):
             num_items = (weights * (blend.labels != IGNORED)).sum().clamp(min=torch.finfo(losses.dtype).tiny)
     return (weights * losses).sum() / num_items
 
