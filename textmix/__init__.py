@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from textmix.models.textcnn import TextCNN as TextCNN
     from textmix.models.textcnn import TextCNNConfig as TextCNNConfig
     from textmix.models.token_classifier import MixupForTokenClassification as MixupForTokenClassification
-    from textmix.models.token_classifier import MixupForTokenClassification as MixupForTokenClassification
     from textmix.prediction import Predictor as Predictor
 
 _MODULES = {
