@@ -2,6 +2,7 @@
 
 import inspect
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import nn
@@ -59,13 +60,15 @@ class Sites:
     Args:
         blocks: The encoder's blocks in the order they run, a shared one as often as it runs; empty if none were found.
         embeddings: The module that makes the embeddings, where there are no such blocks; its output is (B, L, H).
+        beside: Modules beside the list of blocks, which may read what one of them is given (DeBERTa's convolution).
         classifier: The last linear map, whose input is the sentence vector; None if none was found.
         tokens: Whether the model takes token ids.
     """
 
     blocks: tuple[Block, ...] = ()
     embeddings: nn.Module | None = None
-    classifier: nn.Linear | None = None
+    beside: tuple[nn.Module, ...] = ()
+    classifier: nn.Module | None = None
     tokens: bool = False
     names: tuple[str, ...] = field(init=False)
 
@@ -98,49 +101,76 @@ def find_sites(model: nn.Module) -> Sites:
         raise ModelError(
             f"{type(model).__name__} wraps a model: attach to the model itself (.module) before wrapping it"
         )
-    encoder = getattr(model, "base_model", model)
-    encoder_config = getattr(encoder, "config", config)
+    if isinstance(getattr(model, "_orig_mod", None), nn.Module):
+        raise ModelError(f"{type(model).__name__} is compiled: attach to the model itself before compiling it")
+    inner = _without_adapters(model)
+    encoder = getattr(inner, "base_model", inner)
     blocks: tuple[Block, ...] = ()
+    beside: tuple[nn.Module, ...] = ()
     embeddings = None
     if not getattr(config, "is_encoder_decoder", False):
-        blocks = _find_blocks(encoder, encoder_config)
+        blocks, beside = _find_blocks(encoder, getattr(encoder, "config", config))
         embeddings = getattr(encoder, "embeddings", None) if not blocks else None
-    inside = {id(module) for block in blocks for module in block.module.modules()}
-    num_labels = getattr(config, "num_labels", None)
-    classifiers = [
-        module
-        for module in model.modules()
-        if isinstance(module, nn.Linear) and module.out_features == num_labels and id(module) not in inside
-    ]
-    tokens = "input_ids" in forward_arguments(model)
-    sites = Sites(blocks, embeddings, classifiers[-1] if classifiers else None, tokens)
-    if sites.classifier is None and not blocks:
+    classifier = _find_classifier(model, blocks, getattr(config, "num_labels", None))
+    if classifier is None and not blocks:
         raise ModelError(
             f"{type(model).__name__} offers no site for mixing: neither a list of equal blocks nor a last linear map"
             " with config.num_labels outputs was found"
         )
-    return sites
+    return Sites(blocks, embeddings, beside, classifier, "input_ids" in forward_arguments(model))
 
 
-def _find_blocks(encoder: nn.Module, config: object) -> tuple[Block, ...]:
+def _find_blocks(encoder: nn.Module, config: object) -> tuple[tuple[Block, ...], tuple[nn.Module, ...]]:
+    """Find the blocks, in the order they run, and the modules beside their list."""
     count = getattr(config, "num_hidden_layers", None)
     groups = getattr(config, "num_hidden_groups", None)
-    for module in encoder.modules():
-        if not isinstance(module, nn.ModuleList) or len(module) not in (count, groups):
-            continue
-        arguments = [forward_arguments(item) for item in module]
-        known = [_LAYOUTS.get(names[0]) if names else None for names in arguments]
-        if len({type(item) for item in module}) != 1 or known[0] is None or not isinstance(count, int):
-            continue
-        blocks = [Block(item, names, known[0]) for item, names in zip(module, arguments, strict=True)]
-        # Layers of a group share their weights and run one after the other (ALBERT).
-        return tuple(blocks[number * len(blocks) // count] for number in range(count))
-    return ()
+    for parent in encoder.modules():
+        for module in parent.children():
+            if not isinstance(module, nn.ModuleList) or len(module) not in (count, groups):
+                continue
+            arguments = [forward_arguments(item) for item in module]
+            known = [_LAYOUTS.get(names[0]) if names else None for names in arguments]
+            if len({type(item) for item in module}) != 1 or known[0] is None or not isinstance(count, int):
+                continue
+            blocks = [Block(item, names, known[0]) for item, names in zip(module, arguments, strict=True)]
+            # Layers of a group share their weights and run one after the other (ALBERT).
+            running = tuple(blocks[number * len(blocks) // count] for number in range(count))
+            return running, tuple(child for child in parent.children() if child is not module)
+    return (), ()
+
+
+def _find_classifier(model: nn.Module, blocks: tuple[Block, ...], num_labels: int | None) -> nn.Module | None:
+    """Find the last linear map with one output for each label; where adapters wrap it, the wrapper."""
+    inside = {module for block in blocks for module in block.module.modules()}
+    found = [
+        module
+        for module in model.modules()
+        if num_labels is not None and getattr(module, "out_features", None) == num_labels and module not in inside
+    ]
+    within = {inner for module in found for inner in module.modules() if inner is not module}
+    outermost = [module for module in found if module not in within]
+    return outermost[-1] if outermost else None
+
+
+def _without_adapters(model: nn.Module) -> nn.Module:
+    """Return the model that PEFT has put adapters into."""
+    get_base_model = getattr(model, "get_base_model", None)
+    return get_base_model() if callable(get_base_model) else model
 
 
 def forward_arguments(module: nn.Module) -> tuple[str, ...]:
     """Return the names of the arguments of a module's forward, in order, without `self`."""
-    return tuple(inspect.signature(type(module).forward).parameters)[1:]
+    names = tuple(inspect.signature(type(module).forward).parameters)[1:]
+    inner = _without_adapters(module)
+    return names if inner is module or "input_ids" in names else forward_arguments(inner)
+
+
+def hidden_size(model: nn.Module) -> int | None:
+    """Return the width of a model's hidden states, as its configuration says; None if it does not."""
+    config: Any = getattr(model, "config", None)
+    text = config.get_text_config() if hasattr(config, "get_text_config") else config
+    size = getattr(text, "hidden_size", None) or getattr(getattr(config, "encoder", None), "hidden_size", None)
+    return size if isinstance(size, int) else None
 
 
 def hidden_of(output: torch.Tensor | tuple[torch.Tensor, ...]) -> torch.Tensor:
