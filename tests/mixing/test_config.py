@@ -6,7 +6,7 @@ from textmix.mixing.strategies.base import STRATEGIES
 
 NAN, INF = float("nan"), float("inf")
 SHARES = ["lam_value", "probability", "start", "stop", "keep", "remix_tau"]
-POSITIVE = ["alpha", "temperature", "remix_kappa"]
+POSITIVE = ["alpha", "temperature"]
 
 
 @pytest.mark.parametrize("value", [-0.001, 1.001, NAN])
@@ -36,6 +36,8 @@ def test_numbers_above_0(name: str, value: float) -> None:
         ({"alpha_schedule": "up"}, "one of constant, linear_in, linear_out, cosine_in, cosine_out, not 'up'"),
         ({"strategy": "multi", "rows": 1}, r"^mix\.rows must be at least 2, not 1$"),
         ({"partner": "nearest", "neighbours": 0}, r"^mix\.neighbours must be at least 1, not 0$"),
+        ({"targets": "remix", "remix_kappa": 0.9}, r"^mix\.remix_kappa must be at least 1, not 0\.9$"),
+        ({"targets": "remix", "remix_kappa": NAN}, r"^mix\.remix_kappa must be at least 1, not nan$"),
         ({"start": 0.5, "stop": 0.5}, r"^mix\.start must come before mix\.stop, not 0\.5 and 0\.5$"),
         ({"regmix": -1.0}, r"^mix\.regmix must not be below 0, but is -1\.0$"),
         ({"regmix": NAN}, r"^mix\.regmix must not be below 0, but is nan$"),
@@ -90,7 +92,7 @@ def test_the_ends_of_the_ranges_are_allowed() -> None:
     MixConfig(lam="fixed", lam_value=1.0, probability=1.0, layers=[1], class_counts=[0])
     MixConfig(strategy="cutmix", level="embeddings", keep=1.0)
     MixConfig(strategy="multi", rows=2, partner="farthest", neighbours=1)
-    MixConfig(targets="remix", remix_tau=1.0, remix_kappa=1e-3, start=0.0, stop=1e-3)
+    MixConfig(targets="remix", remix_tau=1.0, remix_kappa=1.0, start=0.0, stop=1e-3)
     MixConfig(strategy="any", choices={"word": 1.0, "none": 0.0})
 
 
@@ -151,7 +153,7 @@ class TestConfigOrOptions:
         assert mix_config(None, {"strategy": "word", "alpha": 1.0}) == MixConfig(strategy="word", alpha=1.0)
 
     def test_both_are_refused(self) -> None:
-        with pytest.raises(ConfigError, match="^give a MixConfig or its options, not both: alpha, lam$"):
+        with pytest.raises(ConfigError, match=r"^give a MixConfig or its options, not both: alpha, lam$"):
             mix_config(MixConfig(), {"alpha": 1.0, "lam": "beta"})
 
     def test_an_unknown_option_is_named(self) -> None:

@@ -119,11 +119,11 @@ class MixConfig:
         for name in ("lam_value", "probability", "start", "stop", "keep", "remix_tau"):
             if not 0 <= getattr(self, name) <= 1:
                 wrong.append(f"mix.{name} must lie in [0, 1], not {getattr(self, name)}")
-        for name in ("alpha", "temperature", "remix_kappa"):
+        for name in ("alpha", "temperature"):
             if not 0 < getattr(self, name) < float("inf"):
                 wrong.append(f"mix.{name} must be a number above 0, not {getattr(self, name)}")
-        for name, least in (("neighbours", 1), ("rows", 2)):
-            if getattr(self, name) < least:
+        for name, least in (("neighbours", 1), ("rows", 2), ("remix_kappa", 1)):
+            if not least <= getattr(self, name) < float("inf"):
                 wrong.append(f"mix.{name} must be at least {least}, not {getattr(self, name)}")
         if self.start >= self.stop:
             wrong.append(f"mix.start must come before mix.stop, not {self.start} and {self.stop}")

@@ -270,8 +270,8 @@ def remix(weights: Tensor, rows: Tensor, labels: Tensor, counts: Tensor, kappa: 
     ratio = sizes[:, :1] / sizes[:, 1:].clamp(min=1)
     lam, others = weights[:, :1], weights[:, 1:]
     own = lam.expand_as(others)
-    own = torch.where((ratio >= kappa) & (lam < tau), 0.0, own)
     own = torch.where((ratio <= 1 / kappa) & (1 - lam < tau), 1.0, own)
+    own = torch.where((ratio >= kappa) & (lam < tau), 0.0, own)
     total, tiny = others.sum(dim=1, keepdim=True), torch.finfo(weights.dtype).tiny
     # Partners that weigh next to nothing have no proportion: they count alike.
     share = torch.where(total >= tiny, others / total.clamp(min=tiny), 1 / others.shape[1])
