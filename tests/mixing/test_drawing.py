@@ -104,20 +104,19 @@ class TestWeights:
         assert drawing.all_rows(random_batch(size=3)).tolist() == [[0, 1, 2], [1, 2, 0], [2, 0, 1]]
 
 
-class TestCycle:
-    @given(size=st.integers(2, 33), data=st.data(), seed=st.integers(0, 2**32))
-    @settings(deadline=None, max_examples=50)
-    def test_columns_are_distinct_permutations_without_fixed_points(
-        self, size: int, data: st.DataObject, seed: int
-    ) -> None:
-        count = data.draw(st.integers(1, size - 1))
-        partners = drawing.draw_cycle(size, count, generator(seed))
-        assert partners.shape == (size, count)
-        for column in partners.T.tolist():
-            assert sorted(column) == list(range(size))
-        for i, row in enumerate(partners.tolist()):
-            assert len({i, *row}) == count + 1
+@given(size=st.integers(2, 33), data=st.data(), seed=st.integers(0, 2**32))
+@settings(deadline=None, max_examples=50)
+def test_columns_are_distinct_permutations_without_fixed_points(size: int, data: st.DataObject, seed: int) -> None:
+    count = data.draw(st.integers(1, size - 1))
+    partners = drawing.draw_cycle(size, count, generator(seed))
+    assert partners.shape == (size, count)
+    for column in partners.T.tolist():
+        assert sorted(column) == list(range(size))
+    for i, row in enumerate(partners.tolist()):
+        assert len({i, *row}) == count + 1
 
+
+class TestCycle:
     def test_it_is_one_cycle(self) -> None:
         partner = drawing.draw_cycle(9, 1, generator())[:, 0].tolist()
         row, seen = 0, []

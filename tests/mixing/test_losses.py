@@ -37,6 +37,7 @@ OPTIONS = {
     for smoothing, weighted, gamma in itertools.product((0.0, 0.1), (False, True), (0.0, 0.5, 2.0))
 }
 WEIGHTS = [0.5, 2.0, 0.0, 1.25]
+COUNTS = [90, 30, 9]  # training rows of three classes, for remix
 
 
 def drawn(labels: str, size: int, seed: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -314,10 +315,24 @@ class TestAccuracy:
         assert blended_accuracy(torch.zeros(2, 3), Blend(torch.full((2, 1), -100), torch.ones(2, 1))).item() == 0
 
 
-class TestRemix:
-    # Classes of 90, 30 and 9 training rows.
-    COUNTS = (90, 30, 9)
+@given(
+    size=st.integers(1, 12),
+    count=st.integers(2, 5),
+    kappa=st.floats(1, 10),
+    tau=st.floats(0, 1),
+    seed=st.integers(0, 2**16),
+)
+@settings(deadline=None, max_examples=80)
+def test_several_equal_a_plain_loop(size: int, count: int, kappa: float, tau: float, seed: int) -> None:
+    rows, weights = blending(size, count, seed)
+    labels = torch.randint(3, (size,), generator=generator(seed))
+    remixed = remix(weights, rows, labels, torch.tensor(COUNTS), kappa, tau)
+    expected = loops.remix(rows.tolist(), weights.tolist(), labels.tolist(), COUNTS, kappa, tau)
+    torch.testing.assert_close(remixed, torch.tensor(expected, dtype=torch.float64), atol=1e-12, rtol=1e-12)
+    torch.testing.assert_close(remixed.sum(dim=1), torch.ones(size, dtype=torch.float64))
 
+
+class TestRemix:
     @pytest.mark.parametrize(
         ("own", "other", "lam", "expected"),
         [
@@ -332,35 +347,17 @@ class TestRemix:
         ],
     )
     def test_pairs_by_hand(self, own: int, other: int, lam: float, expected: float) -> None:
-        labels, counts = torch.tensor([own, other]), torch.tensor(self.COUNTS)
+        labels, counts = torch.tensor([own, other]), torch.tensor(COUNTS)
         weights, rows = torch.tensor([[lam, 1 - lam]], dtype=torch.float64), torch.tensor([[0, 1]])
         remixed = remix(weights, rows, labels, counts, 3.0, 0.5)
         assert remixed[0].tolist() == pytest.approx([expected, 1 - expected])
-
-    @given(
-        size=st.integers(1, 12),
-        count=st.integers(2, 5),
-        kappa=st.floats(1, 10),
-        tau=st.floats(0, 1),
-        seed=st.integers(0, 2**16),
-    )
-    @settings(deadline=None, max_examples=80)
-    def test_several_equal_a_plain_loop(self, size: int, count: int, kappa: float, tau: float, seed: int) -> None:
-        rows, weights = blending(size, count, seed)
-        labels = torch.randint(3, (size,), generator=generator(seed))
-        remixed = remix(weights, rows, labels, torch.tensor(self.COUNTS), kappa, tau)
-        expected = loops.remix(rows.tolist(), weights.tolist(), labels.tolist(), list(self.COUNTS), kappa, tau)
-        torch.testing.assert_close(remixed, torch.tensor(expected, dtype=torch.float64), atol=1e-12, rtol=1e-12)
-        torch.testing.assert_close(remixed.sum(dim=1), torch.ones(size, dtype=torch.float64))
 
     @pytest.mark.parametrize("rest", [0.0, 1e-40, 1e-30])
     @pytest.mark.parametrize("count", [2, 3])
     def test_partners_that_weigh_next_to_nothing(self, rest: float, count: int) -> None:
         weights = torch.tensor([[1.0] + [rest / (count - 1)] * (count - 1)])
         for tau in (0.0, 0.5):
-            remixed = remix(
-                weights, torch.arange(count)[None], torch.tensor([0, 2, 2]), torch.tensor(self.COUNTS), 3, tau
-            )
+            remixed = remix(weights, torch.arange(count)[None], torch.tensor([0, 2, 2]), torch.tensor(COUNTS), 3, tau)
             torch.testing.assert_close(remixed, torch.tensor([[1.0] + [0.0] * (count - 1)]))
 
     def test_a_class_without_training_rows_is_rare(self) -> None:
