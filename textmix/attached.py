@@ -48,7 +48,8 @@ class AttachedMixer(Mixer):
         strict: bool = False,
     ) -> None:
         sites = find_sites(model)
-        super().__init__(config, loss, len(sites.blocks), hidden_size(model), seed, rank)
+        # A strategy for hidden layers must not shrink to the embeddings in silence where no blocks were found.
+        super().__init__(config, loss, max(len(sites.blocks), 1), hidden_size(model), seed, rank)
         missing = [site for site in self.sites if site not in sites.names]
         if missing:
             raise ModelError(
@@ -96,7 +97,7 @@ class AttachedMixer(Mixer):
 
     def _hook_blocks(self, blocks: tuple[Block, ...]) -> None:
         hidden = [number for number in range(len(blocks) + 1) if _site(number) in self.sites]
-        if not hidden:
+        if not blocks or not hidden:
             return
         numbers: dict[nn.Module, list[int]] = {}
         for number, block in enumerate(blocks):
@@ -268,9 +269,11 @@ class AttachedMixer(Mixer):
             assert loss is not None
             return loss
 
+        blocks = self._found.blocks
+        batch = blocks[0].layout.batch if blocks else 0
         self._paused = True
         try:
-            return token_saliency(self._model, kwargs, find_loss)
+            return token_saliency(self._model, kwargs, find_loss, batch)
         finally:
             self._paused = False
 

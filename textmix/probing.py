@@ -28,7 +28,9 @@ def mean_embeddings(model: nn.Module, kwargs: dict[str, Any]) -> Tensor:
         return (weights * embeddings).sum(dim=1) / weights.sum(dim=1).clamp(min=1)
 
 
-def token_saliency(model: nn.Module, kwargs: dict[str, Any], find_loss: Callable[[Any], Tensor]) -> Tensor:
+def token_saliency(
+    model: nn.Module, kwargs: dict[str, Any], find_loss: Callable[[Any], Tensor], batch: int = 0
+) -> Tensor:
     """Norm of the loss's gradient at each token's embedding, by a forward and backward pass of its own.
 
     Gradients that were accumulated in parameters are not touched.
@@ -37,6 +39,7 @@ def token_saliency(model: nn.Module, kwargs: dict[str, Any], find_loss: Callable
         model: A Hugging Face model; its forward takes token ids.
         kwargs: Arguments of its forward, without labels.
         find_loss: Scores the model's output.
+        batch: Dimension of the batch inside the model.
 
     Returns:
         Shape (B, L), float32.
@@ -58,7 +61,7 @@ def token_saliency(model: nn.Module, kwargs: dict[str, Any], find_loss: Callable
         for handle in handles:
             handle.remove()
     norms: Tensor = gradient.float().norm(dim=-1)
-    return norms
+    return norms.transpose(0, batch)
 
 
 def _embedding_weight(model: nn.Module) -> Tensor:
