@@ -2,13 +2,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from transformers import BertModel
+from transformers import BertForSequenceClassification, BertModel
 
 from tests.conftest import bert_config
 from textmix import MixupForSequenceClassification
 from textmix.errors import ModelError, RunError
 from textmix.models.config import ModelConfig
-from textmix.models.loading import build_model, check_model_name, load_model
+from textmix.models.loading import build_model, check_model_name, freeze_lowest, load_model
 from textmix.models.vocabulary import train_tokenizer
 
 TEXTS = ["the soup is hot", "the match is lost"]
@@ -54,3 +54,25 @@ def test_missing_models_are_named(tmp_path: Path) -> None:
         check_model_name(ModelConfig(name="bert-basse"))
     with pytest.raises(RunError, match=r"no saved model at .*; has the run finished"):
         load_model(tmp_path)
+
+
+class TestFreezing:
+    def test_the_lowest_blocks_and_the_embeddings_stay_as_they_are(self, checkpoint: Path) -> None:
+        model = build_model(ModelConfig(name=str(checkpoint), freeze=2), ["a", "b", "c"], []).model
+        frozen = {name for name, parameter in model.named_parameters() if not parameter.requires_grad}
+        prefixes = ("encoder.embeddings.", "encoder.encoder.layer.0.", "encoder.encoder.layer.1.")
+        assert frozen == {name for name, _ in model.named_parameters() if name.startswith(prefixes)}
+
+    def test_nothing_is_frozen_unless_asked(self, checkpoint: Path) -> None:
+        model = build_model(ModelConfig(name=str(checkpoint)), ["a", "b"], []).model
+        assert all(parameter.requires_grad for parameter in model.parameters())
+
+    def test_more_blocks_than_there_are(self, checkpoint: Path) -> None:
+        with pytest.raises(ModelError, match=r"model\.freeze 4 is more than the 3 blocks of MixupForSequence"):
+            build_model(ModelConfig(name=str(checkpoint), freeze=4), ["a", "b"], [])
+
+    def test_shared_blocks_are_refused(self) -> None:
+        model = BertForSequenceClassification(bert_config())
+        model.bert.encoder.layer[2] = model.bert.encoder.layer[0]
+        with pytest.raises(ModelError, match="shares its blocks"):
+            freeze_lowest(model, 1)

@@ -48,6 +48,8 @@ class ModelConfig:
         dropout: Dropout on the pooled vector; null means the model's own default (encoders 0.1, TextCNN 0.5).
         encoder_dropout: Dropout inside a pretrained encoder; null means the checkpoint's own (0.1 for most). With
             0 training is faster: no masks are drawn, and attention on a CPU takes the fused kernel.
+        freeze: Keep the embeddings and so many of the lowest blocks of an encoder as they are; 0 trains all. Most of
+            what fine-tuning gains comes from the upper blocks (Lee, Tang and Lin 2019), and steps get shorter.
         max_length: Longest input in tokens; longer ones are cut. Null means what the checkpoint declares, at most 512.
         textcnn: How a TextCNN is built.
     """
@@ -57,6 +59,7 @@ class ModelConfig:
     head: Literal["linear", "native"] = "linear"
     dropout: float | None = None
     encoder_dropout: float | None = None
+    freeze: int = 0
     max_length: int | None = None
     textcnn: TextCNNOptions = field(default_factory=TextCNNOptions)
 
@@ -81,6 +84,10 @@ class ModelConfig:
             wrong.append(f"model.encoder_dropout must lie in [0, 1), not {self.encoder_dropout}")
         if self.encoder_dropout is not None and self.name == "textcnn":
             wrong.append("model.encoder_dropout has no effect with model.name textcnn; leave it out")
+        if self.freeze < 0:
+            wrong.append(f"model.freeze must not be below 0, but is {self.freeze}")
+        if self.freeze and self.name == "textcnn":
+            wrong.append("model.freeze has no effect with model.name textcnn; model.textcnn.static keeps its vectors")
         if self.max_length is not None and self.max_length < 1:
             wrong.append(f"model.max_length must be at least 1, not {self.max_length}")
         options = self.textcnn

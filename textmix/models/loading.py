@@ -22,6 +22,7 @@ from textmix.models.encoder import MixupForSequenceClassification
 from textmix.models.pooling_choice import declared_max_length
 from textmix.models.vectors import read_vectors
 from textmix.models.vocabulary import train_tokenizer
+from textmix.sites import find_sites
 
 LONGEST = 512
 TEXTCNN = "textcnn"
@@ -98,6 +99,7 @@ def build_model(config: ModelConfig, class_names: list[str], texts: Iterable[str
         )
     except (OSError, ValueError) as error:
         raise ModelError(f"cannot load model '{config.name}': {str(error).strip().splitlines()[0]}") from error
+    freeze_lowest(model, config.freeze)
     if tokenizer.pad_token is None:
         # Decoders have none; every position it fills is masked.
         tokenizer.pad_token = tokenizer.eos_token
@@ -113,6 +115,30 @@ def build_model(config: ModelConfig, class_names: list[str], texts: Iterable[str
         raise ModelError(f"model.max_length must be above {special}, the number of special tokens")
     tokenizer.model_max_length = config.max_length or declared_max_length(path) or min(longest, LONGEST)
     return LoadedModel(model, tokenizer)
+
+
+def freeze_lowest(model: PreTrainedModel, count: int) -> None:
+    """Stop training the embeddings and the lowest blocks of a model's encoder.
+
+    Args:
+        model: A classifier.
+        count: How many blocks; 0 freezes nothing, not even the embeddings.
+
+    Raises:
+        ModelError: If the encoder has fewer blocks, or shares them.
+    """
+    if count == 0:
+        return
+    blocks = [block.module for block in find_sites(model).blocks]
+    if count > len(blocks):
+        raise ModelError(f"model.freeze {count} is more than the {len(blocks)} blocks of {type(model).__name__}")
+    if any(block in blocks[count:] for block in blocks[:count]):
+        raise ModelError(
+            f"{type(model).__name__} shares its blocks, so that none can be frozen alone; leave out model.freeze"
+        )
+    embeddings = getattr(model.base_model, "embeddings", model.get_input_embeddings())
+    for module in (embeddings, *blocks[:count]):
+        module.requires_grad_(False)
 
 
 def _build_textcnn(config: ModelConfig, labels: dict[str, Any], texts: Iterable[str]) -> LoadedModel:
