@@ -13,9 +13,12 @@ from transformers import (
     BertForSequenceClassification,
     PreTrainedTokenizerBase,
     Trainer,
+    TrainerCallback,
     TrainingArguments,
 )
 
+from tests.helpers import hooks
+from textmix import MixupCallback
 from textmix.data.builtin import BUILTIN_DATASETS, load_builtin
 from textmix.models.bundled import resolve_model_path
 
@@ -38,6 +41,37 @@ def without_times(history: list[dict[str, float]]) -> list[dict[str, float]]:
 
 def training_logs(trainer: Trainer) -> list[dict[str, float]]:
     return [line for line in trainer.state.log_history if "loss" in line]
+
+
+class Spy(TrainerCallback):
+    """Notes what the mixer did in each step, and whether the model was bare in between."""
+
+    def __init__(self, callback: MixupCallback) -> None:
+        self.callback = callback
+        self.plans: list[Any] = []
+        self.progress: list[float | None] = []
+        self.bare = True
+
+    def _look(self, model: torch.nn.Module) -> None:
+        assert self.callback.mixer is not None
+        self.plans.append(self.callback.mixer.plan)
+        self.progress.append(self.callback.mixer.progress)
+        self.bare &= not hooks(model) and "mixer" not in vars(model)
+
+    def on_substep_end(self, args: Any, state: Any, control: Any, model: Any = None, **kwargs: Any) -> None:
+        self._look(model)
+
+    on_step_end = on_substep_end
+
+
+def weights(trainer: Trainer) -> dict[str, torch.Tensor]:
+    return trainer.model.state_dict()
+
+
+def train(make_trainer: MakeTrainer, *callbacks: Any, **options: Any) -> Trainer:
+    trainer = make_trainer(*callbacks, **options)  # which seeds dropout
+    trainer.train()
+    return trainer
 
 
 @pytest.fixture(scope="session")

@@ -13,10 +13,9 @@ import numpy as np
 import pytest
 import torch
 from datasets import Dataset
+from peft import LoraConfig, get_peft_model
 from transformers import (
     AutoModelForSequenceClassification,
-    BertForTokenClassification,
-    DataCollatorForTokenClassification,
     EvalPrediction,
     PreTrainedTokenizerBase,
     Trainer,
@@ -24,47 +23,16 @@ from transformers import (
 )
 
 from tests.helpers import hooks
-from tests.integrations.conftest import MakeTrainer, tiny_bert, training_logs, without_times
+from tests.integrations.conftest import MakeTrainer, Spy, tiny_bert, train, training_logs, weights, without_times
 from textmix import LossConfig, MixConfig, MixupCallback, resolve_model_path
 from textmix.mixing.strategies.base import STRATEGIES
 
 ROOT = Path(__file__).parent.parent.parent
 
 
-class Spy(TrainerCallback):
-    """Notes what the mixer did in each step, and whether the model was bare in between."""
-
-    def __init__(self, callback: MixupCallback) -> None:
-        self.callback = callback
-        self.plans: list[Any] = []
-        self.progress: list[float | None] = []
-        self.bare = True
-
-    def _look(self, model: torch.nn.Module) -> None:
-        assert self.callback.mixer is not None
-        self.plans.append(self.callback.mixer.plan)
-        self.progress.append(self.callback.mixer.progress)
-        self.bare &= not hooks(model) and "mixer" not in vars(model)
-
-    def on_substep_end(self, args: Any, state: Any, control: Any, model: Any = None, **kwargs: Any) -> None:
-        self._look(model)
-
-    on_step_end = on_substep_end
-
-
-def weights(trainer: Trainer) -> dict[str, torch.Tensor]:
-    return trainer.model.state_dict()
-
-
 def assert_equal_weights(first: Trainer, second: Trainer) -> None:
     for (name, one), two in zip(weights(first).items(), weights(second).values(), strict=True):
         assert torch.equal(one, two), name
-
-
-def train(make_trainer: MakeTrainer, *callbacks: Any, **options: Any) -> Trainer:
-    trainer = make_trainer(*callbacks, **options)  # which seeds dropout
-    trainer.train()
-    return trainer
 
 
 def needs(strategy: str) -> dict[str, Any]:
@@ -236,88 +204,6 @@ class TestEvaluation:
         assert trainer.evaluate()["eval_loss"] == losses[best]
 
 
-class TestAccumulation:
-    @staticmethod
-    def run(make_trainer: MakeTrainer, size: int, windows: int, **options: Any) -> Trainer:
-        model = tiny_bert(hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0)
-        callback = MixupCallback(strategy="none", **options)
-        trainer = make_trainer(
-            callback,
-            model=model,
-            per_device_train_batch_size=size,
-            gradient_accumulation_steps=windows,
-            optim="sgd",
-            learning_rate=0.1,
-            max_steps=3,
-        )
-        trainer.train()
-        return trainer
-
-    @pytest.mark.parametrize("loss", [None, LossConfig(class_weights="balanced", label_smoothing=0.1)])
-    def test_four_times_eight_trains_like_thirty_two(self, make_trainer: MakeTrainer, loss: LossConfig | None) -> None:
-        small, large = (self.run(make_trainer, *sizes, loss=loss) for sizes in ((8, 4), (32, 1)))
-        for one, two in zip(training_logs(small), training_logs(large), strict=True):
-            assert one["loss"] == pytest.approx(two["loss"], abs=1e-6)
-            assert one["grad_norm"] == pytest.approx(two["grad_norm"], rel=1e-4)
-        for one, two in zip(weights(small).values(), weights(large).values(), strict=True):
-            torch.testing.assert_close(one, two, atol=1e-6, rtol=0)
-
-    def test_each_micro_batch_is_mixed_on_its_own(self, make_trainer: MakeTrainer) -> None:
-        callback = MixupCallback(strategy="word")
-        spy = Spy(callback)
-        make_trainer(callback, spy, gradient_accumulation_steps=4, per_device_train_batch_size=8, max_steps=2).train()
-        lams = [plan.lam[0].item() for plan in spy.plans]
-        assert len(set(lams)) == len(lams) == 8
-        assert all(plan.rows.shape == (8, 2) for plan in spy.plans)
-
-
-class TestKindsOfLabels:
-    def train(self, make_trainer: MakeTrainer, **options: Any) -> Trainer:
-        trainer = make_trainer(MixupCallback(strategy="manifold"), gradient_accumulation_steps=2, **options)
-        trainer.train()
-        losses = [line["loss"] for line in training_logs(trainer)]
-        assert all(np.isfinite(losses))
-        return trainer
-
-    def test_tokens(self, make_trainer: MakeTrainer, news: Dataset, tokenizer: PreTrainedTokenizerBase) -> None:
-        def capitals(row: dict[str, Any]) -> dict[str, Any]:
-            special = tokenizer.get_special_tokens_mask(row["input_ids"], already_has_special_tokens=True)
-            pairs = zip(row["input_ids"], special, strict=True)
-            return {"labels": [-100 if mask else token % 3 for token, mask in pairs]}
-
-        rows = news.map(capitals, remove_columns=["label"])
-        torch.manual_seed(0)
-        trainer = self.train(
-            make_trainer,
-            model=BertForTokenClassification(tiny_bert(num_labels=3).config),
-            train_dataset=rows,
-            data_collator=DataCollatorForTokenClassification(tokenizer),
-            max_steps=30,
-        )
-        losses = [line["loss"] for line in training_logs(trainer)]
-        assert losses[0] == pytest.approx(np.log(3), abs=0.2)  # an average over tokens, not their sum
-        assert losses[-1] < losses[0]
-        assert "mix_accuracy" in training_logs(trainer)[0]
-
-    @pytest.mark.parametrize("kind", ["single_label_classification", "multi_label_classification"])
-    def test_rows_of_numbers(self, make_trainer: MakeTrainer, news: Dataset, kind: str) -> None:
-        rows = news.map(lambda row: {"labels": np.eye(5)[row["label"]].tolist()}, remove_columns=["label"])
-        trainer = self.train(make_trainer, model=tiny_bert(problem_type=kind), train_dataset=rows)
-        start = {"single_label_classification": np.log(5), "multi_label_classification": np.log(2)}[kind]
-        # The Trainer counts B times C labels: divided by these, the loss would be a fifth of it.
-        assert training_logs(trainer)[0]["loss"] == pytest.approx(start, abs=0.2)
-        assert trainer.model.config.problem_type == kind
-
-    def test_numbers(self, make_trainer: MakeTrainer, news: Dataset) -> None:
-        rows = news.map(lambda row: {"labels": 2.0 + row["label"] % 2}, remove_columns=["label"])
-        options = {"train_dataset": rows, "max_steps": 20, "learning_rate": 3e-2}
-        trainer = self.train(make_trainer, model=tiny_bert(num_labels=1), **options)
-        losses = [line["loss"] for line in training_logs(trainer)]
-        assert losses[0] == pytest.approx(np.mean([4, 9]), abs=1.5)
-        assert losses[-1] < 1
-        assert trainer.model.config.problem_type is None  # nothing is guessed into it
-
-
 class TestSurroundings:
     def test_columns_are_dropped_and_batches_padded_as_ever(self, make_trainer: MakeTrainer) -> None:
         callback = MixupCallback(strategy="cutmix")
@@ -352,6 +238,17 @@ class TestSurroundings:
         )
         for one, two in zip(weights(plain).values(), weights(saving).values(), strict=True):
             torch.testing.assert_close(one, two)
+
+    def test_adapters(self, make_trainer: MakeTrainer) -> None:
+        """Which train little beside the mixer's path: LoRA and the classifier."""
+        adapted = get_peft_model(tiny_bert(), LoraConfig(task_type="SEQ_CLS", target_modules=["query", "value"]))
+        before = {name: value.clone() for name, value in adapted.state_dict().items()}
+        trainer = train(make_trainer, MixupCallback(strategy="manifold"), model=adapted, max_steps=2)
+        assert [line["mix_share"] for line in training_logs(trainer)] == [1, 1]
+        changed = {name for name, value in weights(trainer).items() if not torch.equal(value, before[name])}
+        assert changed
+        assert all("lora" in name or "modules_to_save" in name for name in changed)
+        assert not hooks(adapted)
 
     def test_what_the_trainer_knows_is_filled_in(self, make_trainer: MakeTrainer, news: Dataset) -> None:
         class Look(TrainerCallback):

@@ -32,7 +32,7 @@ class MixupCallback(TrainerCallback, ExportableState):
     The special tokens come from the Trainer's tokenizer, the class counts from its training data, if they are needed
     and the configuration leaves them open. The loss that is trained on is `loss`; evaluation reports the model's own.
 
-    To the Trainer's logs of the training loss it adds, averaged over the batches and processes since the last log:
+    To the Trainer's logs of the training loss it adds, averaged over the rows of all processes since the last log:
     `mix_lam` (mean weight of a row itself; 1 in batches that are not mixed), `mix_accuracy` (λ-weighted; for integer
     labels), `mix_share` (share of the batches that were mixed) and, where there are several to draw from, the share
     that was mixed at each site (`mix_at_layer_2`) and by each strategy (`mix_by_word`).
