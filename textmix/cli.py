@@ -158,6 +158,13 @@ def _print_predictions(predicted: dict[str, list[Any]], columns: list[str]) -> N
         print(f"{label}\t{confidence:.4f}\t{text}")
 
 
+def inspect(arguments: list[str]) -> None:
+    """Show what mixing does to pairs of texts."""
+    from textmix.inspection.command import inspect as show_pairs
+
+    show_pairs(arguments)
+
+
 def datasets(arguments: list[str]) -> None:
     """List the built-in data sets."""
     _no_options("datasets", arguments)
@@ -201,7 +208,7 @@ class Command:
 
 COMMANDS = {
     command.__name__: Command(command, (command.__doc__ or "").splitlines()[0])
-    for command in (train, evaluate, predict, datasets, models, strategies)
+    for command in (train, evaluate, predict, inspect, datasets, models, strategies)
 }
 
 
