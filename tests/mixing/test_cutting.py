@@ -7,6 +7,7 @@ from tests.mixing import loops
 from tests.mixing.batches import SPECIAL_IDS, generator, random_batch
 from textmix.mixing.batch import MixBatch
 from textmix.mixing.config import MixConfig
+from textmix.mixing.drawing import draw_weights
 from textmix.mixing.plan import MixPlan
 from textmix.mixing.strategies.base import build_strategy
 from textmix.mixing.strategies.cutting import Cut
@@ -63,6 +64,15 @@ def test_the_share_replaced_is_what_was_drawn_as_far_as_the_partner_reaches(stra
     counts = batch.content.sum(dim=1).tolist()
     for i, j in enumerate(plan.rows[:, 1].tolist()):
         assert int(plan.span.replaced[i].sum()) == min(round((1 - lam) * counts[i]), counts[i], counts[j])
+
+
+@pytest.mark.parametrize("strategy", CUTS)
+def test_the_share_is_drawn_as_for_pairs(strategy: str) -> None:
+    batch = random_batch(size=12, length=30, seed=1, alpha=1.0)
+    plan, counts = draw(strategy, batch, seed=4), batch.content.sum(dim=1).tolist()
+    lam = draw_weights(batch, 2, plan.strategy.config, generator(4))[:, 0].tolist()
+    for i, j in enumerate(plan.rows[:, 1].tolist()):
+        assert int(plan.span.replaced[i].sum()) == min(round((1 - lam[i]) * counts[i]), counts[j])
 
 
 def test_a_tenth_of_each_row_as_in_the_paper_of_ssmix() -> None:

@@ -194,6 +194,10 @@ class TestRows:
             expected = 1500 / len(allowed)
             assert all(abs(counts[i][j] - expected) <= 5 * math.sqrt(expected) for j in allowed)
 
+    def test_random_partners_are_permutations(self) -> None:
+        rows = drawing.draw_rows(random_batch(size=33), 3, MixConfig(), generator())
+        assert all(sorted(column) == list(range(33)) for column in rows.T.tolist())
+
     def test_without_masks_every_length_is_the_closest(self) -> None:
         batch = replace(random_batch(size=4), mask=None)
         assert drawing.candidates(batch, MixConfig(partner="length")).tolist() == [

@@ -203,6 +203,22 @@ class TestExtremes:
         assert scored.item() == pytest.approx(miss * -math.log1p(-miss), rel=1e-4)
 
 
+def test_class_weights_do_not_change_the_dtype() -> None:
+    scoring = Scoring(class_weights=torch.tensor(WEIGHTS, dtype=torch.float64))
+    for labels in ("integer", "multi"):
+        logits, given = drawn(labels, 3, seed=0)
+        assert score(logits.float(), given.unsqueeze(1), KINDS[labels], scoring).dtype == torch.float32
+
+
+def test_unmixed_labels_have_a_weight_for_each_row() -> None:
+    rows = unmixed(torch.tensor([2, 0, 1]), "single_label_classification")
+    assert rows.labels.tolist() == [[2], [0], [1]]
+    assert rows.weights.tolist() == [[1], [1], [1]]
+    tokens = unmixed(torch.tensor([[2, 0], [1, 1], [0, 0]]), "token_classification")
+    assert tokens.labels.tolist() == [[[2, 0]], [[1, 1]], [[0, 0]]]
+    assert tokens.weights.tolist() == [[[1]], [[1]], [[1]]]
+
+
 @pytest.mark.parametrize("options", [{"label_smoothing": 0.1}, {"focal_gamma": 1.0}, {"class_weights": torch.ones(4)}])
 def test_numbers_are_not_classes(options: dict) -> None:
     with pytest.raises(ConfigError, match=r"^label smoothing, class weights and the focal loss mean nothing for regr"):
@@ -232,6 +248,7 @@ def test_plain_loss_takes_options_and_the_window() -> None:
 def test_the_window_of_the_stock_trainer_counts_entries() -> None:
     assert items(None, torch.zeros(2, 3), "regression") is None
     assert items(12, torch.zeros(2, 3), "multi_label_classification") == 4
+    assert items(12, torch.zeros(1, 3), "regression") == 4
     assert items(12, torch.zeros(2), "single_label_classification") == 12
     assert items(torch.tensor(12), torch.zeros(2, 3), "single_label_classification") == 4
     assert items(12, torch.zeros(2, 3), "token_classification") == 12
@@ -305,8 +322,8 @@ class TestAccuracy:
         assert accuracy.dtype == torch.float32
 
     def test_of_tokens_by_hand(self) -> None:
-        logits = torch.tensor([[[2.0, 0.0], [0.0, 2.0]]], dtype=torch.float64)  # predicts 0, 1
-        labels = torch.tensor([[[0, -100], [1, 1]]])
+        logits = torch.tensor([[[2.0, 0.0, 1.0], [2.5, 3.0, 1.0]]], dtype=torch.float64)  # predicts 0, 1
+        labels = torch.tensor([[[0, -100], [2, 1]]])
         accuracy = blended_accuracy(logits, Blend(labels, torch.tensor([[[0.75], [0.25]]], dtype=torch.float64)))
         assert accuracy.item() == pytest.approx((0.75 + 0.25) / (0.75 + 0.25 + 0.25))
         assert accuracy.dtype == torch.float32

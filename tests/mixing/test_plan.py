@@ -9,11 +9,13 @@ from textmix.mixing.spans import cut
 
 def test_lam_and_partner_of_pairs() -> None:
     plan = a_plan(rows=[[0, 1], [1, 0]], weights=torch.tensor([[0.25, 0.75], [0.5, 0.5]]))
+    third = a_plan(weights=torch.tensor([[1 / 3, 2 / 3], [1.0, 0.0]]))
     assert plan.lam.tolist() == [0.25, 0.5]
     assert plan.partner.tolist() == [1, 0]
     assert plan.clean == 0
     assert plan.targets is plan.weights
     assert repr(plan) == "MixPlan(word at embeddings, lam=[0.25, 0.5], partner=[1, 0])"
+    assert repr(third) == "MixPlan(word at embeddings, lam=[0.3333, 1.0], partner=[1, 0])"
 
 
 def test_lam_and_partners_of_several() -> None:

@@ -47,6 +47,12 @@ def loop_apply(plan: MixPlan, hidden: torch.Tensor, mask: torch.Tensor | None, p
     return loops.blend(values, plan.rows.tolist(), plan.weights.tolist(), real, padding)
 
 
+def tensors(plan: MixPlan) -> list[torch.Tensor]:
+    """List what was drawn."""
+    given = [plan.rows, plan.weights, plan.dims] + ([plan.span.replaced, plan.span.source] if plan.span else [])
+    return [tensor for tensor in given if tensor is not None]
+
+
 def labels_of(kind: str, size: int, seed: int) -> torch.Tensor:
     source = generator(seed)
     if kind == "integer":
@@ -137,11 +143,20 @@ class TestSites:
 
 
 class TestDraws:
-    def test_a_pair_is_drawn_from_the_generator_alone(self) -> None:
-        strategy, batch = build_strategy(MixConfig(strategy="word")), random_batch()
-        plans = [strategy.draw(batch, "embeddings", generator(3)) for _ in range(2)]
-        assert repr(plans[0]) == repr(plans[1]) != repr(strategy.draw(batch, "embeddings", generator(4)))
-        assert plans[0].strategy is strategy
+    @pytest.mark.parametrize("strategy", [name for name in MIXING if name != "any"])
+    def test_a_plan_is_drawn_from_the_generator_alone(self, strategy: str) -> None:
+        built, batch = build_strategy(mix(strategy, per_sample=True)), random_batch(size=9)
+        plans = []
+        for number in range(2):
+            torch.manual_seed(number)
+            before = torch.get_rng_state()
+            plans.append(built.draw(batch, "here", generator(3)))
+            assert torch.equal(torch.get_rng_state(), before)
+        for first, second in zip(*map(tensors, plans), strict=True):
+            assert torch.equal(first, second)
+        assert plans[0].strategy is built
+        assert plans[0].site == "here"
+        assert repr(built.draw(batch, "here", generator(4))) != repr(plans[0])
 
     @pytest.mark.parametrize(("size", "asked", "count"), [(2, 3, 2), (3, 3, 3), (8, 3, 3), (4, 10, 4)])
     def test_multi_takes_no_more_rows_than_there_are(self, size: int, asked: int, count: int) -> None:
@@ -203,8 +218,27 @@ class TestAny:
         assert cutmix == MixConfig(strategy="cutmix", level="embeddings", special_ids=[0], alpha=1.0)
         assert build_strategy(config).sites(2) == ("embeddings",)
 
+    def test_its_sites_are_those_of_its_members(self) -> None:
+        config = MixConfig(strategy="any", choices={"manifold": 1.0, "word": 1.0, "batch": 1.0})
+        assert build_strategy(config).sites(1) == ("embeddings", "layer:1", "pooled")
+
 
 class TestTable:
+    @pytest.mark.parametrize("name", list(STRATEGIES))
+    def test_every_strategy_keeps_its_configuration(self, name: str) -> None:
+        config = mix(name)
+        assert build_strategy(config).config is config
+
+    def test_a_registered_class_is_found_by_its_name(self) -> None:
+        class Mine(Strategy):
+            name = "mine"
+
+        try:
+            assert register(Mine) is Mine
+            assert type(build_strategy(MixConfig(strategy="mine"))) is Mine
+        finally:
+            del STRATEGIES["mine"]
+
     def test_every_strategy_says_what_it_is(self) -> None:
         for name, strategy in STRATEGIES.items():
             assert strategy.name == name

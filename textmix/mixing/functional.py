@@ -65,8 +65,7 @@ def _blend_pairs(hidden: Tensor, partner: Tensor, weight: Tensor, mask: Tensor |
     if mask is not None:
         hidden = hidden.masked_fill(~_expand(mask, hidden), 0)
         if padding == "copy":
-            alone = _expand(mask, hidden).to(hidden.dtype)
-            weight = torch.where(_expand(mask & mask[partner], hidden), weight, alone)
+            weight = torch.where(_expand(mask & mask[partner], hidden), weight, _expand(mask, hidden))
     return torch.lerp(hidden[partner], hidden, weight)
 
 
@@ -95,8 +94,7 @@ def union_mask(mask: Tensor, rows: Tensor, dim: int = 0) -> Tensor:
         return _union_product(mask, rows)
     united = mask
     for others in rows.T[1:]:
-        other = mask.index_select(dim, others)
-        united = united | other if mask.dtype == torch.bool else torch.maximum(united, other)
+        united = torch.maximum(united, mask.index_select(dim, others))
     return united
 
 

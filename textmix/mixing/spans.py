@@ -45,9 +45,8 @@ def extreme_start(saliency: Tensor, content: Tensor, lengths: Tensor, *, most: b
     """
     order = _content_order(content)
     counts = content.sum(dim=1)
-    sorted_saliency = saliency.masked_fill(~content, 0).gather(1, order)
     # In float64: differences of long float32 sums would blur spans that are nearly equal.
-    sums = torch.nn.functional.pad(sorted_saliency.double().cumsum(dim=1), (1, 0))
+    sums = torch.nn.functional.pad(saliency.gather(1, order).double().cumsum(dim=1), (1, 0))
     starts = torch.arange(sums.shape[1], device=sums.device).expand_as(sums)
     ends = (starts + lengths.unsqueeze(1)).clamp(max=sums.shape[1] - 1)
     totals = sums.gather(1, ends) - sums
