@@ -1,9 +1,9 @@
 """Measure what mixing costs: python benchmarks/mixing_overhead.py [--quick].
 
-For MiniLM and TextCNN at several sequence lengths: the time of a training step (forward, backward, clipping, fused AdamW)
-with each strategy over that of the bare model's step with its own loss. Steps alternate in one process, in an order that
-is shuffled anew each round; a ratio compares the two steps of one round, and its median over the rounds is reported. The
-table goes to standard output, everything else to benchmarks/results/mixing_overhead.json.
+For MiniLM and TextCNN at several sequence lengths: the time of a training step (forward, backward, clipping, fused
+AdamW) with each strategy over that of the bare model's step with its own loss. Steps alternate in one process, in an
+order that is shuffled anew each round; a ratio compares the two steps of one round, and its median over the rounds is
+reported. The table goes to standard output, everything else to benchmarks/results/mixing_overhead.json.
 """
 
 import argparse
