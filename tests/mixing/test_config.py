@@ -45,6 +45,8 @@ def test_numbers_above_0(name: str, value: float) -> None:
         ({"layers": [0]}, r"^mix\.layers must be distinct block numbers from 1 on, not \[0\]$"),
         ({"layers": [2, 2]}, r"^mix\.layers must be distinct block numbers"),
         ({"layers": []}, r"^mix\.layers must be distinct block numbers"),
+        ({"class_counts": []}, r"^mix\.class_counts must be numbers of rows, not \[\]$"),
+        ({"targets": "remix", "remix_kappa": INF}, r"^mix\.remix_kappa must be at least 1, not inf$"),
         ({"class_counts": [3, -1]}, r"^mix\.class_counts must be numbers of rows, not \[3, -1\]$"),
         ({"strategy": "any"}, r"^mix\.strategy any needs mix\.choices: strategies and their probabilities$"),
         ({"strategy": "any", "choices": {}}, r"^mix\.strategy any needs mix\.choices"),

@@ -198,6 +198,12 @@ class TestRows:
         rows = drawing.draw_rows(random_batch(size=33), 3, MixConfig(), generator())
         assert all(sorted(column) == list(range(33)) for column in rows.T.tolist())
 
+    def test_each_row_draws_for_itself(self) -> None:
+        batch = replace(random_batch(size=33), mask=None)
+        partners = drawing.draw_rows(batch, 2, MixConfig(partner="length"), generator())[:, 1]
+        # 21 different ones on average; 2 if all rows drew alike.
+        assert len(set(partners.tolist())) > 12
+
     def test_without_masks_every_length_is_the_closest(self) -> None:
         batch = replace(random_batch(size=4), mask=None)
         assert drawing.candidates(batch, MixConfig(partner="length")).tolist() == [

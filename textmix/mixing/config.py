@@ -133,7 +133,7 @@ class MixConfig:
             not self.layers or min(self.layers) < 1 or len(set(self.layers)) < len(self.layers)
         ):
             wrong.append(f"mix.layers must be distinct block numbers from 1 on, not {self.layers}")
-        if self.class_counts is not None and min(self.class_counts, default=0) < 0:
+        if self.class_counts is not None and not (self.class_counts and min(self.class_counts) >= 0):
             wrong.append(f"mix.class_counts must be numbers of rows, not {self.class_counts}")
         return wrong
 
