@@ -113,6 +113,8 @@ class AttachedMixer(Mixer):
             after = partial(self._after_last_block, last, numbers[last.module])
             self._handles.append(last.module.register_forward_hook(after))
 
+    # Drawing and scoring are left out of compiled graphs, where each draw would break them: the rest is one graph.
+    @torch.compiler.disable  # type: ignore[untyped-decorator]
     def _before_model(self, model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Arguments | None:
         if self._paused:
             return None
@@ -183,8 +185,8 @@ class AttachedMixer(Mixer):
             return calls[0]
         if not forward.running:
             raise ModelError(
-                f"{forward.model} shares blocks, whose recomputed activations cannot be told apart; turn off your own"
-                " checkpointing (gradient_checkpointing_enable works)"
+                f"{forward.model} shares blocks, whose recomputed activations cannot be told apart: turn checkpointing"
+                " off"
             )
         number = forward.calls.get(module, 0)
         forward.calls[module] = number + 1
@@ -233,13 +235,17 @@ class AttachedMixer(Mixer):
             return False
         return not labels.is_floating_point() and labels.shape[1:] == hidden.shape[1:2]
 
+    @torch.compiler.disable  # type: ignore[untyped-decorator]
     def _after_model(self, model: nn.Module, args: tuple[Any, ...], output: Any) -> Any:
         forward, plan = self._forward, self.plan
         if self._paused or forward is None:
             return None
         forward.end()
         if plan is not None and not forward.mixed:
-            raise ModelError(f"{forward.model} never ran the site {plan.site}; choose another strategy")
+            raise ModelError(
+                f"{forward.model} never ran the site {plan.site}; choose another strategy, or call"
+                " torch.compiler.reset() if it was compiled, and had run, before the mixer was attached"
+            )
         logits = _logits(output)
         self._check_pooling(forward, logits)
         loss = self.score(logits, forward.labels, _problem_type(model), forward.num_items)
