@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: quickstart test slow check format clean
+.PHONY: quickstart test slow mutation check format clean
 
 quickstart: .venv/bundled
 	$(BIN)/textmix train recipes/bbc_news/minilm_manifold.yaml --overwrite
@@ -13,6 +13,11 @@ test: .venv/dev check
 # The figures of the README, over again: about half an hour on 2 cores.
 slow: .venv/dev
 	$(BIN)/pytest -m slow -s
+
+# Change the mathematics of mixing line by line and see which changes the tests notice: docs/mutation.md.
+mutation: .venv/dev
+	HF_HUB_OFFLINE=1 $(BIN)/mutmut run
+	$(BIN)/mutmut results
 
 check: .venv/dev
 	$(BIN)/ruff check .
@@ -37,4 +42,4 @@ format: .venv/dev
 	touch $@ .venv/bundled
 
 clean:
-	rm -rf .venv build *.egg-info
+	rm -rf .venv build mutants *.egg-info

@@ -8,6 +8,7 @@ os.environ["TOKENIZERS_PARALLELISM"] = "false"
 import random
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -24,6 +25,7 @@ from transformers import (
 # Workers of pytest-xdist share the cores; more threads each only get in each other's way.
 torch.set_num_threads(1)
 
+from textmix.mixing.config import MixConfig  # noqa: E402
 from textmix.models.encoder import MixupConfig, MixupForSequenceClassification  # noqa: E402
 from textmix.models.textcnn import TextCNN, TextCNNConfig  # noqa: E402
 
@@ -78,6 +80,20 @@ MODELS: dict[str, Callable[[], PreTrainedModel]] = {
     "roberta": _roberta,
     "textcnn": _textcnn,
 }
+
+
+# What a strategy must be told beside its name. The ids 0, 1 and 2 are special; words begin at 5.
+SPECIAL_IDS = [0, 1, 2]
+NEEDS: dict[str, dict[str, Any]] = {
+    "cutmix": {"special_ids": SPECIAL_IDS},
+    "ssmix": {"special_ids": SPECIAL_IDS},
+    "any": {"choices": {"word": 1.0, "cutmix": 1.0, "multi": 1.0}, "special_ids": SPECIAL_IDS},
+}
+
+
+def mix(strategy: str, **options: Any) -> MixConfig:
+    """Make a configuration with what the strategy must be told."""
+    return MixConfig(strategy=strategy, **{**NEEDS.get(strategy, {}), **options})
 
 
 @pytest.fixture(scope="session")

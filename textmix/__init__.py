@@ -6,36 +6,54 @@ from typing import TYPE_CHECKING, Any
 from textmix._registration_hook import register_when_transformers_loads
 
 if TYPE_CHECKING:
-    from textmix.attach import Mixer as Mixer
     from textmix.attach import attach as attach
+    from textmix.attach import mixing as mixing
+    from textmix.data.tokenization import special_ids as special_ids
     from textmix.errors import TextmixError as TextmixError
+    from textmix.integrations.hf_trainer import MixupCallback as MixupCallback
+    from textmix.mixer import Mixer as Mixer
+    from textmix.mixing.config import LossConfig as LossConfig
     from textmix.mixing.config import MixConfig as MixConfig
     from textmix.mixing.plan import MixPlan as MixPlan
+    from textmix.mixing.strategies.base import Strategy as Strategy
+    from textmix.mixing.strategies.base import register as register
     from textmix.models.bundled import resolve_model_path as resolve_model_path
     from textmix.models.encoder import MixupConfig as MixupConfig
     from textmix.models.encoder import MixupForSequenceClassification as MixupForSequenceClassification
     from textmix.models.textcnn import TextCNN as TextCNN
     from textmix.models.textcnn import TextCNNConfig as TextCNNConfig
+    from textmix.models.token_classifier import MixupForTokenClassification as MixupForTokenClassification
     from textmix.prediction import Predictor as Predictor
 
 _MODULES = {
+    "LossConfig": "textmix.mixing.config",
     "MixConfig": "textmix.mixing.config",
     "MixPlan": "textmix.mixing.plan",
-    "Mixer": "textmix.attach",
+    "Mixer": "textmix.mixer",
+    "MixupCallback": "textmix.integrations.hf_trainer",
     "MixupConfig": "textmix.models.encoder",
     "MixupForSequenceClassification": "textmix.models.encoder",
+    "MixupForTokenClassification": "textmix.models.token_classifier",
     "Predictor": "textmix.prediction",
+    "Strategy": "textmix.mixing.strategies.base",
     "TextCNN": "textmix.models.textcnn",
     "TextCNNConfig": "textmix.models.textcnn",
     "TextmixError": "textmix.errors",
     "attach": "textmix.attach",
+    "register": "textmix.mixing.strategies.base",
     "resolve_model_path": "textmix.models.bundled",
+    "special_ids": "textmix.data.tokenization",
 }
 
-__all__ = sorted(_MODULES)
+# A package that is its own function; see there.
+_CALLABLE = "mixing"
+
+__all__ = sorted([*_MODULES, _CALLABLE])
 
 
 def __getattr__(name: str) -> Any:
+    if name == _CALLABLE:
+        return import_module("textmix.mixing")
     if name not in _MODULES:
         raise AttributeError(f"module 'textmix' has no attribute '{name}'")
     return getattr(import_module(_MODULES[name]), name)

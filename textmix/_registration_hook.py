@@ -13,7 +13,7 @@ from types import ModuleType
 
 _AUTO_CLASSES = "transformers.models.auto.modeling_auto"
 # Each registers its classes when it is imported.
-_MODELS = ("textmix.models.encoder", "textmix.models.textcnn")
+_MODELS = ("textmix.models.encoder", "textmix.models.token_classifier", "textmix.models.textcnn")
 
 
 class _RegisteringLoader(Loader):

@@ -1,21 +1,22 @@
 """The command line: one function for each command. Heavy imports wait until a command needs them."""
 
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from textmix.errors import ConfigError, RunError, TextmixError, TrainingInterrupted, did_you_mean
+from textmix.terminal import abandon_output, print_table, quiet_libraries
 
 if TYPE_CHECKING:
     from jsonargparse import ArgumentParser
 
     from textmix.evaluation.metrics import Evaluation
 
-# What a shell reports of a program that Ctrl-C ended.
-INTERRUPTED = 130
 WRONG_INPUT = 2
+# What a shell reports of a program that Ctrl-C ended, and of one whose reader has gone, as `head` does.
+INTERRUPTED, BROKEN_PIPE = 130, 141
 
 
 def train(arguments: list[str]) -> None:
@@ -41,7 +42,7 @@ def train(arguments: list[str]) -> None:
         overwrite = namespace.pop("overwrite")
         config = to_run_config(parser, namespace)
 
-    _quiet_libraries()
+    quiet_libraries()
     from textmix import run
 
     result = run.train(config, overwrite=overwrite, resume=resume)
@@ -88,7 +89,7 @@ def evaluate(arguments: list[str]) -> None:
     if (target / CONFIG_FILE).exists():
         raise RunError(f"{target} is a run, whose own figures would be lost; choose another --output_dir")
 
-    _quiet_libraries()
+    quiet_libraries()
     from textmix import run
     from textmix.files import write_json
 
@@ -124,7 +125,7 @@ def predict(arguments: list[str]) -> None:
     given = options["data"]["text_column"]
     columns = [given] if isinstance(given, str) else given or config.data.text_columns
 
-    _quiet_libraries()
+    quiet_libraries()
     from textmix.models.loading import load_model
     from textmix.output import check_output, open_writer
     from textmix.prediction import Predictor
@@ -157,12 +158,19 @@ def _print_predictions(predicted: dict[str, list[Any]], columns: list[str]) -> N
         print(f"{label}\t{confidence:.4f}\t{text}")
 
 
+def inspect(arguments: list[str]) -> None:
+    """Show what mixing does to pairs of texts."""
+    from textmix.inspection.command import inspect as show_pairs
+
+    show_pairs(arguments)
+
+
 def datasets(arguments: list[str]) -> None:
     """List the built-in data sets."""
     _no_options("datasets", arguments)
     from textmix.data.builtin import BUILTIN_DATASETS
 
-    _print_table(
+    print_table(
         ("data.source", "package", "what it is"),
         [(name, corpus.distribution, corpus.summary) for name, corpus in BUILTIN_DATASETS.items()],
     )
@@ -172,22 +180,22 @@ def datasets(arguments: list[str]) -> None:
 def models(arguments: list[str]) -> None:
     """List the built-in models."""
     _no_options("models", arguments)
-    _quiet_libraries()
+    quiet_libraries()
     from textmix.models.bundled import BUNDLED_MODELS
 
     rows = [(name, model.distribution, model.summary) for name, model in BUNDLED_MODELS.items()]
     rows.append(("textcnn", "", "TextCNN (Kim 2014), its vocabulary trained on the training texts"))
-    _print_table(("model.name", "package", "what it is"), rows)
+    print_table(("model.name", "package", "what it is"), rows)
     print("Any encoder that transformers' AutoModel loads works too, by hub id or directory.")
 
 
 def strategies(arguments: list[str]) -> None:
     """List the mixing strategies."""
     _no_options("strategies", arguments)
-    from textmix.mixing.strategies import STRATEGIES
+    from textmix.mixing.strategies.base import STRATEGIES
 
     rows = [(strategy.name, strategy.summary, strategy.paper) for strategy in STRATEGIES.values()]
-    _print_table(("mix.strategy", "what it does", "paper"), rows)
+    print_table(("mix.strategy", "what it does", "paper"), rows)
 
 
 @dataclass(frozen=True)
@@ -200,7 +208,7 @@ class Command:
 
 COMMANDS = {
     command.__name__: Command(command, (command.__doc__ or "").splitlines()[0])
-    for command in (train, evaluate, predict, datasets, models, strategies)
+    for command in (train, evaluate, predict, inspect, datasets, models, strategies)
 }
 
 
@@ -211,21 +219,16 @@ def main(argv: list[str] | None = None) -> int:
         argv: Arguments without the program's name; None takes those of the process.
 
     Returns:
-        Exit code: 0, 2 for wrong input, 130 when interrupted.
+        Exit code: 0, 2 for wrong input, 130 when interrupted, 141 when the reader of its output has gone.
     """
-    arguments = sys.argv[1:] if argv is None else argv
-    if not arguments or arguments[0] in ("-h", "--help"):
-        print(_usage())
-        return 0 if arguments else WRONG_INPUT
-    if arguments[0] == "--version":
-        from importlib.metadata import version
-
-        print(f"textmix {version('textmix')}")
-        return 0
     try:
-        if arguments[0] not in COMMANDS:
-            raise ConfigError(f"unknown command '{arguments[0]}'{did_you_mean(arguments[0], COMMANDS)}")
-        COMMANDS[arguments[0]].run(arguments[1:])
+        try:
+            return _run(sys.argv[1:] if argv is None else argv)
+        finally:
+            sys.stdout.flush()  # here, so that what goes wrong with it is seen below
+    except BrokenPipeError:
+        abandon_output()
+        return BROKEN_PIPE
     except TrainingInterrupted as interruption:
         print(f"textmix: {interruption}", file=sys.stderr)
         return INTERRUPTED
@@ -238,8 +241,20 @@ def main(argv: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("textmix: interrupted", file=sys.stderr)
         return INTERRUPTED
-    except BrokenPipeError:  # the reader of our output has gone, as `head` does
-        sys.stderr.close()
+
+
+def _run(arguments: list[str]) -> int:
+    if not arguments or arguments[0] in ("-h", "--help"):
+        print(_usage())
+        return 0 if arguments else WRONG_INPUT
+    if arguments[0] == "--version":
+        from importlib.metadata import version
+
+        print(f"textmix {version('textmix')}")
+        return 0
+    if arguments[0] not in COMMANDS:
+        raise ConfigError(f"unknown command '{arguments[0]}'{did_you_mean(arguments[0], COMMANDS)}")
+    COMMANDS[arguments[0]].run(arguments[1:])
     return 0
 
 
@@ -267,25 +282,3 @@ def _no_options(command: str, arguments: list[str]) -> None:
 
 def _print_evaluation(evaluation: "Evaluation", where: str) -> None:
     print(f"\n{where}: {len(evaluation.labels)} rows\n\n{evaluation.report_text()}")
-
-
-def _print_table(header: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> None:
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table(*header)
-    for row in rows:
-        table.add_row(*row)
-    Console().print(table)
-
-
-def _quiet_libraries() -> None:
-    """Keep the libraries' load reports and progress bars out of our output; warnings stay."""
-    import datasets as hub_datasets
-    from transformers.utils import logging
-
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    hub_datasets.disable_progress_bars()
-    # What cannot be read is told by our own error.
-    hub_datasets.logging.set_verbosity(hub_datasets.logging.CRITICAL)

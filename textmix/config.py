@@ -8,7 +8,7 @@ import yaml
 
 from textmix.data.config import DataConfig
 from textmix.errors import ConfigError
-from textmix.mixing.config import MixConfig
+from textmix.mixing.config import LossConfig, MixConfig
 from textmix.models.config import ModelConfig
 from textmix.training.config import TrainConfig
 
@@ -23,6 +23,7 @@ class RunConfig:
         data: Which data is used and how it is split.
         model: Which model is trained.
         mix: How training batches are mixed.
+        loss: How logits are scored against targets, mixed or not.
         train: How the model is trained.
         output_dir: Directory of the run; null means runs/<data>-<model>-<strategy>.
     """
@@ -30,6 +31,7 @@ class RunConfig:
     data: DataConfig
     model: ModelConfig = field(default_factory=ModelConfig)
     mix: MixConfig = field(default_factory=MixConfig)
+    loss: LossConfig = field(default_factory=LossConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
     output_dir: str | None = None
 

@@ -41,9 +41,9 @@ def to_run_config(parser: ArgumentParser, namespace: Namespace) -> RunConfig:
     Raises:
         ConfigError: If values cannot work, alone or beside the others.
     """
-    for section in ("data", "model", "mix", "train"):
-        if not isinstance(namespace[section], Namespace):
-            raise ConfigError(f"the section '{section}' of the recipe is no mapping of options to values")
+    for field in dataclasses.fields(RunConfig):
+        if dataclasses.is_dataclass(field.type) and not isinstance(namespace[field.name], Namespace):
+            raise ConfigError(f"the section '{field.name}' of the recipe is no mapping of options to values")
     values = parser.instantiate(namespace)
     return RunConfig(**{field.name: values[field.name] for field in dataclasses.fields(RunConfig)})
 
@@ -93,6 +93,10 @@ def explain(message: str, known: list[str]) -> str:
     wrong = re.search(r'Parser key "([^"]+)":\s*(.+)', message, flags=re.DOTALL)
     if wrong:
         reason = re.sub(r"<class '(\w+)'>", r"\1", wrong[2])
+        union = re.search(r"Union subtypes\s+Subtypes: \[(.+?)\]\s+Errors:.*Given value: (.*)", reason, flags=re.DOTALL)
+        if union:
+            kinds = re.sub(r"typing\.Literal\[(.*?)\]", r"\1", union[1]).replace("NoneType", "null")
+            return f"{wrong[1]}: '{_one_line(union[2])}' is none of {_one_line(kinds)}"
         return f"{wrong[1]}: {_one_line(reason)}"
     return _one_line(message)
 

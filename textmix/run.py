@@ -121,7 +121,15 @@ def train(config: RunConfig, overwrite: bool = False, resume: bool = False, say:
         name: tokenize(splits[name], loaded.tokenizer, labels[name]) for name in (TRAIN, VALIDATION) if name in splits
     }
     trainer = MixupTrainer(
-        loaded.model, loaded.tokenizer, data[TRAIN], data.get(VALIDATION), names, config.train, config.mix, directory
+        loaded.model,
+        loaded.tokenizer,
+        data[TRAIN],
+        data.get(VALIDATION),
+        names,
+        config.train,
+        config.mix,
+        config.loss,
+        directory,
     )
     # Last of all that can fail for a reason of the user's: until here nothing has been written or removed.
     if not resume:

@@ -1,13 +1,41 @@
-"""Find, by structure, the places of a model where rows can be blended."""
+"""Find, by structure, the places of a model where rows can be mixed."""
 
 import inspect
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import nn
 
 from textmix.errors import ModelError
-from textmix.mixing.strategies import EMBEDDINGS, POOLED, layer
+from textmix.mixing.strategies.base import EMBEDDINGS, POOLED, TOKENS, layer
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How the blocks of a model lay out what they are given.
+
+    Args:
+        batch: Dimension of the batch in the hidden state.
+        mask: Name of the argument that masks attention.
+        mask_batch: Dimension of the batch in that mask.
+        masked_is_one: Whether its ones say what is not attended to.
+    """
+
+    batch: int = 0
+    mask: str = "attention_mask"
+    mask_batch: int = 0
+    masked_is_one: bool = False
+
+
+# From the name of a block's first argument, its hidden state, to the layout; blocks that name it otherwise may lay it
+# out in a way of their own.
+_LAYOUTS = {
+    "hidden_states": Layout(),
+    "hidden": Layout(),
+    "x": Layout(),
+    "output_h": Layout(batch=1, mask="attn_mask_h", mask_batch=2, masked_is_one=True),  # XLNet
+}
 
 
 @dataclass(frozen=True)
@@ -15,17 +43,14 @@ class Block:
     """One block of the encoder.
 
     Args:
-        module: The block; its first argument is the hidden state, shape (B, L, H).
+        module: The block; its first argument is the hidden state.
         arguments: Names of the arguments of its forward, in order.
+        layout: How it is given its arguments.
     """
 
     module: nn.Module
     arguments: tuple[str, ...]
-
-    @property
-    def takes_mask(self) -> bool:
-        """Whether its forward has an argument `attention_mask`."""
-        return "attention_mask" in self.arguments
+    layout: Layout
 
 
 @dataclass(frozen=True)
@@ -33,75 +58,119 @@ class Sites:
     """Where a model can be mixed.
 
     Args:
-        blocks: The encoder's blocks in the order they run; empty if none were found.
+        blocks: The encoder's blocks in the order they run, a shared one as often as it runs; empty if none were found.
+        embeddings: The module that makes the embeddings, where there are no such blocks; its output is (B, L, H).
+        beside: Modules beside the list of blocks, which may read what one of them is given (DeBERTa's convolution).
         classifier: The last linear map, whose input is the sentence vector; None if none was found.
+        tokens: Whether the model takes token ids.
     """
 
-    blocks: tuple[Block, ...]
-    classifier: nn.Linear | None
+    blocks: tuple[Block, ...] = ()
+    embeddings: nn.Module | None = None
+    beside: tuple[nn.Module, ...] = ()
+    classifier: nn.Module | None = None
+    tokens: bool = False
+    names: tuple[str, ...] = field(init=False)
 
-    @property
-    def names(self) -> tuple[str, ...]:
-        """Names of all sites: `embeddings`, `layer:1` …, `pooled`."""
-        hidden = (EMBEDDINGS, *(layer(k) for k in range(1, len(self.blocks) + 1))) if self.blocks else ()
-        return (*hidden, POOLED) if self.classifier is not None else hidden
+    def __post_init__(self) -> None:
+        names = [TOKENS] if self.tokens else []
+        if self.blocks or self.embeddings is not None:
+            names.append(EMBEDDINGS)
+        names += [layer(number) for number in range(1, len(self.blocks) + 1)]
+        if self.classifier is not None:
+            names.append(POOLED)
+        object.__setattr__(self, "names", tuple(names))
 
 
 def find_sites(model: nn.Module) -> Sites:
     """Find the sites of a classifier.
 
-    The blocks are the first `ModuleList` of equal modules, as many as the encoder's config says it has layers; the
-    classifier is the last linear map with one output for each label.
+    The blocks are the first `ModuleList` of equal modules, as many as the encoder's config says it has layers, or as
+    it says it has groups of shared layers; the classifier is the last linear map with one output for each label. A
+    model with a decoder is mixed only at its token ids and its sentence vector: in between, the decoder reads each
+    row's own tokens once more.
 
     Args:
-        model: A Hugging Face sequence classifier, or a model built alike (`config`, `base_model`).
+        model: A Hugging Face classifier, or a model built alike (`config`, `base_model`).
 
     Raises:
-        ModelError: If the model offers no site at all, or has a decoder, which sees a row's own tokens again.
+        ModelError: If the model offers no site at all.
     """
     config = getattr(model, "config", None)
-    if getattr(config, "is_encoder_decoder", False):
-        raise ModelError(f"{type(model).__name__} has a decoder, which sees each row's own tokens: it cannot be mixed")
     if config is None and isinstance(getattr(model, "module", None), nn.Module):
         raise ModelError(
             f"{type(model).__name__} wraps a model: attach to the model itself (.module) before wrapping it"
         )
-    encoder = getattr(model, "base_model", model)
-    encoder_config = getattr(encoder, "config", config)
-    blocks = _find_blocks(encoder, getattr(encoder_config, "num_hidden_layers", None))
-    inside = {id(module) for block in blocks for module in block.module.modules()}
-    num_labels = getattr(config, "num_labels", None)
-    classifiers = [
-        module
-        for module in model.modules()
-        if isinstance(module, nn.Linear) and module.out_features == num_labels and id(module) not in inside
-    ]
-    sites = Sites(blocks, classifiers[-1] if classifiers else None)
-    if not sites.names:
+    if isinstance(getattr(model, "_orig_mod", None), nn.Module):
+        raise ModelError(f"{type(model).__name__} is compiled: attach to the model itself before compiling it")
+    inner = _without_adapters(model)
+    encoder = getattr(inner, "base_model", inner)
+    blocks: tuple[Block, ...] = ()
+    beside: tuple[nn.Module, ...] = ()
+    embeddings = None
+    if not getattr(config, "is_encoder_decoder", False):
+        blocks, beside = _find_blocks(encoder, getattr(encoder, "config", config))
+        embeddings = getattr(encoder, "embeddings", None) if not blocks else None
+    classifier = _find_classifier(model, blocks, getattr(config, "num_labels", None))
+    if classifier is None and not blocks:
         raise ModelError(
             f"{type(model).__name__} offers no site for mixing: neither a list of equal blocks nor a last linear map"
             " with config.num_labels outputs was found"
         )
-    return sites
+    return Sites(blocks, embeddings, beside, classifier, "input_ids" in forward_arguments(model))
 
 
-# What a block calls its input when it has the batch first; others (XLNet's `output_h`, say) may lay it out otherwise.
-_HIDDEN_NAMES = (("hidden_states",), ("hidden",), ("x",))
+def _find_blocks(encoder: nn.Module, config: object) -> tuple[tuple[Block, ...], tuple[nn.Module, ...]]:
+    """Find the blocks, in the order they run, and the modules beside their list."""
+    count = getattr(config, "num_hidden_layers", None)
+    groups = getattr(config, "num_hidden_groups", None)
+    for parent in encoder.modules():
+        for module in parent.children():
+            if not isinstance(module, nn.ModuleList) or len(module) not in (count, groups):
+                continue
+            arguments = [forward_arguments(item) for item in module]
+            known = [_LAYOUTS.get(names[0]) if names else None for names in arguments]
+            if len({type(item) for item in module}) != 1 or known[0] is None or not isinstance(count, int):
+                continue
+            blocks = [Block(item, names, known[0]) for item, names in zip(module, arguments, strict=True)]
+            # Layers of a group share their weights and run one after the other (ALBERT).
+            running = tuple(blocks[number * len(blocks) // count] for number in range(count))
+            return running, tuple(child for child in parent.children() if child is not module)
+    return (), ()
 
 
-def _find_blocks(encoder: nn.Module, count: int | None) -> tuple[Block, ...]:
-    for module in encoder.modules():
-        if not isinstance(module, nn.ModuleList) or len(module) != count or len({type(item) for item in module}) != 1:
-            continue
-        blocks = tuple(Block(item, forward_arguments(item)) for item in module)
-        if blocks[0].arguments[:1] in _HIDDEN_NAMES:
-            return blocks
-    return ()
+def _find_classifier(model: nn.Module, blocks: tuple[Block, ...], num_labels: int | None) -> nn.Module | None:
+    """Find the last linear map with one output for each label; where adapters wrap it, the wrapper."""
+    inside = {module for block in blocks for module in block.module.modules()}
+    found = [
+        module
+        for module in model.modules()
+        if num_labels is not None and getattr(module, "out_features", None) == num_labels and module not in inside
+    ]
+    within = {inner for module in found for inner in module.modules() if inner is not module}
+    outermost = [module for module in found if module not in within]
+    return outermost[-1] if outermost else None
+
+
+def _without_adapters(model: nn.Module) -> nn.Module:
+    """Return the model that PEFT has put adapters into."""
+    get_base_model = getattr(model, "get_base_model", None)
+    return get_base_model() if callable(get_base_model) else model
 
 
 def forward_arguments(module: nn.Module) -> tuple[str, ...]:
     """Return the names of the arguments of a module's forward, in order, without `self`."""
-    return tuple(inspect.signature(type(module).forward).parameters)[1:]
+    names = tuple(inspect.signature(type(module).forward).parameters)[1:]
+    inner = _without_adapters(module)
+    return names if inner is module or "input_ids" in names else forward_arguments(inner)
+
+
+def hidden_size(model: nn.Module) -> int | None:
+    """Return the width of a model's hidden states, as its configuration says; None if it does not."""
+    config: Any = getattr(model, "config", None)
+    text = config.get_text_config() if hasattr(config, "get_text_config") else config
+    size = getattr(text, "hidden_size", None) or getattr(getattr(config, "encoder", None), "hidden_size", None)
+    return size if isinstance(size, int) else None
 
 
 def hidden_of(output: torch.Tensor | tuple[torch.Tensor, ...]) -> torch.Tensor:

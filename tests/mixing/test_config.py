@@ -1,24 +1,60 @@
 import pytest
 
 from textmix.errors import ConfigError
-from textmix.mixing.config import MixConfig
+from textmix.mixing.config import LossConfig, MixConfig, mix_config
+from textmix.mixing.strategies.base import STRATEGIES
+
+NAN, INF = float("nan"), float("inf")
+SHARES = ["lam_value", "probability", "start", "stop", "keep", "remix_tau"]
+POSITIVE = ["alpha", "temperature"]
+
+
+@pytest.mark.parametrize("value", [-0.001, 1.001, NAN])
+@pytest.mark.parametrize("name", SHARES)
+def test_shares_lie_between_0_and_1(name: str, value: float) -> None:
+    with pytest.raises(ConfigError, match=rf"mix\.{name} must lie in \[0, 1\], not {value}"):
+        MixConfig(**{name: value})
+
+
+@pytest.mark.parametrize("value", [0.0, -1.0, INF, NAN])
+@pytest.mark.parametrize("name", POSITIVE)
+def test_numbers_above_0(name: str, value: float) -> None:
+    with pytest.raises(ConfigError, match=rf"mix\.{name} must be a number above 0, not {value}"):
+        MixConfig(**{name: value})
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"strategy": "manifld"}, "unknown mix.strategy 'manifld'; did you mean 'manifold'?"),
-        ({"alpha": 0.0}, "mix.alpha must be a number above 0, not 0.0"),
-        ({"alpha": float("nan")}, "mix.alpha must be a number above 0"),
-        ({"alpha": float("inf")}, "mix.alpha must be a number above 0"),
-        ({"lam": "gamma"}, "mix.lam must be beta, uniform or fixed"),
-        ({"lam_value": 1.5}, r"mix.lam_value must lie in \[0, 1\]"),
-        ({"probability": -0.1}, r"mix.probability must lie in \[0, 1\]"),
-        ({"padding": "mirror"}, "mix.padding must be zero or copy"),
-        ({"layers": [0]}, "mix.layers must be distinct block numbers"),
-        ({"layers": [2, 2]}, "mix.layers must be distinct block numbers"),
-        ({"layers": []}, "mix.layers must be distinct block numbers"),
-        ({"strategy": "word", "layers": [1]}, "mix.layers has no effect with strategy 'word'"),
+        ({"strategy": "manifld"}, r"^unknown mix\.strategy 'manifld'; did you mean 'manifold'\?$"),
+        ({"strategy": "any", "choices": {"wrd": 1}}, r"^unknown mix\.choices 'wrd'; did you mean 'word'\?$"),
+        ({"lam": "gamma"}, r"^mix\.lam must be one of beta, uniform, fixed, not 'gamma'$"),
+        ({"padding": "mirror"}, r"^mix\.padding must be one of zero, copy, not 'mirror'$"),
+        ({"partner": "friend"}, "one of random, same_class, other_class, nearest, farthest, length, not 'friend'"),
+        ({"level": "bytes", "strategy": "cutmix"}, "one of tokens, embeddings, not 'bytes'"),
+        ({"targets": "mine"}, "one of linear, remix, not 'mine'"),
+        ({"alpha_schedule": "up"}, "one of constant, linear_in, linear_out, cosine_in, cosine_out, not 'up'"),
+        ({"strategy": "multi", "rows": 1}, r"^mix\.rows must be at least 2, not 1$"),
+        ({"partner": "nearest", "neighbours": 0}, r"^mix\.neighbours must be at least 1, not 0$"),
+        ({"targets": "remix", "remix_kappa": 0.9}, r"^mix\.remix_kappa must be at least 1, not 0\.9$"),
+        ({"targets": "remix", "remix_kappa": NAN}, r"^mix\.remix_kappa must be at least 1, not nan$"),
+        ({"start": 0.5, "stop": 0.5}, r"^mix\.start must come before mix\.stop, not 0\.5 and 0\.5$"),
+        ({"regmix": -1.0}, r"^mix\.regmix must not be below 0, but is -1\.0$"),
+        ({"regmix": NAN}, r"^mix\.regmix must not be below 0, but is nan$"),
+        ({"regmix": INF}, r"^mix\.regmix must not be below 0, but is inf$"),
+        ({"layers": [0]}, r"^mix\.layers must be distinct block numbers from 1 on, not \[0\]$"),
+        ({"layers": [2, 2]}, r"^mix\.layers must be distinct block numbers"),
+        ({"layers": []}, r"^mix\.layers must be distinct block numbers"),
+        ({"class_counts": []}, r"^mix\.class_counts must be numbers of rows, not \[\]$"),
+        ({"targets": "remix", "remix_kappa": INF}, r"^mix\.remix_kappa must be at least 1, not inf$"),
+        ({"class_counts": [3, -1]}, r"^mix\.class_counts must be numbers of rows, not \[3, -1\]$"),
+        ({"strategy": "any"}, r"^mix\.strategy any needs mix\.choices: strategies and their probabilities$"),
+        ({"strategy": "any", "choices": {}}, r"^mix\.strategy any needs mix\.choices"),
+        ({"strategy": "any", "choices": {"word": 0.0}}, r"^mix\.strategy any needs mix\.choices"),
+        ({"strategy": "any", "choices": {"word": 2.0, "none": -1.0}}, r"^mix\.strategy any needs mix\.choices"),
+        ({"strategy": "any", "choices": {"word": NAN}}, r"^mix\.strategy any needs mix\.choices"),
+        ({"strategy": "any", "choices": {"word": INF}}, r"^mix\.strategy any needs mix\.choices"),
+        ({"strategy": "any", "choices": {"any": 1.0}}, r"^mix\.choices cannot hold 'any' itself$"),
     ],
 )
 def test_a_wrong_value_is_named(options: dict, message: str) -> None:
@@ -26,11 +62,102 @@ def test_a_wrong_value_is_named(options: dict, message: str) -> None:
         MixConfig(**options)
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"strategy": "word", "layers": [1]}, "mix.layers has no effect with strategy 'word'; it belongs to manifold"),
+        ({"strategy": "word", "level": "embeddings"}, "mix.level has no effect .*; it belongs to cutmix"),
+        ({"strategy": "sentence", "rows": 4}, "mix.rows has no effect .*; it belongs to multi"),
+        ({"strategy": "multi", "temperature": 0.5}, "mix.temperature has no effect .*; it belongs to batch"),
+        ({"strategy": "word", "choices": {"word": 1.0}}, "mix.choices has no effect .*; it belongs to any"),
+        ({"strategy": "any", "choices": {"word": 1.0}, "rows": 2}, "mix.rows has no effect with strategy 'any'"),
+        ({"strategy": "cutmix", "keep": 0.5}, "mix.keep has an effect only with mix.level embeddings"),
+        ({"lam_value": 0.9}, "mix.lam_value has an effect only with mix.lam fixed"),
+        ({"alpha_schedule": "linear_in", "lam": "uniform"}, "mix.alpha_schedule has an effect only with mix.lam beta"),
+        ({"neighbours": 2}, "mix.neighbours has an effect only with mix.partner nearest or farthest"),
+        ({"remix_kappa": 2.0}, "mix.remix_kappa has an effect only with mix.targets remix"),
+        ({"remix_tau": 0.25}, "mix.remix_tau has an effect only with mix.targets remix"),
+    ],
+)
+def test_an_option_without_effect_is_refused(options: dict, message: str) -> None:
+    with pytest.raises(ConfigError, match=f"^{message}"):
+        MixConfig(**options)
+
+
 def test_all_wrong_values_are_reported_at_once() -> None:
-    with pytest.raises(ConfigError, match=r"mix\.alpha .*; .*mix\.probability"):
+    with pytest.raises(ConfigError, match=r"mix\.probability .*; mix\.alpha "):
         MixConfig(alpha=-1, probability=2)
 
 
 def test_the_ends_of_the_ranges_are_allowed() -> None:
-    MixConfig(lam="fixed", lam_value=0.0, probability=0.0)
-    MixConfig(lam="fixed", lam_value=1.0, probability=1.0, layers=[1])
+    MixConfig(lam="fixed", lam_value=0.0, probability=0.0, regmix=0.0)
+    MixConfig(lam="fixed", lam_value=1.0, probability=1.0, layers=[1], class_counts=[0])
+    MixConfig(strategy="cutmix", level="embeddings", keep=1.0)
+    MixConfig(strategy="multi", rows=2, partner="farthest", neighbours=1)
+    MixConfig(targets="remix", remix_tau=1.0, remix_kappa=1.0, start=0.0, stop=1e-3)
+    MixConfig(strategy="any", choices={"word": 1.0, "none": 0.0})
+
+
+def test_options_of_any_of_the_choices_are_allowed() -> None:
+    config = MixConfig(strategy="any", choices={"word": 1.0, "multi": 1.0}, rows=5)
+    assert config.names == ["word", "multi"]
+    assert MixConfig(strategy="batch").names == ["batch"]
+    assert MixConfig(strategy="batch", choices=None).names == ["batch"]
+
+
+@pytest.mark.parametrize(
+    ("options", "progresses"),
+    [({}, False), ({"start": 0.1}, True), ({"stop": 0.9}, True), ({"alpha_schedule": "cosine_out"}, True)],
+)
+def test_whether_mixing_depends_on_the_progress_of_training(options: dict, progresses: bool) -> None:
+    assert MixConfig(**options).progresses is progresses
+
+
+def test_every_option_of_a_strategy_is_a_field() -> None:
+    assert {option for strategy in STRATEGIES.values() for option in strategy.options} <= set(
+        MixConfig.__dataclass_fields__
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"label_smoothing": 1.0}, r"^loss\.label_smoothing must lie in \[0, 1\), not 1\.0$"),
+        ({"label_smoothing": -0.1}, r"^loss\.label_smoothing must lie in"),
+        ({"focal_gamma": -0.5}, r"^loss\.focal_gamma must not be below 0, but is -0\.5$"),
+        ({"focal_gamma": INF}, r"^loss\.focal_gamma must not be below 0, but is inf$"),
+        ({"class_weights": "even"}, r"^loss\.class_weights must be numbers or 'balanced', not 'even'$"),
+        ({"class_weights": []}, r"^loss\.class_weights must not be below 0, but are \[\]$"),
+        ({"class_weights": [1.0, -1.0]}, r"^loss\.class_weights must not be below 0, but are \[1\.0, -1\.0\]$"),
+        ({"class_weights": [1.0, INF]}, r"^loss\.class_weights must not be below 0"),
+        ({"label_smoothing": 2.0, "focal_gamma": -1.0}, r"label_smoothing .*; loss\.focal_gamma"),
+    ],
+)
+def test_a_wrong_loss_is_named(options: dict, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        LossConfig(**options)
+
+
+def test_only_the_plain_loss_is_plain() -> None:
+    assert LossConfig(class_weights=None, label_smoothing=0.0, focal_gamma=0.0).is_plain
+    assert not LossConfig(label_smoothing=0.1).is_plain
+    assert not LossConfig(class_weights="balanced").is_plain
+    assert not LossConfig(class_weights=[0.0, 1.0]).is_plain
+    assert not LossConfig(focal_gamma=2.0).is_plain
+
+
+class TestConfigOrOptions:
+    def test_a_ready_configuration_is_taken(self) -> None:
+        config = MixConfig(strategy="word")
+        assert mix_config(config, {}) is config
+
+    def test_options_make_one(self) -> None:
+        assert mix_config(None, {"strategy": "word", "alpha": 1.0}) == MixConfig(strategy="word", alpha=1.0)
+
+    def test_both_are_refused(self) -> None:
+        with pytest.raises(ConfigError, match=r"^give a MixConfig or its options, not both: alpha, lam$"):
+            mix_config(MixConfig(), {"alpha": 1.0, "lam": "beta"})
+
+    def test_an_unknown_option_is_named(self) -> None:
+        with pytest.raises(ConfigError, match=r"^unknown option of mixing 'alhpa'; did you mean 'alpha'\?$"):
+            mix_config(None, {"alhpa": 1.0})

@@ -1,238 +1,198 @@
-import math
-
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from textmix.errors import ConfigError
-from textmix.mixing.functional import (
-    blend,
-    blended_accuracy,
-    blended_loss,
-    draw_lam,
-    draw_partner,
-    fold_lam,
-    plain_loss,
-    resolve_problem_type,
-    sample_losses,
-    union_mask,
-)
+from tests.mixing import loops
+from tests.mixing.batches import generator, random_mask
+from textmix.mixing.functional import blend, blend_dimensions, union_mask
+
+PADDINGS = ["zero", "copy"]
 
 
-def generator(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
-
-
-@pytest.mark.parametrize("alpha", [0.1, 0.4, 1.0, 2.0, 8.0])
-def test_beta_has_the_moments_of_the_distribution(alpha: float) -> None:
-    lam = draw_lam(200_000, generator(), alpha=alpha)
-    variance = 1 / (4 * (2 * alpha + 1))
-    assert lam.mean().item() == pytest.approx(0.5, abs=5 * math.sqrt(variance / 200_000))
-    assert lam.var().item() == pytest.approx(variance, rel=0.02)
-
-
-def test_beta_fills_its_quantiles() -> None:
-    from scipy.stats import beta, kstest
-
-    lam = draw_lam(20_000, generator(1), alpha=0.4).double().numpy()
-    assert kstest(lam, beta(0.4, 0.4).cdf).pvalue > 0.01
-
-
-def test_beta_of_a_tiny_alpha_is_finite_and_extreme() -> None:
-    lam = draw_lam(10_000, generator(), alpha=1e-3)
-    assert torch.isfinite(lam).all()
-    assert ((lam < 0.01) | (lam > 0.99)).float().mean() > 0.95
-
-
-def test_uniform_and_fixed_lam() -> None:
-    uniform = draw_lam(50_000, generator(), kind="uniform")
-    assert uniform.mean().item() == pytest.approx(0.5, abs=0.01)
-    assert uniform.var().item() == pytest.approx(1 / 12, rel=0.03)
-    assert draw_lam(3, generator(), kind="fixed", value=0.25).tolist() == [0.25] * 3
-
-
-def test_folded_lam_outweighs_the_partner() -> None:
-    assert fold_lam(torch.tensor([0.2, 0.7, 0.5])).tolist() == pytest.approx([0.8, 0.7, 0.5])
-
-
-@given(size=st.integers(2, 33), seed=st.integers(0, 2**32))
-@settings(deadline=None)
-def test_partner_is_a_permutation_without_fixed_points(size: int, seed: int) -> None:
-    partner = draw_partner(size, generator(seed))
-    assert sorted(partner.tolist()) == list(range(size))
-    assert (partner != torch.arange(size)).all()
-
-
-def test_every_other_row_is_an_equally_likely_partner() -> None:
-    source, counts = generator(), torch.zeros(4, 4)
-    for _ in range(6000):
-        counts[torch.arange(4), draw_partner(4, source)] += 1
-    assert counts.diagonal().sum() == 0
-    off_diagonal = counts[~torch.eye(4, dtype=torch.bool)]
-    assert ((off_diagonal - 2000).abs() < 5 * math.sqrt(2000)).all()
-
-
-def loop_blend(hidden: list, lam: list, partner: list, lengths: list, padding: str) -> list:
-    """Blend position by position in plain Python."""
-    out = []
-    for i, row in enumerate(hidden):
-        other = hidden[partner[i]]
-        blended = []
-        for t in range(len(row)):
-            own_real, other_real = t < lengths[i], t < lengths[partner[i]]
-            vector = []
-            for a, b in zip(row[t], other[t], strict=True):
-                if own_real and other_real:
-                    vector.append(lam[i] * a + (1 - lam[i]) * b)
-                elif own_real:
-                    vector.append(lam[i] * a if padding == "zero" else a)
-                elif other_real:
-                    vector.append((1 - lam[i]) * b if padding == "zero" else b)
-                else:
-                    vector.append(0.0)
-            blended.append(vector)
-        out.append(blended)
-    return out
-
-
-@given(data=st.data(), size=st.integers(1, 33), padding=st.sampled_from(["zero", "copy"]))
-@settings(deadline=None, max_examples=50)
-def test_blend_equals_a_plain_loop(data: st.DataObject, size: int, padding: str) -> None:
-    source = generator(data.draw(st.integers(0, 2**16)))
-    length = data.draw(st.integers(1, 6))
-    lengths = data.draw(st.lists(st.integers(0, length), min_size=size, max_size=size))
+def drawn(size: int, count: int, length: int, seed: int) -> tuple[torch.Tensor, ...]:
+    """Hidden states (NaN where there is padding), rows with repetitions, their weights, a mask."""
+    source = generator(seed)
     hidden = torch.randn(size, length, 3, dtype=torch.float64, generator=source)
-    lam = torch.rand(size, dtype=torch.float64, generator=source)
-    partner = draw_partner(size, source) if size > 1 else torch.zeros(1, dtype=torch.long)
-    mask = torch.arange(length)[None] < torch.tensor(lengths)[:, None]
-    blended = blend(hidden, lam, partner, mask, padding)
-    expected = loop_blend(hidden.tolist(), lam.tolist(), partner.tolist(), lengths, padding)
-    torch.testing.assert_close(blended, torch.tensor(expected, dtype=torch.float64), atol=1e-12, rtol=1e-12)
+    rows = torch.randint(size, (size, count), generator=source)
+    rows[:, 0] = torch.arange(size)
+    weights = torch.rand(size, count, dtype=torch.float64, generator=source).softmax(dim=1)
+    return hidden, rows, weights, random_mask(size, length, source)
+
+
+def close(result: torch.Tensor, expected: list) -> None:
+    torch.testing.assert_close(result, torch.tensor(expected, dtype=torch.float64), atol=1e-12, rtol=1e-12)
+
+
+@given(
+    size=st.integers(1, 33),
+    count=st.integers(1, 6),
+    length=st.integers(1, 6),
+    padding=st.sampled_from(PADDINGS),
+    seed=st.integers(0, 2**16),
+)
+@settings(deadline=None, max_examples=60)
+def test_blend_equals_a_plain_loop(size: int, count: int, length: int, padding: str, seed: int) -> None:
+    hidden, rows, weights, mask = drawn(size, count, length, seed)
+    expected = loops.blend(hidden.tolist(), rows.tolist(), weights.tolist(), mask.tolist(), padding)
+    spoilt = torch.where(mask.unsqueeze(-1), hidden, torch.nan)
+    close(blend(spoilt, rows, weights, mask, padding), expected)
+    # Without a mask, and on sentence vectors.
+    close(blend(hidden, rows, weights), loops.blend(hidden.tolist(), rows.tolist(), weights.tolist()))
+    vectors = hidden[:, 0]
+    close(blend(vectors, rows, weights), loops.blend(vectors.tolist(), rows.tolist(), weights.tolist()))
+
+
+@given(
+    size=st.integers(1, 33),
+    alike=st.booleans(),
+    length=st.integers(1, 6),
+    padding=st.sampled_from(PADDINGS),
+    seed=st.integers(0, 2**16),
+)
+@settings(deadline=None, max_examples=40)
+def test_blend_dimensions_equals_a_plain_loop(size: int, alike: bool, length: int, padding: str, seed: int) -> None:
+    hidden, rows, _, mask = drawn(size, 2, length, seed)
+    dims = torch.rand(1 if alike else size, 3, dtype=torch.float64, generator=generator(seed))
+    everywhere = torch.ones_like(mask)
+    for real in (mask, everywhere):
+        expected = loops.blend_dimensions(hidden.tolist(), rows[:, 1].tolist(), dims.tolist(), real.tolist(), padding)
+        spoilt = torch.where(real.unsqueeze(-1), hidden, torch.nan)
+        close(blend_dimensions(spoilt, rows, dims, real, padding), expected)
+    close(blend_dimensions(hidden, rows, dims), expected)
 
 
 def test_blend_by_hand() -> None:
     hidden = torch.tensor([[1.0, 2.0], [5.0, 10.0]])
-    blended = blend(hidden, torch.tensor([0.75, 0.5]), torch.tensor([1, 0]))
-    assert blended.tolist() == [[2.0, 4.0], [3.0, 6.0]]
+    weights = torch.tensor([[0.75, 0.25], [0.5, 0.5]])
+    assert blend(hidden, torch.tensor([[0, 1], [1, 0]]), weights).tolist() == [[2.0, 4.0], [3.0, 6.0]]
 
 
-def test_blend_ignores_what_padding_holds_even_nan() -> None:
-    hidden = torch.tensor([[[1.0], [2.0]], [[3.0], [float("nan")]]])
-    mask = torch.tensor([[True, True], [True, False]])
-    blended = blend(hidden, torch.tensor([0.5, 0.5]), torch.tensor([1, 0]), mask)
-    assert blended.flatten().tolist() == [2.0, 1.0, 2.0, 1.0]
+def test_pads_are_zeros_or_not_there() -> None:
+    hidden = torch.tensor([[[1.0], [2.0]], [[3.0], [float("nan")]], [[5.0], [6.0]]])
+    mask = torch.tensor([[True, True], [True, False], [True, True]])
+    pairs, half = torch.tensor([[0, 1], [1, 0], [2, 1]]), torch.full((3, 2), 0.5)
+    assert blend(hidden, pairs, half, mask, "zero").flatten().tolist() == [2, 1, 2, 1, 4, 3]
+    assert blend(hidden, pairs, half, mask, "copy").flatten().tolist() == [2, 2, 2, 2, 4, 6]
+    assert blend(hidden, pairs, half, mask).flatten().tolist() == [2, 1, 2, 1, 4, 3]
+    threes, weights = torch.tensor([[0, 1, 2]] * 3), torch.tensor([[0.25, 0.5, 0.25]] * 3)
+    assert blend(hidden, threes, weights, mask, "copy")[0].flatten().tolist() == [3, 4]
 
 
-@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
-def test_blend_keeps_the_dtype(dtype: torch.dtype) -> None:
-    hidden = torch.ones(2, 3, 4, dtype=dtype)
-    mask = torch.ones(2, 3, dtype=torch.bool)
-    for padding in ("zero", "copy"):
-        assert blend(hidden, torch.tensor([0.3, 0.3]), torch.tensor([1, 0]), mask, padding).dtype == dtype
+@pytest.mark.parametrize("padding", PADDINGS)
+@pytest.mark.parametrize("lam", [0.0, 1.0])
+def test_the_ends_of_lam_are_exact(lam: float, padding: str) -> None:
+    hidden = torch.randn(4, 5, 3, generator=generator())
+    rows, mask = torch.tensor([[0, 1], [1, 2], [2, 3], [3, 0]]), torch.ones(4, 5, dtype=torch.bool)
+    weights = torch.tensor([[lam, 1 - lam]] * 4)
+    expected = hidden if lam else hidden[rows[:, 1]]
+    assert torch.equal(blend(hidden, rows, weights, mask, padding), expected)
 
 
-@pytest.mark.parametrize("dtype", [torch.long, torch.bool, torch.float32])
-def test_union_mask_attends_to_what_either_row_does(dtype: torch.dtype) -> None:
-    own = torch.tensor([[1, 1, 0, 0], [1, 0, 0, 0], [0, 0, 1, 1]])
-    mask = own.to(dtype) if dtype != torch.float32 else (1.0 - own) * torch.finfo(torch.float32).min
-    united = union_mask(mask, torch.tensor([2, 0, 1]))
-    real = united == 0 if dtype == torch.float32 else united.bool()
-    assert real.tolist() == [[True] * 4, [True, True, False, False], [True, False, True, True]]
-    assert united.dtype == dtype
+@pytest.mark.parametrize("padding", PADDINGS)
+def test_a_row_that_is_its_own_partner_stays_bit_for_bit(padding: str) -> None:
+    hidden, _, weights, mask = drawn(5, 2, 6, seed=3)
+    own = torch.arange(5).unsqueeze(1).expand(-1, 2)
+    kept = torch.where(mask.unsqueeze(-1), hidden, 0)
+    assert torch.equal(blend(hidden, own, weights, mask, padding), kept)
+    assert torch.equal(blend_dimensions(hidden, own, weights[:, :1].expand(-1, 3), mask, padding), kept)
 
 
-def test_union_mask_leaves_a_shared_mask_alone() -> None:
-    shared = torch.zeros(1, 1, 4, 4)
-    assert union_mask(shared, torch.tensor([1, 0])) is shared
+@pytest.mark.parametrize("padding", PADDINGS)
+@pytest.mark.parametrize("count", [2, 3])
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+def test_the_dtype_is_kept(dtype: torch.dtype, count: int, padding: str) -> None:
+    hidden, rows, weights, mask = drawn(4, count, 5, seed=1)
+    exact = blend(hidden, rows, weights, mask, padding)
+    blended = blend(hidden.to(dtype), rows, weights.float(), mask, padding)
+    assert blended.dtype == dtype
+    tolerance = 4 * torch.finfo(dtype).eps if dtype != torch.float64 else 1e-6
+    torch.testing.assert_close(blended.double(), exact, atol=tolerance * 4, rtol=tolerance)
+    dims = torch.rand(1, 3, generator=generator())
+    assert blend_dimensions(hidden.to(dtype), rows, dims, mask, padding).dtype == dtype
 
 
-def softmax(row: list[float]) -> list[float]:
-    total = sum(math.exp(x) for x in row)
-    return [math.exp(x) / total for x in row]
+@pytest.mark.parametrize("padding", PADDINGS)
+@pytest.mark.parametrize("count", [2, 3])
+def test_autocast_does_not_round_the_blend(count: int, padding: str) -> None:
+    hidden, rows, weights, mask = drawn(4, count, 5, seed=2)
+    hidden = hidden.float()
+    exact = blend(hidden, rows, weights.float(), mask, padding)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert torch.equal(blend(hidden, rows, weights.float(), mask, padding), exact)
 
 
-def loop_loss(row: list[float], target: object, kind: str) -> float:
-    """Score one row in plain Python."""
-    if kind == "single_label_classification":
-        weights = target if isinstance(target, list) else [float(i == target) for i in range(len(row))]
-        return -sum(w * math.log(p) for w, p in zip(weights, softmax(row), strict=True))
-    values = target if isinstance(target, list) else [target]
-    if kind == "multi_label_classification":
-        sigmoid = [1 / (1 + math.exp(-x)) for x in row]
-        terms = [-(y * math.log(p) + (1 - y) * math.log(1 - p)) for y, p in zip(values, sigmoid, strict=True)]
-    else:
-        terms = [(x - y) ** 2 for x, y in zip(row, values, strict=True)]
-    return sum(terms) / len(terms)
+@pytest.mark.parametrize("count", [2, 3])
+def test_gradients_flow_to_every_real_position(count: int) -> None:
+    hidden, rows, weights, mask = drawn(6, count, 5, seed=4)
+    hidden.requires_grad_()
+    blend(hidden, rows, weights, mask, "copy").sum().backward()
+    assert torch.isfinite(hidden.grad).all()
+    used = {j for row in rows.tolist() for j in row}
+    for j in range(6):
+        reached = (hidden.grad[j] != 0).all(dim=-1)
+        assert torch.equal(reached, mask[j] & (j in used))
 
 
-def targets(kind: str, size: int, classes: int, source: torch.Generator) -> torch.Tensor:
-    if kind == "integer":
-        return torch.randint(classes, (size,), generator=source)
-    if kind == "soft":
-        return torch.rand(size, classes, dtype=torch.float64, generator=source).softmax(dim=-1)
-    if kind == "multi":
-        return torch.randint(2, (size, classes), generator=source).double()
-    return torch.randn(size, classes, dtype=torch.float64, generator=source)
+class TestUnionMask:
+    OWN = ((1, 1, 0, 0), (1, 0, 0, 0), (0, 0, 1, 1))
+    ROWS = ((0, 2), (1, 0), (2, 1))
+    UNITED = ((True, True, True, True), (True, True, False, False), (True, False, True, True))
 
+    def mask(self, dtype: torch.dtype) -> torch.Tensor:
+        own = torch.tensor(self.OWN)
+        return own.to(dtype) if dtype != torch.float32 else (1.0 - own) * torch.finfo(torch.float32).min
 
-KINDS = {
-    "integer": "single_label_classification",
-    "soft": "single_label_classification",
-    "multi": "multi_label_classification",
-    "regression": "regression",
-}
+    @pytest.mark.parametrize("dtype", [torch.long, torch.bool, torch.float32])
+    def test_it_attends_to_what_any_of_the_rows_does(self, dtype: torch.dtype) -> None:
+        united = union_mask(self.mask(dtype), torch.tensor(self.ROWS))
+        assert united.dtype == dtype
+        real = united == 0 if dtype == torch.float32 else united.bool()
+        assert real.tolist() == [list(row) for row in self.UNITED]
 
+    @pytest.mark.parametrize("dtype", [torch.long, torch.bool, torch.float32])
+    @pytest.mark.parametrize("count", [1, 2, 3, 5])
+    def test_several_rows_equal_a_plain_loop(self, count: int, dtype: torch.dtype) -> None:
+        source = generator(count)
+        mask = random_mask(5, 6, source)
+        rows = torch.randint(5, (5, count), generator=source)
+        rows[:, 0] = torch.arange(5)
+        given = mask.to(dtype) if dtype != torch.float32 else (~mask).float() * -1e9
+        united = union_mask(given, rows)
+        real = united == 0 if dtype == torch.float32 else united.bool()
+        expected = [[any(mask[j, t] for j in numbers) for t in range(6)] for numbers in rows.tolist()]
+        assert real.tolist() == expected
 
-@given(size=st.integers(1, 33), kind=st.sampled_from(list(KINDS)), items=st.booleans(), seed=st.integers(0, 2**16))
-@settings(deadline=None, max_examples=80)
-def test_blended_loss_equals_a_plain_loop(size: int, kind: str, items: bool, seed: int) -> None:
-    source = generator(seed)
-    logits = torch.randn(size, 4, dtype=torch.float64, generator=source)
-    labels = targets(kind, size, 4, source)
-    lam = torch.rand(size, dtype=torch.float64, generator=source)
-    partner = draw_partner(size, source) if size > 1 else torch.zeros(1, dtype=torch.long)
-    rows, given_labels = logits.tolist(), labels.tolist()
-    losses = [
-        lam[i].item() * loop_loss(rows[i], given_labels[i], KINDS[kind])
-        + (1 - lam[i].item()) * loop_loss(rows[i], given_labels[int(partner[i])], KINDS[kind])
-        for i in range(size)
-    ]
-    # The window has three times the rows of this batch; the stock Trainer counts every entry of (B, C) labels.
-    window = 3 * labels.numel() if items else None
-    expected = sum(losses) / (3 * size if items else size)
-    loss = blended_loss(logits, labels, lam, partner, KINDS[kind], window)
-    assert loss.item() == pytest.approx(expected, abs=1e-10)
+    @pytest.mark.parametrize("dim", [0, 1, 2])
+    def test_the_batch_may_lie_in_any_dimension(self, dim: int) -> None:
+        mask = self.mask(torch.bool).unsqueeze(1).expand(-1, 2, -1)  # (B, 2, L)
+        united = union_mask(mask.transpose(0, dim), torch.tensor(self.ROWS), dim).transpose(0, dim)
+        assert united[:, 0].tolist() == united[:, 1].tolist() == [list(row) for row in self.UNITED]
 
+    def test_a_shared_mask_is_left_alone(self) -> None:
+        shared = torch.zeros(1, 1, 4, 4)
+        assert union_mask(shared, torch.tensor([[0, 1], [1, 0]])) is shared
+        other_way = torch.zeros(4, 4, 1)
+        assert union_mask(other_way, torch.tensor([[0, 1], [1, 0]]), dim=2) is other_way
 
-def test_a_single_number_may_have_one_dimension() -> None:
-    logits = torch.tensor([[1.0], [3.0]])
-    assert sample_losses(logits, torch.tensor([0.0, 1.0]), "regression").tolist() == [1.0, 4.0]
+    def test_rows_without_partners_keep_their_mask_also_when_there_are_as_many_as_rows(self) -> None:
+        mask = torch.tensor([[1, 0, 0], [1, 1, 1], [1, 1, 0]])
+        assert torch.equal(union_mask(mask, torch.tensor([[0] * 3, [1] * 3, [2] * 3])), mask)
 
+    @pytest.mark.parametrize("dtype", [torch.long, torch.int32, torch.uint8])
+    def test_products_of_a_mask_with_itself_stay_products(self, dtype: torch.dtype) -> None:
+        own = torch.tensor(self.OWN)
+        products = (own[:, None, :, None] * own[:, None, None, :]).to(dtype)
+        united = union_mask(products, torch.tensor(self.ROWS))
+        real = torch.tensor(self.UNITED)
+        assert united.dtype == dtype
+        assert torch.equal(united.bool(), real[:, None, :, None] & real[:, None, None, :])
 
-def test_losses_are_float32_under_half_precision() -> None:
-    logits = torch.randn(4, 3, dtype=torch.bfloat16)
-    assert sample_losses(logits, torch.tensor([0, 1, 2, 0]), "single_label_classification").dtype == torch.float32
-
-
-def test_blended_accuracy_by_hand() -> None:
-    logits = torch.tensor([[2.0, 0.0], [2.0, 0.0], [0.0, 2.0]])  # predicts 0, 0, 1
-    labels = torch.tensor([0, 1, 1])
-    accuracy = blended_accuracy(logits, labels, torch.full((3,), 0.75), torch.tensor([1, 2, 0]))
-    # Row 0 is right itself; row 1 neither itself nor by its partner; row 2 is right itself.
-    assert accuracy.item() == pytest.approx((0.75 + 0 + 0.75) / 3)
-
-
-def test_plain_loss_without_labels_is_none() -> None:
-    assert plain_loss(torch.zeros(2, 3), None, None) is None
-
-
-def test_problem_type_is_never_guessed_from_float_labels() -> None:
-    logits = torch.zeros(2, 3)
-    with pytest.raises(ConfigError, match="may be soft or multi-label"):
-        resolve_problem_type(None, logits, torch.zeros(2, 3))
-    with pytest.raises(ConfigError, match=r"unknown config\.problem_type 'ranking'"):
-        resolve_problem_type("ranking", logits, torch.tensor([0, 1]))
-    assert resolve_problem_type(None, logits, torch.tensor([0, 1])) == "single_label_classification"
-    assert resolve_problem_type(None, torch.zeros(2, 1), torch.zeros(2)) == "regression"
-    assert resolve_problem_type("multi_label_classification", logits, torch.zeros(2, 3)) == "multi_label_classification"
+    @pytest.mark.parametrize("dtype", [torch.bool, torch.float32])
+    def test_causal_masks_stay_causal(self, dtype: torch.dtype) -> None:
+        causal = torch.ones(4, 4, dtype=torch.bool).tril()
+        allowed = causal & self.mask(torch.bool)[:, None, None, :]
+        mask = allowed if dtype == torch.bool else (~allowed).float() * -1e9
+        united = union_mask(mask, torch.tensor(self.ROWS))
+        real = united if dtype == torch.bool else united == 0
+        assert torch.equal(real, causal & torch.tensor(self.UNITED)[:, None, None, :])

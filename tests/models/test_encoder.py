@@ -1,3 +1,4 @@
+import copy
 import json
 import subprocess
 import sys
@@ -8,18 +9,24 @@ import torch
 from transformers import (
     AutoModelForSequenceClassification,
     AutoTokenizer,
+    BartConfig,
+    BartModel,
     BertForSequenceClassification,
     BertModel,
     GPT2Config,
     GPT2Model,
     ModernBertConfig,
+    PreTrainedConfig,
+    PreTrainedModel,
     T5Config,
+    T5EncoderModel,
+    T5Model,
     pipeline,
 )
 
 from tests.conftest import bert_config
 from textmix import MixConfig, MixupForSequenceClassification
-from textmix.errors import ConfigError, ModelError
+from textmix.errors import ConfigError
 from textmix.models.pooling_choice import choose_pooling, declared_max_length
 from textmix.models.vocabulary import train_tokenizer
 
@@ -233,10 +240,44 @@ def test_an_unknown_head_and_another_pooling_of_a_saved_model_are_refused(checkp
         MixupForSequenceClassification.from_pretrained(tmp_path / "saved", pooling="mean")
 
 
-def test_a_model_with_a_decoder_is_refused(tmp_path: Path) -> None:
-    T5Config(vocab_size=20, d_model=8, num_layers=1, num_heads=2, d_ff=8).save_pretrained(tmp_path)
-    with pytest.raises(ModelError, match="has a decoder; textmix needs an encoder"):
-        MixupForSequenceClassification.from_pretrained(tmp_path)
+T5 = T5Config(vocab_size=20, d_model=8, d_kv=4, num_layers=2, num_heads=2, d_ff=8)
+BART = BartConfig(
+    vocab_size=20,
+    d_model=8,
+    encoder_layers=2,
+    decoder_layers=1,
+    encoder_attention_heads=2,
+    decoder_attention_heads=2,
+    encoder_ffn_dim=8,
+    decoder_ffn_dim=8,
+    max_position_embeddings=16,
+)
+
+
+@pytest.mark.parametrize(
+    ("architecture", "config", "pooling"),
+    [(T5Model, T5, "mean"), (T5EncoderModel, T5, "mean"), (BartModel, BART, "cls")],
+)
+def test_of_an_encoder_decoder_the_encoder_alone_is_used(
+    architecture: type[PreTrainedModel], config: PreTrainedConfig, pooling: str, tmp_path: Path, batch: dict
+) -> None:
+    torch.manual_seed(0)
+    whole = architecture(copy.deepcopy(config)).eval()
+    whole.save_pretrained(tmp_path / "whole")
+    model = MixupForSequenceClassification.from_pretrained(
+        tmp_path / "whole", num_labels=3, mix=MixConfig(strategy="manifold")
+    ).eval()
+    assert not any("decoder" in name or "cross" in name.lower() for name in model.state_dict())
+    assert model.config.pooling == pooling
+    hidden = whole.get_encoder()(**batch).last_hidden_state
+    assert torch.equal(model.encoder(**batch).last_hidden_state, hidden)
+    model.train()(**batch, labels=torch.tensor([0, 2])).loss.backward()
+    model.eval().save_pretrained(tmp_path / "saved")
+    loaded = AutoModelForSequenceClassification.from_pretrained(tmp_path / "saved").eval()
+    assert type(loaded) is MixupForSequenceClassification
+    assert torch.equal(loaded(**batch).logits, model(**batch).logits)
+    assert loaded.mixer.config == model.mixer.config
+    assert [name for name, _ in loaded.named_parameters()] == [name for name, _ in model.named_parameters()]
 
 
 @pytest.mark.parametrize("head", ["linear", "native"])

@@ -16,7 +16,7 @@ from textmix import TextCNN, TextCNNConfig
 from textmix.data.tokenization import tokenize
 from textmix.errors import RunError, TrainingError, TrainingInterrupted
 from textmix.evaluation.metrics import Evaluation
-from textmix.mixing.config import MixConfig
+from textmix.mixing.config import LossConfig, MixConfig
 from textmix.models.vocabulary import train_tokenizer
 from textmix.training.config import TrainConfig
 from textmix.training.progress import TrainProgress
@@ -43,13 +43,14 @@ def trainer(
     directory: Path, strategy: str = "manifold", model: PreTrainedModel | None = None, **options: Any
 ) -> MixupTrainer:
     validation = options.pop("validation", data(topic_rows(30, seed=1)))
+    mix = options.pop("mix", MixConfig(strategy=strategy))
+    loss = options.pop("loss", LossConfig())
+    rows = data(options.pop("rows", ROWS))
     config = TrainConfig(
         **{"epochs": 3, "batch_size": 8, "learning_rate": 5e-3, "log_steps": 2, "precision": "fp32", **options}
     )
     model = model or textcnn()
-    return MixupTrainer(
-        model, TOKENIZER, data(ROWS), validation, NAMES, config, MixConfig(strategy=strategy), directory
-    )
+    return MixupTrainer(model, TOKENIZER, rows, validation, NAMES, config, mix, loss, directory)
 
 
 def weights(directory: Path) -> dict[str, torch.Tensor]:
@@ -183,7 +184,7 @@ def test_each_micro_batch_is_mixed_on_its_own(tmp_path: Path) -> None:
     instance = trainer(tmp_path, epochs=1, accumulation_steps=4)
     plans = []
     original = instance.mixer.draw
-    instance.mixer.draw = lambda size: plans.append(size) or original(size)
+    instance.mixer.draw = lambda labels, *args, **kwargs: plans.append(len(labels)) or original(labels, *args, **kwargs)
     instance.train()
     assert plans == [8] * 7 + [4]
     assert instance.progress.step == 2

@@ -8,6 +8,11 @@ from transformers import PreTrainedTokenizerBase
 from textmix.data.rows import PAIR, TEXT
 
 
+def special_ids(tokenizer: PreTrainedTokenizerBase) -> list[int]:
+    """List the ids of a tokenizer's special tokens, which mixing never cuts; an unknown word is an ordinary token."""
+    return sorted(set(tokenizer.all_special_ids) - {tokenizer.unk_token_id})
+
+
 def tokenize(rows: Dataset, tokenizer: PreTrainedTokenizerBase, labels: list[int] | None = None) -> Dataset:
     """Tokenise the columns `text` and `text_pair`, cutting at `tokenizer.model_max_length`.
 

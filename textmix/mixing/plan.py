@@ -1,24 +1,101 @@
 """MixPlan: the frozen outcome of one draw."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
+from torch import Tensor
+
+from textmix.mixing.strategies.base import Strategy
+
+
+@dataclass(frozen=True, eq=False)
+class Span:
+    """Which positions of each row come from its partner.
+
+    Args:
+        replaced: Positions that are replaced, shape (B, L), bool.
+        source: Position of the partner that each of them takes, shape (B, L), int64; 0 elsewhere.
+        keep: Share of its own that a replaced position keeps.
+    """
+
+    replaced: Tensor
+    source: Tensor
+    keep: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
 class MixPlan:
-    """What was drawn for one batch of B rows.
+    """What was drawn for one batch of B rows, each blended from K rows.
 
     Args:
-        lam: Weight of each row itself, shape (B,), float32, in [0, 1]; its partner weighs `1 - lam`.
-        partner: Row that each row is blended with, shape (B,), int64; a permutation without fixed points.
-        site: Where the rows are blended: `embeddings`, `layer:k` or `pooled`.
+        strategy: What drew it and applies it.
+        site: Where the rows are mixed: `tokens`, `embeddings`, `layer:k` or `pooled`.
+        rows: Rows that each row is blended from, shape (B, K), int64; first the row itself.
+        weights: Their weights, shape (B, K), float32; each row sums to 1.
+        target_weights: Weights of their targets, when these differ, shape (B, K); None means `weights`.
+        dims: Weight of the row itself in each dimension, shape (B, H) or (1, H); None unless the strategy has one.
+        span: Positions that come from the partner; None unless the strategy cuts.
+        mixed: The plan of the second half when this one is of a doubled batch, whose first half stays as it is
+            (`regmix`); None for an ordinary batch.
     """
 
-    lam: torch.Tensor
-    partner: torch.Tensor
+    strategy: Strategy
     site: str
+    rows: Tensor
+    weights: Tensor
+    target_weights: Tensor | None = None
+    dims: Tensor | None = None
+    span: Span | None = None
+    mixed: "MixPlan | None" = None
 
-    def to(self, device: torch.device) -> "MixPlan":
-        """Return the plan with its tensors on `device`."""
-        return MixPlan(self.lam.to(device, non_blocking=True), self.partner.to(device, non_blocking=True), self.site)
+    @property
+    def clean(self) -> int:
+        """Number of rows at the front that a doubled batch keeps as they are; 0 in an ordinary one."""
+        return 0 if self.mixed is None else self.mixed.rows.shape[0]
+
+    @property
+    def lam(self) -> Tensor:
+        """λ, the weight of each row itself, also where it stands in for a partner that it lacks, shape (B,)."""
+        return (self.weights * (self.rows == self.rows[:, :1])).sum(dim=1)
+
+    @property
+    def partner(self) -> Tensor:
+        """The row that each row is blended with, shape (B,); (B, K - 1) when there are several."""
+        return self.rows[:, 1] if self.rows.shape[1] == 2 else self.rows[:, 1:]
+
+    @property
+    def targets(self) -> Tensor:
+        """Weights of the targets, shape (B, K); each row sums to 1."""
+        return self.weights if self.target_weights is None else self.target_weights
+
+    def __repr__(self) -> str:
+        lam = [round(value, 4) for value in self.lam.tolist()]
+        return f"MixPlan({self.strategy.name} at {self.site}, lam={lam}, partner={self.partner.tolist()})"
+
+
+def with_clean_rows(plan: MixPlan) -> MixPlan:
+    """Extend a plan of B rows to a batch of twice as many, of which the first B stay as they are.
+
+    Row B + i of the doubled batch is what row i was in the plan.
+    """
+    size = plan.rows.shape[0]
+    own = torch.arange(size, device=plan.rows.device).unsqueeze(1).expand_as(plan.rows)
+    alone = torch.zeros_like(plan.weights)
+    alone[:, 0] = 1
+    dims, span = plan.dims, plan.span
+    if dims is not None:
+        dims = torch.cat([torch.ones_like(dims).expand(size, -1), dims.expand(size, -1)])
+    if span is not None:
+        nothing = torch.zeros_like(span.replaced)
+        span = Span(
+            torch.cat([nothing, span.replaced]), torch.cat([torch.zeros_like(span.source), span.source]), span.keep
+        )
+    return replace(
+        plan,
+        rows=torch.cat([own, plan.rows + size]),
+        weights=torch.cat([alone, plan.weights]),
+        target_weights=torch.cat([alone, plan.targets]),
+        dims=dims,
+        span=span,
+        mixed=plan,
+    )

@@ -10,7 +10,7 @@ from transformers import AutoConfig, AutoModelForSequenceClassification, PreTrai
 from transformers.modeling_outputs import SequenceClassifierOutput
 
 from textmix.errors import ModelError
-from textmix.mixing.functional import plain_loss
+from textmix.mixing.losses import plain_loss
 from textmix.models.pooling import masked_max
 
 

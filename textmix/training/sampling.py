@@ -1,9 +1,12 @@
-"""The order of training rows: a permutation for each epoch that depends on seed and epoch alone."""
+"""The order of training rows, a permutation for each epoch that depends on seed and epoch alone, and their batches."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import torch
-from torch.utils.data import Sampler
+from datasets import Dataset
+from torch.utils.data import DataLoader, Sampler
+from transformers import DataCollatorWithPadding, PreTrainedTokenizerBase
 
 
 class EpochSampler(Sampler[int]):
@@ -29,3 +32,24 @@ class EpochSampler(Sampler[int]):
     def __iter__(self) -> Iterator[int]:
         generator = torch.Generator().manual_seed((self._seed << 20) + self.epoch)
         yield from torch.randperm(self._size, generator=generator).tolist()
+
+
+def padded_loader(
+    data: Dataset, tokenizer: PreTrainedTokenizerBase, batch_size: int, sampler: EpochSampler | None = None
+) -> DataLoader[Any]:
+    """Load tokenised rows in batches, each padded to its longest row.
+
+    Args:
+        data: Tokenised rows.
+        tokenizer: Pads them.
+        batch_size: Rows of a batch.
+        sampler: Their order; None for the order they are in.
+    """
+    # A generator of its own: without one, each pass would draw from dropout's.
+    return DataLoader(
+        data,
+        batch_size=batch_size,
+        sampler=sampler,
+        collate_fn=DataCollatorWithPadding(tokenizer),
+        generator=torch.Generator(),
+    )

@@ -18,20 +18,21 @@ from datasets import Dataset
 from torch import Tensor
 from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
-from transformers import DataCollatorWithPadding, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from textmix.attach import attach
 from textmix.errors import TrainingError, TrainingInterrupted
 from textmix.evaluation.metrics import SELECTION_METRICS, Evaluation
 from textmix.files import replacing, write_text
-from textmix.mixing.config import MixConfig
+from textmix.mixing.config import LossConfig, MixConfig
 from textmix.prediction import predict_logits
 from textmix.training.checkpoint import load_checkpoint, restore_random_state, save_checkpoint
+from textmix.training.completion import complete_mix
 from textmix.training.config import TrainConfig
 from textmix.training.interrupt import InterruptGuard
 from textmix.training.optimization import build_optimizer, build_schedule, choose_precision
 from textmix.training.progress import RunningMeans, TrainProgress
-from textmix.training.sampling import EpochSampler
+from textmix.training.sampling import EpochSampler, padded_loader
 
 _MIXED_PRECISION = {"fp32": "no", "bf16": "bf16", "fp16": "fp16"}
 HISTORY = "history.jsonl"
@@ -50,8 +51,13 @@ class MixupTrainer:
         validation_data: Likewise; None to train without selection.
         class_names: Names of the classes.
         config: How to train; `learning_rate` must be set.
-        mix: How to mix.
+        mix: How to mix; class counts and special tokens that it leaves open are filled in.
+        loss: How to score; balanced class weights are those of `train_data`.
         directory: Directory of the run.
+
+    Raises:
+        ConfigError: If class counts or class weights are not as many as there are classes.
+        ModelError: If the model lacks a site that the strategy needs.
     """
 
     def __init__(
@@ -63,6 +69,7 @@ class MixupTrainer:
         class_names: list[str],
         config: TrainConfig,
         mix: MixConfig,
+        loss: LossConfig,
         directory: Path,
     ) -> None:
         self.tokenizer = tokenizer
@@ -75,17 +82,10 @@ class MixupTrainer:
         self.precision = choose_precision(config.precision)
         self.accelerator = Accelerator(mixed_precision=_MIXED_PRECISION[self.precision])
         assert config.learning_rate is not None
-        self.mixer = attach(model, mix, seed=config.seed, rank=self.accelerator.process_index)
+        mix = complete_mix(mix, loss, tokenizer, train_data["labels"][:], class_names)
+        self.mixer = attach(model, mix, seed=config.seed, rank=self.accelerator.process_index, loss=loss)
         self._sampler = EpochSampler(len(train_data), config.seed)
-        collator = DataCollatorWithPadding(tokenizer)
-        # Loaders have generators of their own: without one, each pass would draw from dropout's.
-        loader = DataLoader(
-            train_data,
-            batch_size=config.batch_size,
-            sampler=self._sampler,
-            collate_fn=collator,
-            generator=torch.Generator(),
-        )
+        loader = padded_loader(train_data, tokenizer, config.batch_size, self._sampler)
         optimizer = build_optimizer(model, config.learning_rate, config.weight_decay)
         self.model, self.optimizer, self.loader = self.accelerator.prepare(model, optimizer, loader)
         self.steps_per_epoch = math.ceil(len(self.loader) / config.accumulation_steps)
@@ -94,12 +94,7 @@ class MixupTrainer:
         self._validation_loader = None
         if validation_data is not None:
             self._validation_loader = self.accelerator.prepare(
-                DataLoader(
-                    validation_data,
-                    batch_size=config.eval_batch_size,
-                    collate_fn=collator,
-                    generator=torch.Generator(),
-                )
+                padded_loader(validation_data, tokenizer, config.eval_batch_size)
             )
         # Step of the first loss that was not finite, -1 while there is none; read seldom, so that a GPU need not wait.
         self._bad_step = torch.full((), -1, device=self.accelerator.device)
@@ -176,6 +171,7 @@ class MixupTrainer:
         progress.seconds += time.perf_counter() - started
 
     def _step(self, window: list[dict[str, Tensor]]) -> None:
+        self.mixer.progress = self.progress.step / self.total_steps
         rows = sum(len(batch["labels"]) for batch in window)
         loss = torch.zeros((), device=self.accelerator.device)
         metrics: dict[str, Tensor] = {}
@@ -201,11 +197,8 @@ class MixupTrainer:
 
     def _check_finite(self, weights: bool = True) -> None:
         step, what = int(self._bad_step), "loss is"
-        if (
-            step < 0
-            and weights
-            and not all(bool(torch.isfinite(parameter).all()) for parameter in self.model.parameters())
-        ):
+        parameters = self.model.parameters() if step < 0 and weights else ()
+        if not all(bool(torch.isfinite(parameter).all()) for parameter in parameters):
             step, what = self.progress.step, "weights are"
         if step >= 0:
             raise TrainingError(

@@ -1,0 +1,42 @@
+"""Readers that go away before all is said."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+
+def test_a_reader_that_takes_one_line_ends_predict_quietly(run: Path, tmp_path: Path) -> None:
+    """What `textmix predict RUN - | head -1` does."""
+    # More than a pipe holds, so that writing goes on after the reader has gone.
+    (tmp_path / "texts").write_text("goal match team\n" * 20_000)
+    command = [sys.executable, "-m", "textmix", "predict", str(run), "-"]
+    with (tmp_path / "texts").open() as texts, (tmp_path / "errors").open("w") as errors:
+        process = subprocess.Popen(command, stdin=texts, stdout=subprocess.PIPE, stderr=errors)
+        assert process.stdout is not None
+        assert process.stdout.readline().startswith(b"sport\t")
+        process.stdout.close()
+        assert process.wait(timeout=120) == 141
+    assert (tmp_path / "errors").read_text() == ""
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["strategies"], ["datasets"]], ids=" ".join)
+def test_output_that_nobody_reads_ends_quietly(arguments: list[str]) -> None:
+    """Less than a buffer holds: it is written only at the end."""
+    assert unread(arguments) == 141
+
+
+def test_help_of_a_command_that_nobody_reads_ends_quietly() -> None:
+    assert unread(["train", "--help"]) in (0, 141)  # argparse passes over what goes wrong when it prints help
+
+
+def unread(arguments: list[str]) -> int:
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "-m", "textmix", *arguments]
+    result = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, check=False, timeout=120)
+    os.close(writer)
+    assert result.stderr == b""
+    return result.returncode

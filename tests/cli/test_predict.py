@@ -1,0 +1,158 @@
+"""`textmix evaluate` and `textmix predict`: formats in and out, what is refused."""
+
+import io
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from tests.cli.helpers import csv_of, fails
+from textmix.cli import main
+
+
+class TestEvaluate:
+    def test_the_test_split_of_the_run_is_the_default(self, run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        assert main(["evaluate", str(run)]) == 0
+        again = json.loads((run / "evaluations" / "test-split" / "metrics.json").read_text())
+        assert again == json.loads((run / "metrics.json").read_text())["test"]
+        assert "precision" in capsys.readouterr().out
+
+    def test_another_file_with_other_columns(self, run: Path, tmp_path: Path) -> None:
+        path = tmp_path / "new.jsonl"
+        rows = [{"t": "goal match team", "y": "sport"}, {"t": "song guitar", "y": "music"}]
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        options = ["--data.source", str(path), "--data.text_column", "t", "--data.label_column", "y"]
+        assert main(["evaluate", str(run), *options, "--output_dir", str(tmp_path / "out")]) == 0
+        assert json.loads((tmp_path / "out" / "metrics.json").read_text())["report"]["food"]["support"] == 0
+        assert len(pd.read_csv(tmp_path / "out" / "predictions.csv")) == 2
+
+    def test_a_label_that_training_never_saw(
+        self, run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        path = tmp_path / "new.csv"
+        path.write_text("review,stars\ngoal,sport\ncar,traffic\n")
+        message = fails(["evaluate", str(run), "--data.source", str(path)], capsys)
+        assert message == (
+            "new: 1 labels that training never saw: 'traffic' (1 rows); the classes are food, music, sport"
+        )
+        assert not (run / "evaluations" / "data-new").exists()
+
+
+class TestPredict:
+    TEXTS = ("goal match team league", "soup bread", "song, album", "")
+
+    @pytest.mark.parametrize("source", ["new.csv", "new.jsonl", "new.parquet", "new.tsv"])
+    @pytest.mark.parametrize("target", ["out.csv", "out.tsv", "out.jsonl", "out.parquet"])
+    def test_every_format_in_and_out(self, run: Path, tmp_path: Path, source: str, target: str) -> None:
+        frame = pd.DataFrame({"id": ["1", "2", "3", "4"], "review": self.TEXTS})
+        path = tmp_path / source
+        {
+            ".csv": lambda: frame.to_csv(path, index=False),
+            ".tsv": lambda: frame.to_csv(path, index=False, sep="\t"),
+            ".jsonl": lambda: frame.to_json(path, orient="records", lines=True),
+            ".parquet": lambda: frame.to_parquet(path),
+        }[path.suffix]()
+        output = tmp_path / target
+        assert main(["predict", str(run), str(path), "--output", str(output)]) == 0
+        read = {
+            ".csv": pd.read_csv,
+            ".tsv": lambda p: pd.read_csv(p, sep="\t"),
+            ".jsonl": lambda p: pd.read_json(p, lines=True),
+            ".parquet": pd.read_parquet,
+        }[output.suffix](output)
+        assert read["prediction"].tolist()[:3] == ["sport", "food", "music"]
+        assert [str(value) for value in read["id"]] == ["1", "2", "3", "4"]
+        expected = ["id", "review", "prediction", "confidence", "probability_food", "probability_music"]
+        assert list(read.columns) == [*expected, "probability_sport"]
+        assert read["confidence"].between(1 / 3, 1).all()
+
+    def test_sparse_and_dated_columns_survive(self, run: Path, tmp_path: Path) -> None:
+        late = [None] * 1100 + ["filled"]
+        dates = pd.to_datetime(["2026-01-02"] * 1101)
+        frame = pd.DataFrame({"review": ["goal match"] * 1101, "note": late, "day": dates})
+        frame.to_parquet(tmp_path / "n.parquet")
+        for name in ("o.parquet", "o.jsonl"):
+            assert main(["predict", str(run), str(tmp_path / "n.parquet"), "--output", str(tmp_path / name)]) == 0
+        table = pd.read_parquet(tmp_path / "o.parquet")
+        assert table["note"].tolist()[-1] == "filled"
+        assert table["day"].equals(frame["day"])
+        last = json.loads((tmp_path / "o.jsonl").read_text().splitlines()[-1])
+        assert (last["note"], last["day"][:10], last["prediction"]) == ("filled", "2026-01-02", "sport")
+
+    def test_lines_of_standard_input(
+        self, run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        capsys.readouterr()
+        monkeypatch.setattr("sys.stdin", io.StringIO("goal match team\nsong\twith a tab\n\n"))
+        assert main(["predict", str(run), "-"]) == 0
+        lines = [line.split("\t") for line in capsys.readouterr().out.splitlines()]
+        assert [(label, text) for label, _, text in lines[:2]] == [
+            ("sport", "goal match team"),
+            ("music", "song with a tab"),
+        ]
+        assert lines[2][2] == ""
+        assert 0 < float(lines[0][1]) <= 1
+
+    def test_standard_input_into_a_file(self, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("sys.stdin", io.StringIO("goal match\n" * 2500))
+        assert main(["predict", str(run), "-", "--output", str(tmp_path / "o.csv")]) == 0
+        table = pd.read_csv(tmp_path / "o.csv")
+        assert table["prediction"].tolist() == ["sport"] * 2500
+
+    def test_integers_beside_missing_values_stay_whole(self, run: Path, tmp_path: Path) -> None:
+        ids = [9007199254740993, None]
+        rows = [{"review": "goal", "id": value} for value in ids]
+        (tmp_path / "n.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+        for name in ("o.csv", "o.jsonl"):
+            assert main(["predict", str(run), str(tmp_path / "n.jsonl"), "--output", str(tmp_path / name)]) == 0
+            assert "9007199254740993" in (tmp_path / name).read_text()
+            assert "9007199254740993." not in (tmp_path / name).read_text()
+
+    def test_no_column_is_overwritten(self, run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        source = csv_of(tmp_path / "n.csv", "review,confidence\ngoal,mine\n")
+        message = fails(["predict", str(run), source, "--output", str(tmp_path / "o.csv")], capsys, progress=True)
+        assert message == "the source has a column 'confidence' already; rename it or leave it out"
+        assert not (tmp_path / "o.csv").exists()
+
+    def test_a_directory_is_never_replaced(self, run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        (tmp_path / "o.parquet").mkdir()
+        (tmp_path / "o.parquet" / "part-0").write_text("precious")
+        source = csv_of(tmp_path / "n.csv", "review\ngoal\n")
+        message = fails(["predict", str(run), source, "--output", str(tmp_path / "o.parquet")], capsys)
+        assert message.endswith("o.parquet': it is a directory")
+        assert (tmp_path / "o.parquet" / "part-0").read_text() == "precious"
+
+    @pytest.mark.parametrize(
+        ("content", "message"), [(b"", "standard input has no lines"), (b"caf\xe9\n", "standard input is not UTF-8")]
+    )
+    def test_unusable_standard_input(
+        self,
+        run: Path,
+        content: bytes,
+        message: str,
+        monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(content), encoding="utf-8"))
+        assert fails(["predict", str(run), "-"], capsys).startswith(message)
+
+    def test_a_failure_leaves_no_half_written_file(
+        self, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        from textmix.prediction import Predictor
+
+        (tmp_path / "o.csv").write_text("precious")
+        monkeypatch.setattr("sys.stdin", io.StringIO("goal\n" * 3000))
+        calls, original = [], Predictor.__call__
+
+        def fail_late(self: Predictor, texts: list[str], pairs: list[str] | None = None) -> object:
+            calls.append(1)
+            if len(calls) > 1:
+                raise KeyboardInterrupt
+            return original(self, texts, pairs)
+
+        monkeypatch.setattr(Predictor, "__call__", fail_late)
+        assert main(["predict", str(run), "-", "--output", str(tmp_path / "o.csv")]) == 130
+        assert (tmp_path / "o.csv").read_text() == "precious"
+        assert [path.name for path in tmp_path.iterdir()] == ["o.csv"]

@@ -1,0 +1,182 @@
+"""`textmix train` as its users meet it: run directories, overwriting, resuming."""
+
+import json
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+
+from tests.cli.helpers import QUICK, SMALL, fails, snapshot
+from tests.conftest import topic_rows
+from textmix.cli import main
+from textmix.mixing.strategies.base import STRATEGIES
+from textmix.parsing import option_names
+
+
+class TestTrain:
+    def test_a_run_directory_holds_everything(self, run: Path) -> None:
+        names = {path.name for path in run.iterdir()} - {"evaluations"}
+        assert names == {
+            "config.yaml",
+            "metrics.json",
+            "history.jsonl",
+            "report.md",
+            "predictions.csv",
+            "model",
+            "environment.json",
+        }
+
+    def test_metrics_agree_with_the_predictions(self, run: Path) -> None:
+        metrics = json.loads((run / "metrics.json").read_text())
+        table = pd.read_csv(run / "predictions.csv")
+        assert metrics["test"]["accuracy"] == pytest.approx((table["label"] == table["prediction"]).mean())
+        assert metrics["test"]["accuracy"] > 0.8
+        assert {"accuracy", "macro_f1", "micro_f1", "weighted_f1", "nll", "report"} == set(metrics["test"])
+        assert set(metrics["validation"]) == set(metrics["test"])
+        assert metrics["test"]["report"]["food"]["support"] == 6
+        assert metrics["train"]["rows"] == {"train": 64, "validation": 8, "test": 18}
+        assert metrics["train"]["seconds"] > 0
+        assert metrics["train"]["samples_per_second"] == pytest.approx(4 * 64 / metrics["train"]["seconds"])
+        probabilities = table.filter(like="probability_")
+        assert probabilities.sum(axis=1).tolist() == pytest.approx([1] * 18)
+
+    def test_the_config_alone_repeats_the_run(self, run: Path, tmp_path: Path) -> None:
+        assert main(["train", str(run / "config.yaml"), "--output_dir", str(tmp_path / "again")]) == 0
+        first, second = (json.loads((path / "metrics.json").read_text()) for path in (run, tmp_path / "again"))
+        for metrics in (first, second):
+            del metrics["train"]["seconds"], metrics["train"]["samples_per_second"]
+        assert json.dumps(first) == json.dumps(second)
+        for name in ("history.jsonl", "predictions.csv", "model/model.safetensors", "model/tokenizer.json"):
+            assert (run / name).read_bytes() == (tmp_path / "again" / name).read_bytes(), name
+
+    def test_the_config_writes_every_option_out(self, run: Path) -> None:
+        config = yaml.safe_load((run / "config.yaml").read_text())
+        for name in option_names():
+            value = config
+            for key in name.split("."):
+                value = value[key]
+
+    def test_the_default_directory_is_named_after_data_model_and_strategy(
+        self, topics_csv: Path, in_tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        quick = [*SMALL, "--train.epochs", "1", "--mix.strategy", "word"]
+        assert main(["train", "--data.source", str(topics_csv), *quick]) == 0
+        assert (in_tmp_path / "runs" / "topics-textcnn-word" / "metrics.json").is_file()
+        output = capsys.readouterr().out
+        assert "precision    recall  f1-score   support" in output
+        assert "saved to runs/topics-textcnn-word" in output
+
+    def test_an_existing_run_is_kept_unless_overwritten(self, run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        before = snapshot(run)
+        message = fails(["train", str(run / "config.yaml")], capsys)
+        assert message == f"a run exists at {run}; use --overwrite to replace it, or choose another output_dir"
+        assert snapshot(run) == before
+
+    def test_overwriting_replaces_the_run(self, topics_csv: Path, tmp_path: Path) -> None:
+        arguments = ["train", "--data.source", str(topics_csv), *SMALL, "--train.epochs", "1"]
+        arguments += ["--output_dir", str(tmp_path / "r")]
+        assert main(arguments) == 0
+        (tmp_path / "r" / "notes.txt").write_text("mine")
+        (tmp_path / "r" / "evaluations" / "old").mkdir(parents=True)
+        assert main([*arguments, "--overwrite"]) == 0
+        assert not (tmp_path / "r" / "evaluations").exists()
+        assert (tmp_path / "r" / "notes.txt").read_text() == "mine"
+
+    def test_a_directory_that_is_no_run_is_never_overwritten(
+        self, topics_csv: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        (tmp_path / "thesis").mkdir()
+        (tmp_path / "thesis" / "chapter.tex").write_text("years of work")
+        (tmp_path / "thesis" / "config.yaml").write_text("not: ours")
+        arguments = ["train", "--data.source", str(topics_csv), *SMALL, "--output_dir", str(tmp_path / "thesis")]
+        assert "exists and is not a run" in fails([*arguments, "--overwrite"], capsys)
+        assert (tmp_path / "thesis" / "chapter.tex").read_text() == "years of work"
+
+    def test_subword_vocabularies_pairs_and_vectors(self, tmp_path: Path) -> None:
+        source, vectors = tmp_path / "pairs.jsonl", tmp_path / "vectors.txt"
+        rows = [{"q": text, "p": "it is so", "y": number % 2} for number, (text, _) in enumerate(topic_rows(60))]
+        source.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        vectors.write_text("soup " + " ".join(["0.5"] * 16) + "\n")
+        base = ["train", "--data.source", str(source), "--data.text_column", "[q,p]", "--data.label_column", "y"]
+        for kind in ("wordpiece", "bpe"):
+            options = [*SMALL, "--model.textcnn.tokenizer", kind, "--train.epochs", "1"]
+            assert main([*base, *options, "--output_dir", str(tmp_path / kind)]) == 0
+        options = [*SMALL, "--model.textcnn.vectors", str(vectors), "--model.textcnn.static", "true"]
+        assert main([*base, *options, "--train.epochs", "1", "--output_dir", str(tmp_path / "static")]) == 0
+        from textmix.models.loading import load_model
+
+        loaded = load_model(tmp_path / "static" / "model")
+        token = loaded.tokenizer.convert_tokens_to_ids("soup")
+        assert loaded.model.embeddings.weight[token].tolist() == [0.5] * 16
+
+    def test_an_interrupted_run_says_how_to_go_on(self, topics_csv: Path, tmp_path: Path) -> None:
+        directory = tmp_path / "run"
+        arguments = ["--data.source", str(topics_csv), *SMALL, "--train.epochs", "400", "--output_dir", str(directory)]
+        process = subprocess.Popen(
+            [sys.executable, "-m", "textmix", "train", *arguments], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL
+        )
+        deadline = time.monotonic() + 120
+        while not (directory / "model").exists() and time.monotonic() < deadline:
+            time.sleep(0.2)
+        process.send_signal(2)
+        error = process.communicate(timeout=60)[1].decode()
+        assert process.returncode == 130
+        last = error.strip().splitlines()[-1]
+        assert re.fullmatch(
+            r"textmix: interrupted at step \d+ of \d+; go on with: textmix train --resume " + re.escape(str(directory)),
+            last,
+        )
+        assert list((directory / "checkpoints").iterdir())
+        assert not (directory / "metrics.json").exists()
+
+    def test_resume_goes_on_and_ends(self, topics_csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        from textmix.errors import TrainingInterrupted
+        from textmix.training.trainer import MixupTrainer
+
+        arguments = ["train", "--data.source", str(topics_csv), *QUICK]
+        assert main([*arguments, "--output_dir", str(tmp_path / "whole")]) == 0
+        original = MixupTrainer._finish_epoch
+
+        def finish_then_stop(self: MixupTrainer, bar: object) -> bool:
+            result = original(self, bar)
+            if self.progress.epoch == 2:
+                self._save()
+                raise TrainingInterrupted("interrupted")
+            return result
+
+        monkeypatch.setattr(MixupTrainer, "_finish_epoch", finish_then_stop)
+        assert main([*arguments, "--output_dir", str(tmp_path / "parts")]) == 130
+        monkeypatch.setattr(MixupTrainer, "_finish_epoch", original)
+        assert main(["train", "--resume", str(tmp_path / "parts")]) == 0
+        for name in ("history.jsonl", "predictions.csv", "model/model.safetensors"):
+            assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "parts" / name).read_bytes(), name
+        assert not (tmp_path / "parts" / "checkpoints").exists()
+
+
+@pytest.mark.parametrize("strategy", sorted(STRATEGIES))
+def test_every_strategy_trains(strategy: str, topics_csv: Path, tmp_path: Path) -> None:
+    arguments = ["train", "--data.source", str(topics_csv), *SMALL, "--train.epochs", "1", "--train.log_steps", "1"]
+    arguments += ["--mix.strategy", strategy, "--mix.lam", "fixed", "--output_dir", str(tmp_path / "run")]
+    if strategy == "any":
+        arguments += ["--mix.choices", "{word: 0.5, cutmix: 0.5}"]
+    assert main(arguments) == 0
+    first = json.loads((tmp_path / "run" / "history.jsonl").read_text().splitlines()[0])
+    assert (first["lam"] < 1) == (strategy != "none")
+    assert 0 < first["loss"] < 3
+    config = yaml.safe_load((tmp_path / "run" / "config.yaml").read_text())
+    assert config["mix"]["strategy"] == strategy
+    assert config["mix"]["choices"] == ({"word": 0.5, "cutmix": 0.5} if strategy == "any" else None)
+
+
+def test_the_loss_is_a_section_of_its_own(topics_csv: Path, tmp_path: Path) -> None:
+    recipe = tmp_path / "recipe.yaml"
+    recipe.write_text("loss: {label_smoothing: 0.1, class_weights: [1, 2, 3]}\n")
+    arguments = ["train", str(recipe), "--data.source", str(topics_csv), *SMALL, "--train.epochs", "1"]
+    assert main([*arguments, "--loss.focal_gamma", "2", "--output_dir", str(tmp_path / "run")]) == 0
+    config = yaml.safe_load((tmp_path / "run" / "config.yaml").read_text())
+    assert config["loss"] == {"label_smoothing": 0.1, "class_weights": [1.0, 2.0, 3.0], "focal_gamma": 2.0}

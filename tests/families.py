@@ -1,0 +1,312 @@
+"""Tiny random models of every family, and where a plain hook finds their sites: listed by hand, not searched for."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import torch
+import transformers as hf
+from torch import nn
+
+from textmix.models.encoder import MixupConfig, MixupForSequenceClassification
+from textmix.models.textcnn import TextCNN, TextCNNConfig
+from textmix.models.token_classifier import MixupForTokenClassification
+
+VOCAB, LAYERS = 60, 3
+CLS, END = 1, 2  # special ids; words begin at 5
+
+HIDDEN = ("embeddings", *(f"layer:{number}" for number in range(1, LAYERS + 1)))
+EVERY = ("tokens", *HIDDEN, "pooled")
+OUTER = ("tokens", "pooled")
+
+SEQUENCE_LABELS = ("integer", "soft", "multi-label", "regression")
+TOKEN_LABELS = ("tokens",)
+LABELS = (*SEQUENCE_LABELS, *TOKEN_LABELS)
+
+
+@dataclass(frozen=True)
+class Head:
+    """A classifier of a family.
+
+    Args:
+        build: Makes it from the number of labels and the problem type.
+        classifier: Path of its last linear map.
+        labels: Kinds of labels it takes.
+        sites: Where it can be mixed.
+    """
+
+    build: Callable[[int, str | None], hf.PreTrainedModel]
+    classifier: str
+    labels: tuple[str, ...] = SEQUENCE_LABELS
+    sites: tuple[str, ...] = EVERY
+
+
+@dataclass(frozen=True)
+class Family:
+    """A family of models.
+
+    Args:
+        name: Its name in the table of the README.
+        heads: Its classifiers.
+        blocks: Path of the list of its blocks.
+        embeddings: Path of the module whose output is the embeddings; None takes the input of the first block.
+        calls: How often each block runs in one forward.
+        batch: Dimension of the batch in its hidden states.
+        pad: Id of the padding token.
+        left: Whether texts are padded on the left, because that is all the family can do.
+        exact: Whether a padded row gives what it gives alone; where it does not, the reference is padded too.
+        ends: Whether each row must end in one end-of-sequence token.
+    """
+
+    name: str
+    heads: tuple[Head, ...]
+    blocks: str | None = None
+    embeddings: str | None = None
+    calls: int = 1
+    batch: int = 0
+    pad: int = 0
+    left: bool = False
+    exact: bool = True
+    ends: bool = False
+
+
+BERT_LIKE: dict[str, Any] = {
+    "vocab_size": VOCAB,
+    "hidden_size": 16,
+    "num_hidden_layers": LAYERS,
+    "num_attention_heads": 2,
+    "intermediate_size": 24,
+    "max_position_embeddings": 64,
+    "hidden_dropout_prob": 0.0,
+    "attention_probs_dropout_prob": 0.0,
+}
+LLAMA_LIKE: dict[str, Any] = {
+    "vocab_size": VOCAB,
+    "hidden_size": 16,
+    "num_hidden_layers": LAYERS,
+    "num_attention_heads": 2,
+    "num_key_value_heads": 2,
+    "intermediate_size": 24,
+    "max_position_embeddings": 64,
+    "pad_token_id": 0,
+    "bos_token_id": CLS,
+    "eos_token_id": END,
+}
+DEBERTA: dict[str, Any] = {**BERT_LIKE, "relative_attention": True, "pos_att_type": ["p2c", "c2p"]}
+
+
+def bert() -> hf.PreTrainedConfig:
+    return hf.BertConfig(**BERT_LIKE)
+
+
+def distilbert() -> hf.PreTrainedConfig:
+    sizes = {"vocab_size": VOCAB, "dim": 16, "n_layers": LAYERS, "n_heads": 2, "hidden_dim": 24}
+    return hf.DistilBertConfig(**sizes, dropout=0.0, attention_dropout=0.0, seq_classif_dropout=0.0)
+
+
+def xlnet() -> hf.PreTrainedConfig:
+    sizes = {"vocab_size": VOCAB, "d_model": 16, "n_layer": LAYERS, "n_head": 2, "d_inner": 24}
+    return hf.XLNetConfig(**sizes, dropout=0.0, summary_last_dropout=0.0, pad_token_id=0)
+
+
+def modernbert() -> hf.PreTrainedConfig:
+    ids = {"pad_token_id": 0, "bos_token_id": CLS, "cls_token_id": CLS, "eos_token_id": END, "sep_token_id": END}
+    sizes = {name: value for name, value in BERT_LIKE.items() if "dropout" not in name}
+    # A window of two tokens to either side in two blocks of three: local and global masks, united each on its own.
+    return hf.ModernBertConfig(**sizes, **ids, local_attention=4, classifier_pooling="mean")
+
+
+def funnel() -> hf.PreTrainedConfig:
+    none = {"hidden_dropout": 0.0, "attention_dropout": 0.0, "activation_dropout": 0.0}
+    sizes = {"vocab_size": VOCAB, "block_sizes": [1, 2], "d_model": 16, "n_head": 2, "d_head": 8, "d_inner": 24}
+    return hf.FunnelConfig(**sizes, **none)
+
+
+def t5() -> hf.PreTrainedConfig:
+    sizes = {"vocab_size": VOCAB, "d_model": 16, "d_kv": 8, "d_ff": 24, "num_layers": LAYERS, "num_heads": 2}
+    return hf.T5Config(**sizes, dropout_rate=0.0, eos_token_id=END, pad_token_id=0, decoder_start_token_id=0)
+
+
+def bart() -> hf.PreTrainedConfig:
+    sizes = {f"{part}_{name}": value for part in ("encoder", "decoder") for name, value in _BART_SIZES.items()}
+    ids = {"pad_token_id": 0, "bos_token_id": CLS, "eos_token_id": END, "decoder_start_token_id": END}
+    return hf.BartConfig(vocab_size=VOCAB, d_model=16, max_position_embeddings=64, dropout=0.0, **sizes, **ids)
+
+
+_BART_SIZES = {"layers": LAYERS, "attention_heads": 2, "ffn_dim": 24}
+
+
+def gpt2() -> hf.PreTrainedConfig:
+    sizes = {"vocab_size": VOCAB, "n_embd": 16, "n_layer": LAYERS, "n_head": 2, "n_positions": 64}
+    none = {"resid_pdrop": 0.0, "embd_pdrop": 0.0, "attn_pdrop": 0.0}
+    return hf.GPT2Config(**sizes, **none, pad_token_id=0, bos_token_id=CLS, eos_token_id=END)
+
+
+def native(auto: Any, config: Callable[[], hf.PreTrainedConfig]) -> Callable[[int, str | None], hf.PreTrainedModel]:
+    def build(num_labels: int, problem_type: str | None) -> hf.PreTrainedModel:
+        made = config()
+        made.num_labels, made.problem_type = num_labels, problem_type
+        return auto.from_config(made)
+
+    return build
+
+
+def own(
+    architecture: type[hf.PreTrainedModel], config: Callable[[], hf.PreTrainedConfig], pooling: str
+) -> Callable[[int, str | None], hf.PreTrainedModel]:
+    def build(num_labels: int, problem_type: str | None) -> hf.PreTrainedModel:
+        return architecture(
+            MixupConfig(
+                encoder=config(),
+                pooling=pooling,
+                num_labels=num_labels,
+                problem_type=problem_type,
+                classifier_dropout=0.0,
+            )
+        )
+
+    return build
+
+
+def textcnn(num_labels: int, problem_type: str | None) -> hf.PreTrainedModel:
+    sizes = {"vocab_size": VOCAB, "embedding_dim": 8, "num_filters": 4, "kernel_sizes": [2, 3, 4]}
+    return TextCNN(TextCNNConfig(num_labels=num_labels, problem_type=problem_type, dropout=0.0, **sizes))
+
+
+def native_heads(
+    config: Callable[[], hf.PreTrainedConfig],
+    classifier: str = "classifier",
+    token_classifier: str = "classifier",
+    sites: tuple[str, ...] = EVERY,
+    token_sites: tuple[str, ...] | None = None,
+) -> tuple[Head, ...]:
+    """Both heads of transformers' own."""
+    return (
+        Head(native(hf.AutoModelForSequenceClassification, config), classifier, SEQUENCE_LABELS, sites),
+        Head(native(hf.AutoModelForTokenClassification, config), token_classifier, TOKEN_LABELS, token_sites or sites),
+    )
+
+
+def own_heads(config: Callable[[], hf.PreTrainedConfig], pooling: str) -> tuple[Head, ...]:
+    """Both heads of textmix."""
+    return (
+        Head(own(MixupForSequenceClassification, config, pooling), "classifier"),
+        Head(own(MixupForTokenClassification, config, pooling), "classifier", TOKEN_LABELS),
+    )
+
+
+FAMILIES = (
+    Family("BERT", native_heads(bert), "bert.encoder.layer"),
+    Family(
+        "RoBERTa",
+        native_heads(lambda: hf.RobertaConfig(**BERT_LIKE, pad_token_id=1), "classifier.out_proj"),
+        "roberta.encoder.layer",
+        pad=1,
+    ),
+    Family(
+        "XLM-R",
+        native_heads(lambda: hf.XLMRobertaConfig(**BERT_LIKE, pad_token_id=1), "classifier.out_proj"),
+        "roberta.encoder.layer",
+        pad=1,
+    ),
+    Family("DistilBERT", native_heads(distilbert), "distilbert.transformer.layer"),
+    Family(
+        "ALBERT",
+        native_heads(lambda: hf.AlbertConfig(**BERT_LIKE, embedding_size=8, classifier_dropout_prob=0.0)),
+        "albert.encoder.albert_layer_groups",
+        calls=LAYERS,
+    ),
+    Family(
+        "ELECTRA",
+        native_heads(lambda: hf.ElectraConfig(**BERT_LIKE, embedding_size=8), "classifier.out_proj"),
+        "electra.encoder.layer",
+    ),
+    Family(
+        "DeBERTa-v2",
+        native_heads(lambda: hf.DebertaV2Config(**DEBERTA)),
+        "deberta.encoder.layer",
+        embeddings="deberta.embeddings",
+    ),
+    Family(
+        "DeBERTa-v2 with convolution",
+        native_heads(lambda: hf.DebertaV2Config(**DEBERTA, conv_kernel_size=3, conv_act="gelu")),
+        "deberta.encoder.layer",
+        embeddings="deberta.embeddings",
+    ),
+    Family(
+        "MPNet",
+        native_heads(lambda: hf.MPNetConfig(**BERT_LIKE, pad_token_id=1), "classifier.out_proj"),
+        "mpnet.encoder.layer",
+        pad=1,
+    ),
+    Family("XLNet", native_heads(xlnet, "logits_proj"), "transformer.layer", batch=1, left=True),
+    Family("ModernBERT", native_heads(modernbert), "model.layers"),
+    Family(
+        "Funnel",
+        native_heads(funnel, "classifier.linear_out", sites=("tokens", "embeddings", "pooled")),
+        embeddings="funnel.embeddings",
+        exact=False,
+    ),
+    Family(
+        "T5",
+        native_heads(t5, "classification_head.out_proj", sites=OUTER, token_sites=EVERY),
+        "transformer.encoder.block",
+        ends=True,
+    ),
+    Family(
+        "BART",
+        native_heads(bart, "classification_head.out_proj", sites=OUTER)[:1],
+        ends=True,
+    ),
+    Family("GPT-2", native_heads(gpt2, "score"), "transformer.h"),
+    Family("Llama", native_heads(lambda: hf.LlamaConfig(**LLAMA_LIKE), "score", "score"), "model.layers"),
+    Family("Qwen2", native_heads(lambda: hf.Qwen2Config(**LLAMA_LIKE), "score", "score"), "model.layers"),
+    Family("Qwen3", native_heads(lambda: hf.Qwen3Config(**LLAMA_LIKE, head_dim=8), "score", "score"), "model.layers"),
+    Family("BERT, linear head", own_heads(bert, "mean"), "encoder.encoder.layer"),
+    Family("T5 encoder, linear head", own_heads(t5, "mean"), "encoder.encoder.block"),
+    Family("BART encoder, linear head", own_heads(bart, "cls"), "encoder.layers"),
+    Family("GPT-2, linear head", own_heads(gpt2, "last"), "encoder.h"),
+    Family("Llama, linear head", own_heads(lambda: hf.LlamaConfig(**LLAMA_LIKE), "last"), "encoder.layers"),
+    Family(
+        "TextCNN",
+        (Head(textcnn, "classifier", sites=("tokens", "embeddings", "layer:1", "pooled")),),
+        "blocks",
+    ),
+)
+BY_NAME = {family.name: family for family in FAMILIES}
+
+PROBLEM_TYPES = {
+    "integer": None,
+    "soft": "single_label_classification",
+    "multi-label": "multi_label_classification",
+    "regression": None,
+    "tokens": None,
+}
+
+
+def head_for(family: Family, labels: str) -> Head | None:
+    """The classifier of a family that takes labels of this kind."""
+    return next((head for head in family.heads if labels in head.labels), None)
+
+
+@cache
+def build(name: str, labels: str) -> hf.PreTrainedModel:
+    """Build a model in float64 and training mode, without dropout: the same object each time."""
+    head = head_for(BY_NAME[name], labels)
+    assert head is not None
+    torch.manual_seed(0)
+    model = head.build(1 if labels == "regression" else 3, PROBLEM_TYPES[labels]).double().train()
+    for module in model.modules():
+        if isinstance(module, nn.Dropout):
+            module.p = 0.0
+        elif getattr(module, "bias", None) is not None:  # zero as initialized, which would hide what is left out
+            nn.init.normal_(module.bias, std=0.1)
+    return model
+
+
+def blocks_of(model: hf.PreTrainedModel, family: Family) -> list[nn.Module]:
+    """The blocks in the order they run."""
+    if family.blocks is None:
+        return []
+    return [block for block in model.get_submodule(family.blocks) for _ in range(family.calls)]

@@ -1,0 +1,252 @@
+"""Mixing beside what else people do to a model: attention kernels, checkpointing, precision, adapters, accumulation."""
+
+import copy
+from typing import Any
+
+import peft
+import pytest
+import torch
+import transformers as hf
+from torch import Tensor, nn
+from transformers.modeling_outputs import SequenceClassifierOutput
+
+from tests.conftest import VOCAB, mix
+from tests.families import LLAMA_LIKE, build
+from tests.helpers import hooks
+from textmix.attach import attach, mixing
+from textmix.errors import ModelError
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*:FutureWarning", "ignore:.*use_reentrant.*:UserWarning")
+
+Batch = dict[str, Tensor]
+SITES = {
+    "tokens": mix("cutmix"),
+    "embeddings": mix("word", per_sample=True),
+    "layers": mix("manifold", per_sample=True),
+    "pooled": mix("sentence", per_sample=True),
+}
+
+
+@pytest.fixture
+def batch(ragged: Batch) -> Batch:
+    """Rows padded with the id 0, as most families do."""
+    return {**ragged, "input_ids": ragged["input_ids"] * ragged["attention_mask"]}
+
+
+def fresh(name: str) -> hf.PreTrainedModel:
+    return copy.deepcopy(build(name, "integer"))
+
+
+def train(model: nn.Module, batch: Batch, config: Any, steps: int = 4) -> tuple[list[float], list[Tensor]]:
+    """Losses and gradients of a few steps from the same seed."""
+    model.zero_grad()
+    losses = []
+    with mixing(model, config, seed=3):
+        for _ in range(steps):
+            loss = model(**batch).loss
+            loss.backward()
+            losses.append(loss.item())
+    return losses, [p.grad.clone() for p in model.parameters() if p.grad is not None]
+
+
+def assert_same(
+    first: tuple[list[float], list[Tensor]], second: tuple[list[float], list[Tensor]], atol: float = 1e-9
+) -> None:
+    assert first[0] == pytest.approx(second[0], abs=atol)
+    for one, other in zip(first[1], second[1], strict=True):
+        torch.testing.assert_close(one, other, atol=atol, rtol=1e-7)
+
+
+class TestAttention:
+    @pytest.mark.parametrize("site", list(SITES))
+    @pytest.mark.parametrize(
+        "name",
+        ["BERT", "DistilBERT", "ALBERT", "ModernBERT", "GPT-2", "Llama", "T5 encoder, linear head", "XLM-R"],
+    )
+    def test_eager_and_sdpa_agree(self, batch: Batch, name: str, site: str) -> None:
+        results = []
+        for implementation in ("eager", "sdpa"):
+            model = fresh(name).float()  # some eager kernels take the softmax in float32 whatever they are given
+            model.set_attn_implementation(implementation)
+            results.append(train(model, batch, SITES[site]))
+        assert_same(*results, atol=1e-5)
+
+    @pytest.mark.parametrize("site", list(SITES))
+    def test_a_kernel_that_takes_the_mask_as_it_is(self, batch: Batch, site: str) -> None:
+        """As flash attention does: blocks are given the mask of shape (B, L) that the model was given."""
+
+        def attend(
+            module: nn.Module, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None, **kwargs: Any
+        ) -> tuple[Tensor, None]:
+            assert attention_mask is None or attention_mask.dim() == 2
+            mask = None if attention_mask is None else attention_mask[:, None, None, :].bool()
+            out = nn.functional.scaled_dot_product_attention(query, key, value, mask)
+            return out.transpose(1, 2).contiguous(), None
+
+        def keep(attention_mask: Tensor | None = None, **kwargs: Any) -> Tensor | None:
+            return attention_mask
+
+        hf.AttentionInterface.register("as-it-is", attend)
+        hf.AttentionMaskInterface.register("as-it-is", keep)
+        model = fresh("BERT")
+        expected = train(model, batch, SITES[site], steps=8)
+        model.set_attn_implementation("as-it-is")
+        assert_same(train(model, batch, SITES[site], steps=8), expected)
+
+
+@pytest.mark.parametrize("name", ["DeBERTa-v2", "DeBERTa-v2 with convolution", "XLNet", "BERT"])
+@pytest.mark.parametrize("dtype", [torch.bool, torch.float64])
+def test_masks_of_any_type_are_united_alike(batch: Batch, name: str, dtype: torch.dtype) -> None:
+    if dtype == torch.bool and name in ("DeBERTa-v2 with convolution", "XLNet"):
+        plain = {key: batch[key] for key in ("input_ids", "attention_mask")}
+        with pytest.raises(RuntimeError, match="bool"):  # they subtract masks; mixing makes up for it
+            fresh(name)(**{**plain, "attention_mask": plain["attention_mask"].bool()})
+    given = {**batch, "attention_mask": batch["attention_mask"].to(dtype)}
+    for config in (SITES["embeddings"], SITES["layers"]):
+        assert_same(train(fresh(name), given, config), train(fresh(name), batch, config))
+
+
+class TestCheckpointing:
+    @pytest.mark.parametrize("reentrant", [False, True])
+    @pytest.mark.parametrize(
+        "name",
+        ["BERT", "ELECTRA", "DeBERTa-v2 with convolution", "ModernBERT", "GPT-2", "Llama", "T5 encoder, linear head"],
+    )
+    def test_transformers_own(self, batch: Batch, name: str, reentrant: bool) -> None:
+        for config in SITES.values():
+            plain = train(fresh(name), batch, config)
+            model = fresh(name)
+            model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": reentrant})
+            assert_same(train(model, batch, config), plain)
+
+    def test_shared_blocks_that_a_user_checkpoints_are_refused(self, batch: Batch) -> None:
+        """Transformers has no checkpointing for ALBERT; a recomputed call does not say which of the three it was."""
+        model = fresh("ALBERT")
+        group = model.albert.encoder.albert_layer_groups[0]
+
+        class Checkpointed(nn.Module):
+            def forward(self, *args: Any, **kwargs: Any) -> Any:
+                return torch.utils.checkpoint.checkpoint(group, *args, use_reentrant=False, **kwargs)
+
+        with mixing(model, mix("word")):
+            model.albert.encoder.albert_layer_groups[0] = Checkpointed()
+            loss = model(**batch).loss
+            with pytest.raises(ModelError, match="shares blocks, whose recomputed activations cannot be told apart"):
+                loss.backward()
+
+
+@pytest.mark.parametrize("site", list(SITES))
+@pytest.mark.parametrize(
+    "name", ["BERT", "ALBERT", "DeBERTa-v2", "XLNet", "ModernBERT", "GPT-2", "Llama", "T5 encoder, linear head"]
+)
+def test_bfloat16_autocast(batch: Batch, name: str, site: str) -> None:
+    model = fresh(name).float()
+    exact = train(model, batch, SITES[site], steps=2)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        rounded = train(model, batch, SITES[site], steps=2)
+    assert rounded[0] == pytest.approx(exact[0], abs=0.05)
+    assert all(torch.isfinite(gradient).all() for gradient in rounded[1])
+
+
+class TestAdapters:
+    @pytest.mark.parametrize("kind", ["classifier trained", "classifier adapted"])
+    @pytest.mark.parametrize(
+        ("name", "targets"),
+        [("BERT", ["query", "classifier"]), ("Llama", ["q_proj", "score"]), ("T5 encoder, linear head", ["q"])],
+    )
+    @pytest.mark.parametrize("site", list(SITES))
+    def test_lora(self, batch: Batch, name: str, targets: list[str], kind: str, site: str) -> None:
+        bare = fresh(name)
+        config = SITES[site]
+        expected = train(copy.deepcopy(bare), batch, config)[0]
+        if kind == "classifier trained":
+            targets = [target for target in targets if target not in ("classifier", "score")]
+            adapters = peft.LoraConfig(task_type="SEQ_CLS", r=2, target_modules=targets)
+        else:
+            adapters = peft.LoraConfig(r=2, target_modules=targets)
+        model = peft.get_peft_model(bare, adapters)
+        before = (hooks(model), set(vars(model)), list(model.state_dict()))
+        losses, _ = train(model, batch, config)
+        # Fresh adapters change nothing: the mixed losses are those of the model without them.
+        assert losses == pytest.approx(expected, abs=1e-6)
+        trained = {key for key, parameter in model.named_parameters() if parameter.grad is not None}
+        assert trained == {key for key, parameter in model.named_parameters() if parameter.requires_grad}
+        grown = [p.grad.abs().sum() for key, p in model.named_parameters() if "lora_B" in key]
+        assert all(gradient > 0 for gradient in grown)
+        assert (hooks(model), set(vars(model)), list(model.state_dict())) == before
+
+
+class TestAccumulation:
+    def batch_of(self, size: int) -> Batch:
+        generator = torch.Generator().manual_seed(6)
+        lengths = torch.randint(2, 9, (size,), generator=generator)
+        mask = (torch.arange(8)[None] < lengths[:, None]).long()
+        ids = torch.randint(5, VOCAB, mask.shape, generator=generator) * mask
+        return {"input_ids": ids, "attention_mask": mask, "labels": torch.randint(3, (size,), generator=generator)}
+
+    def parts(self, whole: Batch) -> list[Batch]:
+        return [{name: value[i : i + 8] for name, value in whole.items()} for i in range(0, 32, 8)]
+
+    @pytest.mark.parametrize("kind", ["integer", "tokens"])
+    def test_four_parts_of_8_train_like_one_of_32_when_mixing_is_off(self, kind: str) -> None:
+        whole, model = self.batch_of(32), copy.deepcopy(build("BERT", kind))
+        count = torch.tensor(32)
+        if kind == "tokens":
+            whole["labels"] = torch.where(whole["attention_mask"].bool(), whole["input_ids"] % 3, -100)
+            count = (whole["labels"] != -100).sum()
+        with mixing(model, strategy="none"):
+            total = model(**whole).loss
+            total.backward()
+            expected = [p.grad.clone() for p in model.parameters() if p.grad is not None]
+            model.zero_grad()
+            losses = [model(**part, num_items_in_batch=count).loss for part in self.parts(whole)]
+            sum(losses).backward()
+        assert sum(losses).item() == pytest.approx(total.item(), abs=1e-12)
+        gradients = [p.grad for p in model.parameters() if p.grad is not None]
+        for one, other in zip(gradients, expected, strict=True):
+            torch.testing.assert_close(one, other, atol=1e-12, rtol=1e-9)
+
+    def test_each_part_is_mixed_by_a_plan_of_its_own(self) -> None:
+        whole, model, plans, losses = self.batch_of(32), fresh("BERT"), [], []
+        with mixing(model, strategy="word", seed=2) as mixer:
+            for part in self.parts(whole):
+                losses.append(model(**part, num_items_in_batch=torch.tensor(32)).loss.item())
+                plans.append(mixer.plan)
+        assert len({plan.lam[0].item() for plan in plans}) == 4
+        assert all(plan.rows.shape == (8, 2) for plan in plans)
+        with mixing(model, strategy="word", seed=2):
+            means = [model(**part).loss.item() for part in self.parts(whole)]
+        assert losses == pytest.approx([mean / 4 for mean in means])
+
+
+class TestPoolingBehindTheClassifier:
+    def test_a_model_that_pools_elsewhere_is_refused(self, batch: Batch) -> None:
+        class PoolsFirst(hf.LlamaForSequenceClassification):
+            def forward(self, input_ids: Tensor, attention_mask: Tensor, **kwargs: Any) -> SequenceClassifierOutput:
+                hidden = self.model(input_ids, attention_mask=attention_mask).last_hidden_state
+                return SequenceClassifierOutput(logits=self.score(hidden)[:, 0])
+
+        model = PoolsFirst(hf.LlamaConfig(**LLAMA_LIKE, num_labels=3)).train()
+        for strategy in ("word", "sentence"):
+            message = "not at the last token of each row: it can be mixed at tokens only"
+            with pytest.raises(ModelError, match=message), mixing(model, strategy=strategy):
+                model(**batch)
+        with mixing(model, mix("cutmix")):
+            model(**batch).loss.backward()
+
+    @pytest.mark.parametrize("name", ["GPT-2", "Llama"])
+    def test_without_ids_it_is_where_the_model_itself_pools(self, batch: Batch, name: str) -> None:
+        model = fresh(name)
+        inputs = {
+            "inputs_embeds": model.get_input_embeddings()(batch["input_ids"]),
+            "attention_mask": batch["attention_mask"],
+        }
+        bare = model(**inputs).logits
+        with mixing(model, strategy="sentence", lam="fixed", lam_value=1.0):
+            assert torch.allclose(model(**inputs, labels=batch["labels"]).logits, bare, atol=1e-12)
+
+
+def test_a_compiled_model_is_not_attached_to() -> None:
+    compiled = torch.compile(fresh("BERT"), backend="eager")
+    with pytest.raises(ModelError, match="is compiled: attach to the model itself before compiling it"):
+        attach(compiled, mix("word"))

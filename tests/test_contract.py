@@ -1,0 +1,260 @@
+"""What every registered strategy must hold to, for any batch and any options: it is tested by being registered."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from transformers import PreTrainedModel
+
+from tests.conftest import LABELS, MODELS, NEEDS, VOCAB
+from tests.helpers import counting_blocks, hooks
+from tests.mixing import loops
+from textmix.attach import AttachedMixer, mixing
+from textmix.mixing.config import LossConfig, MixConfig
+from textmix.mixing.plan import MixPlan
+from textmix.mixing.strategies.base import STRATEGIES
+
+# Values for the options that belong to some strategies only.
+OPTIONS = {
+    "layers": st.sampled_from([None, [1], [1, 3]]),
+    "rows": st.integers(2, 6),
+    "temperature": st.sampled_from([0.1, 1.0, 10.0]),
+    "level": st.sampled_from(["tokens", "embeddings"]),
+}
+COUNTS = [50, 5, 20]
+
+
+@cache
+def model_of(name: str) -> PreTrainedModel:
+    torch.manual_seed(0)
+    return MODELS[name]().double().train()
+
+
+@dataclass
+class Case:
+    """A model, a batch, and how to mix it."""
+
+    model: PreTrainedModel
+    batch: dict[str, torch.Tensor]
+    config: MixConfig
+    loss: LossConfig
+    seed: int
+    progress: float
+
+    def run(self, batch: dict[str, torch.Tensor] | None = None) -> tuple[torch.Tensor, torch.Tensor, AttachedMixer]:
+        """Mix one training batch; return loss, logits and the detached mixer."""
+        with mixing(self.model, self.config, loss=self.loss, seed=self.seed) as mixer:
+            mixer.progress = self.progress
+            output = self.model(**(batch or self.batch))
+        return output.loss, output.logits, mixer
+
+
+@st.composite
+def masks(draw: st.DrawFn, size: int, length: int) -> torch.Tensor | None:
+    """Draw masks with a real position in each row: none, padding on either side, or holes."""
+    kind = draw(st.sampled_from(["none", "right", "left", "holes"]))
+    lengths = torch.tensor(draw(st.lists(st.integers(1, length), min_size=size, max_size=size))).unsqueeze(1)
+    positions = torch.arange(length).expand(size, -1)
+    if kind == "none":
+        return None
+    if kind == "holes":
+        source = torch.Generator().manual_seed(draw(st.integers(0, 999)))
+        return ((torch.rand(size, length, generator=source) < 0.5) | (positions == lengths - 1)).long()
+    return ((positions < lengths) if kind == "right" else (positions >= length - lengths)).long()
+
+
+@st.composite
+def configs(draw: st.DrawFn, strategy: str, classes: bool) -> MixConfig:
+    """Draw options that are valid together."""
+    options: dict[str, Any] = {**NEEDS.get(strategy, {}), "class_counts": COUNTS}
+    options |= {option: draw(OPTIONS[option]) for option in STRATEGIES[strategy].options if option in OPTIONS}
+    if options.get("level") == "embeddings":
+        options["keep"] = draw(st.sampled_from([0.0, 0.3]))
+    options["lam"] = draw(st.sampled_from(["beta", "uniform", "fixed"]))
+    if options["lam"] == "fixed":
+        options["lam_value"] = draw(st.sampled_from([0.0, 0.3, 1.0]))
+    if options["lam"] == "beta":
+        options["alpha"] = draw(st.sampled_from([1e-4, 0.4, 8.0]))
+        options["alpha_schedule"] = draw(st.sampled_from(["constant", "linear_in", "cosine_out"]))
+    kinds = ["random", "nearest", "farthest", "length"] + ["same_class", "other_class"] * classes
+    return MixConfig(
+        strategy=strategy,
+        fold=draw(st.booleans()),
+        per_sample=draw(st.booleans()),
+        partner=draw(st.sampled_from(kinds)),
+        padding=draw(st.sampled_from(["zero", "copy"])),
+        probability=draw(st.sampled_from([0.0, 0.5, 1.0, 1.0])),
+        targets=draw(st.sampled_from(["linear", "remix"])) if classes else "linear",
+        regmix=draw(st.sampled_from([None, 0.0, 1.0])),
+        start=draw(st.sampled_from([0.0, 0.2])),
+        **options,
+    )
+
+
+@st.composite
+def cases(draw: st.DrawFn, strategy: str) -> Case:
+    size, length = draw(st.integers(1, 33)), draw(st.integers(1, 8))
+    source = torch.Generator().manual_seed(draw(st.integers(0, 2**16)))
+    classes = draw(st.booleans())
+    model = model_of(draw(st.sampled_from(["bert", "own-mean", "textcnn"])))
+    batch = {"input_ids": torch.randint(0, VOCAB, (size, length), generator=source)}
+    mask = draw(masks(size, length))
+    if mask is not None:
+        batch["attention_mask"] = mask
+    batch["labels"] = torch.randint(LABELS, (size,), generator=source)
+    if not classes:
+        batch["labels"] = torch.rand(size, LABELS, dtype=torch.float64, generator=source).softmax(dim=1)
+    config = draw(configs(strategy, classes))
+    if isinstance(config.layers, list) and model is model_of("textcnn"):
+        model = model_of("bert")
+    loss = LossConfig(
+        label_smoothing=draw(st.sampled_from([0.0, 0.1])),
+        class_weights=draw(st.sampled_from([None, "balanced"])),
+        focal_gamma=draw(st.sampled_from([0.0, 2.0])),
+    )
+    return Case(model, batch, config, loss, draw(st.integers(0, 2**31)), draw(st.sampled_from([0.1, 0.5])))
+
+
+def check_plan(plan: MixPlan, case: Case) -> None:
+    size = case.batch["labels"].shape[0]
+    plan = plan.mixed or plan
+    own = torch.arange(size)
+    assert torch.equal(plan.rows[:, 0], own)
+    assert ((plan.rows >= 0) & (plan.rows < size)).all()
+    for weights in (plan.weights, plan.targets):
+        assert weights.shape == plan.rows.shape
+        assert weights.dtype == torch.float32
+        assert ((weights >= 0) & (weights <= 1)).all()
+        torch.testing.assert_close(weights.sum(dim=1), torch.ones(size))
+    assert ((plan.lam >= 0) & (plan.lam <= 1 + 1e-6)).all()
+    if case.config.partner == "random":
+        assert (plan.rows[:, 1:] != own.unsqueeze(1)).all()
+    assert all(
+        len(found) == len(set(found)) for found in ([j for j in row[1:] if j != row[0]] for row in plan.rows.tolist())
+    )
+
+
+def check_loss(case: Case, loss: torch.Tensor, logits: torch.Tensor, plan: MixPlan | None) -> None:
+    """Points 1 and 4: the loss is that of the blended targets, or the ordinary one."""
+    size = case.batch["labels"].shape[0]
+    if plan is not None and plan.clean:
+        return  # its logits are those of the clean half
+    rows = plan.rows.tolist() if plan is not None else [[i] for i in range(size)]
+    weights = plan.targets.tolist() if plan is not None else [[1.0]] * size
+    balanced = [sum(COUNTS) / (len(COUNTS) * count) for count in COUNTS]
+    expected = loops.blended_loss(
+        logits.tolist(),
+        case.batch["labels"].tolist(),
+        rows,
+        weights,
+        "single_label_classification",
+        smoothing=case.loss.label_smoothing,
+        class_weights=balanced if case.loss.class_weights else None,
+        gamma=case.loss.focal_gamma,
+    )
+    assert loss.item() == pytest.approx(expected, abs=1e-6, rel=1e-6)
+
+
+def check_contract(case: Case) -> None:
+    model, batch, size = case.model, case.batch, case.batch["labels"].shape[0]
+    model.config.problem_type = "single_label_classification"
+    inputs = {name: value for name, value in batch.items() if name != "labels"}
+    before = (hooks(model), set(vars(model)), list(model.state_dict()))
+    bare = model(**inputs).logits
+    state = torch.get_rng_state()
+
+    with mixing(model, case.config, loss=case.loss, seed=case.seed) as mixer:
+        model.eval()
+        # The stock models cannot score soft labels.
+        assert torch.equal(model(**(inputs if batch["labels"].dim() > 1 else batch)).logits, bare)
+        model.train()
+        assert torch.equal(model(**inputs).logits, bare)
+        assert list(model.state_dict()) == before[2]
+        assert mixer.plan is None
+
+    model.zero_grad()
+    with counting_blocks(model) as counts:
+        loss, logits, mixer = case.run()
+    loss.backward()
+    assert (hooks(model), set(vars(model)), list(model.state_dict())) == before
+    assert torch.equal(torch.get_rng_state(), state)
+    assert set(counts) == {2 if mixer.plan is not None and mixer.plan.strategy.name == "ssmix" else 1}
+    assert torch.isfinite(loss)
+    assert logits.shape == bare.shape
+    assert all(torch.isfinite(parameter.grad).all() for parameter in model.parameters() if parameter.grad is not None)
+
+    plan = mixer.plan
+    idle = case.config.strategy == "none" or case.config.probability == 0 or case.progress < case.config.start
+    assert plan is None or (size > 1 and not idle)
+    assert plan is not None or size == 1 or idle or case.config.probability < 1
+    if plan is None:
+        assert torch.equal(logits, bare)
+    else:
+        check_plan(plan, case)
+    check_loss(case, loss, logits, plan)
+
+    again, same, _ = case.run()
+    assert torch.equal(again, loss)
+    assert torch.equal(same, logits)
+    if "attention_mask" in batch:
+        other_ids = torch.where(batch["attention_mask"].bool(), batch["input_ids"], 7)
+        # Some models read a position that is masked: BERT pools the first, where a row may be padded on the left.
+        if torch.allclose(model(**{**inputs, "input_ids": other_ids}).logits, bare, rtol=0, atol=1e-12):
+            unseen, _, _ = case.run({**batch, "input_ids": other_ids})
+            torch.testing.assert_close(unseen, loss, atol=1e-9, rtol=1e-9)
+
+
+@pytest.mark.parametrize("strategy", list(STRATEGIES))
+@given(data=st.data())
+@settings(deadline=None, max_examples=50)
+def test_every_strategy_holds_to_the_contract(strategy: str, data: st.DataObject) -> None:
+    check_contract(data.draw(cases(strategy)))
+
+
+README = Path(__file__).parent.parent / "textmix" / "mixing" / "README.md"
+
+
+@pytest.fixture
+def own_strategy() -> Iterator[str]:
+    """Register the strategy of the README for one test."""
+    section = README.read_text(encoding="utf-8").split("## A strategy of your own")[1]
+    known = set(STRATEGIES)
+    exec(compile(re.findall(r"```python\n(.*?)```", section, flags=re.DOTALL)[0], str(README), "exec"), {})  # ours
+    (name,) = set(STRATEGIES) - known
+    yield name
+    del STRATEGIES[name]
+
+
+class TestAStrategyOfYourOwn:
+    def test_it_mixes_as_the_readme_says(self, own_strategy: str) -> None:
+        model = model_of("bert")
+        ids, labels = torch.arange(5, 29).view(4, 6), torch.tensor([0, 1, 2, 0])
+        seen: list[torch.Tensor] = []
+        first = model.base_model.encoder.layer[0]
+        with mixing(model, strategy=own_strategy, per_sample=True) as mixer:
+            handle = first.register_forward_pre_hook(lambda module, args: seen.append(args[0]))
+            output = model(input_ids=ids, labels=labels)
+            handle.remove()
+        hidden, mixed, plan = model.base_model.embeddings(ids), seen[0], mixer.plan
+        for i, j in enumerate(plan.partner.tolist()):
+            stays = (mixed[i] == hidden[i]).all(dim=0)
+            comes = (mixed[i] == hidden[j]).all(dim=0)
+            assert (stays ^ comes).all()
+            assert plan.lam[i].item() == pytest.approx(stays.double().mean().item())
+        assert 0 < plan.lam.mean() < 1
+        assert torch.isfinite(output.loss)
+
+    def test_it_holds_to_the_contract(self, own_strategy: str) -> None:
+        @given(case=cases(own_strategy))
+        @settings(deadline=None, max_examples=50)
+        def check(case: Case) -> None:
+            check_contract(case)
+
+        check()

@@ -1,0 +1,314 @@
+"""Every model family at every site it offers, with every kind of label, against each pair computed alone."""
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import torch
+import transformers as hf
+from torch import Tensor, nn
+
+from tests import family_table
+from tests.alone import Row, cut_logits, pair_logits
+from tests.conftest import SPECIAL_IDS
+from tests.families import BY_NAME, CLS, END, FAMILIES, VOCAB, Family, build, head_for
+from tests.family_table import CELLS, sites_of
+from textmix.attach import attach, mixing
+from textmix.errors import ModelError
+from textmix.mixing.config import MixConfig
+from textmix.mixing.plan import MixPlan
+from textmix.sites import find_sites
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*:FutureWarning")
+
+LENGTHS = [9, 4, 7, 2, 6]
+IGNORED = -100
+
+
+def make_rows(family: Family) -> list[Tensor]:
+    """Texts of different lengths, unpadded."""
+    generator = torch.Generator().manual_seed(3)
+    rows = [torch.randint(5, VOCAB, (length,), generator=generator) for length in LENGTHS]
+    for row in rows:
+        row[-1] = END
+        if family.pad != CLS:
+            row[0] = CLS
+    return rows
+
+
+def pad(rows: list[Tensor], value: int, left: bool) -> Tensor:
+    length = max(map(len, rows))
+    widths = [length - len(row) for row in rows]
+    return torch.stack(
+        [
+            nn.functional.pad(row, (width, 0) if left else (0, width), value=value)
+            for row, width in zip(rows, widths, strict=True)
+        ]
+    )
+
+
+def make_labels(kind: str) -> Tensor:
+    generator = torch.Generator().manual_seed(4)
+    if kind == "integer":
+        return torch.tensor([0, 1, 2, 1, 0])
+    if kind == "soft":
+        return torch.rand(5, 3, generator=generator, dtype=torch.float64).softmax(dim=-1)
+    if kind == "multi-label":
+        return torch.tensor([[1.0, 1, 0], [0, 0, 0], [0, 1, 1], [1, 0, 0], [1, 1, 1]])
+    return torch.randn(5, generator=generator, dtype=torch.float64)
+
+
+def make_batch(family: Family, rows: list[Tensor], kind: str, left: bool) -> dict[str, Tensor]:
+    labels = make_labels(kind)
+    if kind == "tokens":
+        labels = pad([torch.where(row % 4 == 0, IGNORED, row % 3) for row in rows], IGNORED, left)
+    mask = pad([torch.ones_like(row) for row in rows], 0, left)
+    return {"input_ids": pad(rows, family.pad, left), "attention_mask": mask, "labels": labels}
+
+
+def config_for(site: str, strategy: str | None = None) -> MixConfig:
+    """A strategy that mixes at a site, with a λ of its own for each row."""
+    if site == "tokens":
+        return MixConfig(strategy=strategy or "cutmix", special_ids=SPECIAL_IDS, per_sample=True)
+    if site in ("embeddings", "pooled"):
+        return MixConfig(strategy={"embeddings": "word", "pooled": "sentence"}[site], per_sample=True)
+    return MixConfig(strategy="manifold", layers=[int(site.split(":")[1])], per_sample=True)
+
+
+@contextmanager
+def counting(model: hf.PreTrainedModel) -> Iterator[dict[str, int]]:
+    """Count how often each block of each list of blocks runs."""
+    lists = [module for module in model.named_modules() if isinstance(module[1], nn.ModuleList)]
+    blocks = {f"{name}.{index}": block for name, items in lists for index, block in enumerate(items)}
+    counts = dict.fromkeys(blocks, 0)
+
+    def count(name: str) -> object:
+        def hook(module: nn.Module, args: object) -> None:
+            counts[name] += 1
+
+        return hook
+
+    handles = [block.register_forward_pre_hook(count(name)) for name, block in blocks.items()]
+    try:
+        yield counts
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def mixed_forward(
+    model: hf.PreTrainedModel, batch: dict[str, Tensor], config: MixConfig, site: str
+) -> tuple[Tensor, Tensor, MixPlan]:
+    """Train until the site is drawn; returns logits, loss and plan of one single forward pass."""
+    inputs = {name: value for name, value in batch.items() if name != "labels"}
+    with counting(model) as bare:
+        model(**inputs)
+    mixer = attach(model, config, seed=1)
+    try:
+        for _ in range(30):
+            with counting(model) as counts:
+                output = model(**batch)
+            assert mixer.plan is not None
+            assert counts == {name: count * (2 if config.strategy == "ssmix" else 1) for name, count in bare.items()}
+            if mixer.plan.site == site:
+                return output.logits.detach(), output.loss.detach(), mixer.plan
+    finally:
+        mixer.detach()
+    raise AssertionError(f"{site} was never drawn")
+
+
+def loss_of(kind: str, logits: list[float], label: list[float] | float) -> float:
+    """Loss of one row or token against one label, in plain Python."""
+    if kind == "regression":
+        return (logits[0] - label) ** 2
+    if kind == "multi-label":
+        chances = [1 / (1 + math.exp(-value)) for value in logits]
+        pairs = zip(chances, label, strict=True)
+        return sum(-(y * math.log(p) + (1 - y) * math.log(1 - p)) for p, y in pairs) / len(logits)
+    total = math.log(sum(math.exp(value) for value in logits))
+    if kind == "soft":
+        return sum(y * (total - value) for value, y in zip(logits, label, strict=True))
+    return total - logits[int(label)]
+
+
+def expected_loss(kind: str, logits: list[Tensor], labels: Tensor, plan: MixPlan) -> float:
+    total = count = 0.0
+    for i, (rows, weights) in enumerate(zip(plan.rows.tolist(), plan.weights.tolist(), strict=True)):
+        for row, weight in zip(rows, weights, strict=True):
+            if kind != "tokens":
+                total += weight * loss_of(kind, logits[i].tolist(), labels[row].tolist())
+                count += weight
+                continue
+            for t in range(labels.shape[1]):
+                source, share = t, weight
+                if plan.span is not None:
+                    taken = bool(plan.span.replaced[i, t])
+                    source, share = (int(plan.span.source[i, t]) if row != i else t), float(taken == (row != i))
+                if share and labels[row, source] != IGNORED:
+                    total += share * loss_of(kind, logits[i][t].tolist(), int(labels[row, source]))
+                    count += share
+    return total / count
+
+
+def reference(
+    model: hf.PreTrainedModel, family: Family, kind: str, site: str, rows: list[Row], plan: MixPlan, left: bool
+) -> list[Tensor]:
+    """Logits of each mixed row, computed from its pair alone."""
+    head = head_for(family, kind)
+    assert head is not None
+    expected = []
+    for i, row in enumerate(rows):
+        other, lam = rows[int(plan.partner[i])], plan.lam[i].item()
+        if site == "tokens":
+            assert plan.span is not None
+            shift = (plan.span.replaced.shape[1] - len(row.ids)) if left else 0
+            partner_shift = (plan.span.replaced.shape[1] - len(other.ids)) if left else 0
+            ids = row.ids.tolist()
+            for t in range(len(ids)):
+                if plan.span.replaced[i, t + shift]:
+                    ids[t] = other.ids.tolist()[int(plan.span.source[i, t + shift]) - partner_shift]
+            expected.append(cut_logits(model, row, ids))
+        else:
+            expected.append(pair_logits(model, family, head, site, row, other, lam, left))
+    return [logits.detach() for logits in expected]
+
+
+def check(family: Family, kind: str, site: str, left: bool = False, strategy: str | None = None) -> None:
+    """Compare logits and loss of a mixed batch with those of each pair alone, unpadded."""
+    texts = make_rows(family)
+    batch = make_batch(family, texts, kind, left)
+    rows = [Row(text) for text in texts]
+    if not family.exact:
+        rows = [Row(ids, mask) for ids, mask in zip(batch["input_ids"], batch["attention_mask"], strict=True)]
+    elif left and "GPT-2" in family.name:  # counts positions from the left edge of the batch, padding or not
+        length = max(LENGTHS)
+        rows = [Row(text, positions=torch.arange(length - len(text), length)) for text in texts]
+    compare(family, kind, site, batch, rows, left, strategy)
+
+
+def compare(
+    family: Family,
+    kind: str,
+    site: str,
+    batch: dict[str, Tensor],
+    rows: list[Row],
+    left: bool = False,
+    strategy: str | None = None,
+) -> None:
+    model = build(family.name, kind)
+    logits, loss, plan = mixed_forward(model, batch, config_for(site, strategy), site)
+    expected = reference(model, family, kind, site, rows, plan, left)
+    for i, row in enumerate(expected):
+        found = logits[i]
+        if kind == "tokens":
+            real = batch["attention_mask"][i].bool()
+            if plan.strategy.joins_masks:
+                real = real | batch["attention_mask"][plan.partner[i]].bool()
+            row, found = place(row, len(found), left)[real], found[real]
+        torch.testing.assert_close(found, row, atol=1e-6, rtol=1e-6)
+    padded = [place(row, logits.shape[1], left) for row in expected] if kind == "tokens" else expected
+    assert loss.item() == pytest.approx(expected_loss(kind, padded, batch["labels"], plan), abs=1e-6)
+
+
+def place(logits: Tensor, length: int, left: bool) -> Tensor:
+    """Fill up the logits of tokens to the length of the batch."""
+    fill = length - len(logits)
+    return nn.functional.pad(logits, (0, 0, fill, 0) if left else (0, 0, 0, fill))
+
+
+@pytest.mark.parametrize(("name", "column", "kind"), CELLS)
+def test_a_cell_of_the_table(name: str, column: str, kind: str) -> None:
+    family = BY_NAME[name]
+    sites = sites_of(family, column, kind)
+    if kind not in ("integer", "tokens"):  # every block with one kind of label, one block with the others
+        sites = sites[-1:]
+    for site in sites:
+        check(family, kind, site, left=family.left)
+
+
+@pytest.mark.parametrize("name", list(BY_NAME))
+def test_salient_spans_are_found_in_every_family(name: str) -> None:
+    family = BY_NAME[name]
+    check(family, "integer", "tokens", left=family.left, strategy="ssmix")
+
+
+@pytest.mark.parametrize("kind", ["integer", "tokens"])
+@pytest.mark.parametrize("name", list(BY_NAME))
+def test_the_sites_that_are_found_are_those_of_the_table(name: str, kind: str) -> None:
+    head = head_for(BY_NAME[name], kind)
+    if head is not None:
+        assert find_sites(build(name, kind)).names == head.sites
+
+
+DECODERS = ["GPT-2", "Llama", "Qwen2", "Qwen3", "GPT-2, linear head", "Llama, linear head"]
+
+
+@pytest.mark.parametrize("site", ["tokens", "embeddings", "layer:1", "layer:3", "pooled"])
+@pytest.mark.parametrize("name", [*DECODERS, "XLNet"])
+def test_padding_on_the_left(name: str, site: str) -> None:
+    check(BY_NAME[name], "integer", site, left=True)
+
+
+# Right, left and no padding in one batch, and holes; rows 1 and 2 have no position in common.
+HOLES = torch.tensor(
+    [
+        [1, 1, 1, 1, 1, 1, 1, 1, 1],
+        [0, 0, 0, 0, 0, 1, 1, 1, 1],
+        [1, 1, 1, 1, 0, 0, 0, 0, 0],
+        [1, 1, 0, 0, 1, 1, 0, 0, 1],
+        [0, 1, 1, 0, 0, 0, 0, 1, 1],
+    ]
+)
+BIDIRECTIONAL = [name for name in BY_NAME if name not in (*DECODERS, "T5", "BART", "Funnel")]
+
+
+@pytest.mark.parametrize("site", ["embeddings", "layer:1", "layer:3", "pooled"])
+@pytest.mark.parametrize("name", BIDIRECTIONAL)
+def test_masks_with_holes(name: str, site: str) -> None:
+    family = BY_NAME[name]
+    if name == "TextCNN" and site == "layer:3":
+        site = "tokens"
+    ids = torch.randint(5, VOCAB, HOLES.shape, generator=torch.Generator().manual_seed(5))
+    ids = torch.where(HOLES.bool(), ids, family.pad)
+    for kind in ("integer", "tokens"):
+        if head_for(family, kind) is not None:
+            labels = make_labels(kind) if kind == "integer" else torch.where(HOLES.bool(), ids % 3, IGNORED)
+            batch = {"input_ids": ids, "attention_mask": HOLES, "labels": labels}
+            compare(family, kind, site, batch, [Row(*row) for row in zip(ids, HOLES, strict=True)])
+
+
+@pytest.mark.parametrize(
+    ("name", "strategy", "sites"),
+    [
+        ("T5", "word", "tokens, pooled"),
+        ("BART", "manifold", "tokens, pooled"),
+        ("Funnel", "manifold", "tokens, embeddings, pooled"),
+    ],
+)
+def test_a_missing_site_names_those_there_are(name: str, strategy: str, sites: str) -> None:
+    model = build(name, "integer")
+    with pytest.raises(ModelError, match=f"has no site .* for strategy '{strategy}'; it offers {sites}$"):
+        attach(model, MixConfig(strategy=strategy))
+    assert "mixer" not in vars(model)
+
+
+def test_the_readme_shows_the_table() -> None:
+    text = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+    _, _, rest = text.partition(family_table.BEGIN)
+    shown, end, _ = rest.partition(family_table.END)
+    assert end, "README.md has no table of families"
+    assert shown == family_table.table()
+
+
+def test_nothing_is_left_behind_in_any_family() -> None:
+    for family in FAMILIES:
+        model, batch = build(family.name, "integer"), make_batch(family, make_rows(family), "integer", family.left)
+        inputs = {name: value for name, value in batch.items() if name != "labels"}
+        bare, keys = model(**inputs).logits, set(vars(model))
+        with mixing(model, config_for("pooled")):
+            model(**batch).loss.backward()
+        assert torch.equal(model(**inputs).logits, bare)
+        assert set(vars(model)) == keys
+        model.zero_grad()

@@ -1,0 +1,159 @@
+"""Forward: what one training forward pass hands from hook to hook, and what is done to the batch on its way."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from textmix.errors import ModelError
+from textmix.mixing.functional import union_mask
+from textmix.mixing.plan import MixPlan
+from textmix.mixing.strategies.base import EMBEDDINGS, POOLED, TOKENS
+from textmix.sites import Layout
+
+
+@dataclass(eq=False)
+class Forward:
+    """One forward pass of a model on a batch of B rows.
+
+    Args:
+        model: Name of the model, for messages.
+        labels: Targets of the batch, before mixing.
+        num_items: `num_items_in_batch` of the stock Trainer.
+        plan: What was drawn; None when the batch is not mixed.
+        ids: Token ids that the model is given, shape (B, L).
+        own_mask: Real positions of each row before mixing, shape (B, L), bool.
+        given_mask: The mask that the model is given where it must change along the way, shape (B, L).
+        entered: The hidden state at the site before and after mixing, while the model runs.
+        united: Masks of blocks and what became of them.
+        calls: How often each shared block has run.
+        mixed: Whether the site has been passed.
+        running: Whether the model runs; its blocks may run once more afterwards, when activations are recomputed.
+    """
+
+    model: str
+    labels: Tensor
+    num_items: Tensor | int | None
+    plan: MixPlan | None = None
+    ids: Tensor | None = None
+    own_mask: Tensor | None = None
+    given_mask: Tensor | None = None
+    entered: tuple[Tensor, Tensor] | None = None
+    united: list[tuple[Tensor, Tensor]] = field(default_factory=list)
+    calls: dict[nn.Module, int] = field(default_factory=dict)
+    mixed: bool = False
+    running: bool = True
+
+    def prepare(self, kwargs: dict[str, Any], plan: MixPlan) -> dict[str, Any]:
+        """Double the inputs if clean rows are kept, mix token ids, and unite the masks as far as the site asks."""
+        if plan.clean:
+            kwargs = {
+                name: torch.cat([value, value]) if _has_rows(value, plan.clean) else value
+                for name, value in kwargs.items()
+            }
+        self.plan = plan
+        self.ids = kwargs.get("input_ids")
+        mask = kwargs.get("attention_mask")
+        if mask is not None:
+            # As a tokenizer makes it: DeBERTa multiplies masks, and only integers tell products from other masks.
+            mask = mask.long()
+            self.own_mask = mask.bool()
+            kwargs = {**kwargs, "attention_mask": mask}
+        if plan.site == TOKENS:
+            assert self.ids is not None  # a plan at the tokens is drawn from them
+            self.mixed = True
+            self.ids = plan.strategy.apply(plan, self.ids, self.own_mask)
+            kwargs = {**kwargs, "input_ids": self.ids}
+        if mask is None or not plan.strategy.joins_masks or plan.site in (TOKENS, POOLED):
+            return kwargs
+        if plan.site == EMBEDDINGS:
+            return {**kwargs, "attention_mask": union_mask(mask, plan.rows)}
+        # Blocks before the site must see the rows' own masks, pooling after it the union: the model is given a copy,
+        # which becomes the union when the site has been passed.
+        self.given_mask = mask.clone()
+        return {**kwargs, "attention_mask": self.given_mask}
+
+    def mix(self, hidden: Tensor, mask: Tensor | None, batch: int = 0) -> Tensor:
+        """Mix a batch at the site.
+
+        Args:
+            hidden: Hidden states (B, L, H), with the batch in dimension `batch`, or sentence vectors (B, H).
+            mask: Real positions of each row, shape (B, L), bool; None where every position is real.
+            batch: Dimension of the batch.
+
+        Raises:
+            ModelError: If the rows of the batch are not found there.
+        """
+        plan = self.plan
+        assert plan is not None
+        self.mixed = True
+        given, hidden = hidden, hidden.transpose(0, batch)
+        expected = mask.shape if mask is not None else plan.rows.shape[:1]
+        if hidden.shape[: len(expected)] != expected:
+            raise ModelError(
+                f"{self.model} has hidden states of shape {tuple(given.shape)} at {plan.site} for inputs of shape"
+                f" {tuple(expected)}: rows cannot be told apart there"
+            )
+        return plan.strategy.apply(plan, hidden, mask).transpose(0, batch)
+
+    def enter(self, hidden: Tensor, batch: int) -> Tensor:
+        """Mix the hidden state with which the site is reached."""
+        plan = self.plan
+        assert plan is not None
+        mixed = self.mix(hidden, self.own_mask, batch)
+        if self.running:
+            self.entered = (hidden, mixed)
+        if self.given_mask is not None and self.own_mask is not None:
+            self.given_mask.copy_(union_mask(self.own_mask, plan.rows))
+        return mixed
+
+    def unite(self, mask: Tensor, layout: Layout) -> Tensor:
+        """Unite the mask that a block behind the site is given; most models give all blocks the same one."""
+        for before, after in self.united:
+            if before is mask:
+                return after
+        plan = self.plan
+        assert plan is not None
+        if mask.dim() == 2 and self.own_mask is not None:
+            # It may be the given mask itself, which is united already.
+            united = union_mask(self.own_mask, plan.rows).to(mask.dtype)
+        else:
+            united = union_mask(-mask if layout.masked_is_one else mask, plan.rows, layout.mask_batch)
+            united = -united if layout.masked_is_one else united
+        self.united.append((mask, united))
+        return united
+
+    def pool_last(self, hidden: Tensor, pad: int | None) -> tuple[Tensor, Tensor]:
+        """Pool where a decoder pools behind its classifier: at the last real token; then mix, if that is the site.
+
+        Args:
+            hidden: Input of the classifier, shape (B, L, H).
+            pad: Id of the padding token, by which the decoders of transformers find that token.
+
+        Returns:
+            The pooled vectors, shape (B, H), and `hidden` with each at the position where the model will look for it.
+        """
+        plan = self.plan
+        assert plan is not None
+        positions = torch.arange(hidden.shape[1], device=hidden.device)
+        numbers = torch.arange(hidden.shape[0], device=hidden.device)
+        if self.ids is None or pad is None:  # without ids they take the last position
+            own = positions[-1].expand(len(numbers))
+        else:
+            own = torch.where(self.ids != pad, positions, 0).amax(dim=1)
+        if plan.site == POOLED:
+            pooled = self.mix(hidden[numbers, own], None)
+        else:
+            last = own[plan.rows].amax(dim=1) if plan.strategy.joins_masks else own
+            pooled = hidden[numbers, last]
+        return pooled, hidden.index_put((numbers, own), pooled)
+
+    def end(self) -> None:
+        """Note that the model has run, and let go of what belongs to its graph."""
+        self.running = False
+        self.entered = None
+
+
+def _has_rows(value: Any, size: int) -> bool:
+    return isinstance(value, Tensor) and value.dim() > 0 and value.shape[0] == size

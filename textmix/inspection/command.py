@@ -1,0 +1,221 @@
+"""The command `textmix inspect`: its options, and what they mean for a run and for a model. Imports no torch."""
+
+import json
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jsonargparse import ArgumentParser, Namespace
+
+from textmix.config import CONFIG_FILE, RunConfig
+from textmix.data.config import DataConfig
+from textmix.errors import ConfigError, ModelError
+from textmix.mixing.config import LossConfig, MixConfig
+from textmix.mixing.strategies.base import STRATEGIES
+from textmix.parsing import parse, read_run_config
+from textmix.terminal import console, quiet_libraries
+
+if TYPE_CHECKING:
+    from textmix.inspection.layout import Texts
+    from textmix.models.loading import LoadedModel
+
+_LENGTH, _BATCH = 48, 32
+_DESCRIPTION = """Show what mixing does to pairs of texts: textmix inspect RUN_OR_MODEL DATA [OPTIONS].
+Each pair is drawn in a step of its own, by what mixes in training; nothing is trained and nothing is written."""
+
+
+def inspect(arguments: list[str]) -> None:
+    """Draw pairs and print them.
+
+    Raises:
+        TextmixError: If something is wrong that the user can put right.
+    """
+    # A short form of an option must share its default, its check and its place among the others.
+    arguments = [f"--mix.{word[2:]}" if word.split("=")[0] == "--strategy" else word for word in arguments]
+    options, config = _read_options(arguments)
+    mix: MixConfig = options["mix"]
+    _check_numbers(options)
+    data = _data_config(options, config)
+
+    quiet_libraries()
+    from textmix.inspection.drawing import draw_pairs
+    from textmix.training.completion import complete_mix
+
+    name, loss = options["run_or_model"], config.loss if config is not None else LossConfig()
+    loaded, texts, fresh = _load(name, config, data, options["seed"])
+    length = _max_length(options["max_length"], loaded, texts.pairs is not None)
+    size = options["batch_size"] or max(config.train.batch_size if config is not None else _BATCH, 2)
+    mix = complete_mix(mix, loss, loaded.tokenizer, texts.labels, texts.class_names)
+    pairs = draw_pairs(
+        loaded.model, loaded.tokenizer, texts, mix, loss, options["count"], size, length, options["seed"]
+    )
+    if options["json"]:
+        for pair in pairs:
+            print(json.dumps(asdict(pair), ensure_ascii=False))
+        return
+    from textmix.inspection.showing import legend, show_pair
+
+    screen = console()
+    screen.print(
+        f"{name} on {options['source']}: each pair from a step of {min(size, len(texts.texts))} rows, cut at"
+        f" {length} tokens",
+        markup=False,
+    )
+    screen.print(legend())
+    if fresh and "ssmix" in mix.names:
+        screen.print("the classifier on this model is a fresh one: its saliency says little; inspect a run instead")
+    for number, pair in enumerate(pairs, start=1):
+        show_pair(pair, number, screen)
+
+
+def _parser() -> ArgumentParser:
+    parser = ArgumentParser(prog="textmix inspect", description=_DESCRIPTION, exit_on_error=False, allow_abbrev=False)
+    parser.add_argument(
+        "run_or_model",
+        help="directory of a run; or a built-in model, a hub id or the directory of a model, with a fresh classifier",
+    )
+    parser.add_argument("source", help="labelled data: a file, a glob, a hub id, or a built-in name")
+    parser.add_argument(
+        "--strategy",
+        metavar="STRATEGY",
+        default=None,
+        help="short for --mix.strategy; without it the run's, for a model manifold",
+    )
+    parser.add_argument("-n", "--count", type=int, default=5, help="how many pairs; no more than there are rows")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the order of the rows and of all that is drawn")
+    parser.add_argument(
+        "--max_length",
+        type=int | None,
+        default=None,
+        help=f"texts are cut at this many tokens before they are mixed, so that a pair fits a screen; none means"
+        f" {_LENGTH}, or what the model takes if that is less",
+    )
+    parser.add_argument(
+        "--batch_size",
+        type=int | None,
+        default=None,
+        help=f"rows of a step, among which partners are found; none means the run's, for a model {_BATCH}",
+    )
+    parser.add_argument(
+        "--json",
+        action="store_true",
+        help="print one JSON object for each pair on a line of its own, and nothing else: step, strategy, site, lam,"
+        " rows (number, text, text_pair, label, weight, target_weight, ids, tokens; the row itself first), target"
+        " (weight of each class), positions (origin: own, partner, both, special or padding; parts: the token of each"
+        " row; source: position in the partner; id and token, or nearest: tokens with their cosine), mixed_text,"
+        " nearest (of a sentence vector), note",
+    )
+    parser.add_argument("--data.subset", type=str | None, default=None, help="configuration of a hub data set")
+    parser.add_argument(
+        "--data.text_column",
+        type=str | list[str] | None,
+        default=None,
+        help="column of the text; none means the run's, for a model text",
+    )
+    parser.add_argument(
+        "--data.label_column",
+        type=str | None,
+        default=None,
+        help="column of the class; none means the run's, for a model label",
+    )
+    parser.add_argument("--data.drop_missing", type=bool, default=False, help="leave out rows with a missing value")
+    parser.add_class_arguments(MixConfig, "mix")
+    return parser
+
+
+def _read_options(arguments: list[str]) -> tuple[Namespace, RunConfig | None]:
+    """Parse the command line; what it leaves open of `mix` is the run's.
+
+    Options of the run's that mean nothing to a strategy given here are left out.
+    """
+    parser = _parser()
+    options = parse(parser, arguments)
+    directory = Path(options["run_or_model"])
+    config = read_run_config(directory) if (directory / CONFIG_FILE).is_file() else None
+    if config is not None:
+        given = any(word.split("=")[0] == "--mix.strategy" for word in arguments)
+        strategy = options["mix"]["strategy"] if given else config.mix.strategy
+        values = {field.name: getattr(config.mix, field.name) for field in fields(MixConfig)}
+        if strategy != config.mix.strategy:
+            defaults = {field.name: field.default for field in fields(MixConfig)}
+            values |= {option: defaults[option] for kind in STRATEGIES.values() for option in kind.options}
+        parser.set_defaults({f"mix.{name}": value for name, value in values.items()})
+        options = parse(parser, arguments)
+    if not isinstance(options["mix"], Namespace):
+        raise ConfigError("--mix takes options by name, as in --mix.alpha 0.4")
+    return parser.instantiate(options), config
+
+
+def _check_numbers(options: Namespace) -> None:
+    wrong = [
+        f"--{name} must be at least {least}, not {options[name]}"
+        for name, least in (("count", 1), ("batch_size", 2))
+        if options[name] is not None and options[name] < least
+    ]
+    if not 0 <= options["seed"] < 2**32:
+        wrong.append(f"--seed must lie in [0, 2**32), not {options['seed']}")
+    if wrong:
+        raise ConfigError("; ".join(wrong))
+
+
+def _data_config(options: Namespace, config: RunConfig | None) -> DataConfig:
+    columns: dict[str, Any] = {}
+    if config is not None:
+        columns = {"text_column": config.data.text_column, "label_column": config.data.label_column}
+    given = {name: value for name, value in options["data"].items() if value}
+    return DataConfig(options["source"], **{**columns, **given})
+
+
+def _load(name: str, config: RunConfig | None, data: DataConfig, seed: int) -> "tuple[LoadedModel, Texts, bool]":
+    """Load model and rows; say whether the classifier is a fresh one."""
+    import torch
+
+    from textmix.data.rows import LABEL, PAIR, TEXT, class_names, encode_labels
+    from textmix.data.sources import source_name
+    from textmix.data.splits import load_rows
+    from textmix.inspection.layout import Texts
+    from textmix.models.config import ModelConfig
+    from textmix.models.loading import TEXTCNN, build_model, check_model_name, load_model
+    from textmix.prediction import Predictor
+    from textmix.run import MODEL
+
+    where = source_name(data.source)
+    trained = Path(name) / MODEL if config is not None else _trained(Path(name))
+    if trained is not None:
+        loaded = load_model(trained)
+        names = Predictor(loaded.model, loaded.tokenizer).class_names
+        rows = load_rows(data)
+    else:
+        if name == TEXTCNN:
+            raise ModelError("a TextCNN has no vocabulary until it is trained; give the directory of a run of it")
+        model = ModelConfig(name=name)
+        check_model_name(model)
+        rows = load_rows(data)
+        names = class_names(rows[LABEL][:], where)
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)  # the fresh classifier's weights
+            loaded = build_model(model, names, [])
+    labels = encode_labels(rows[LABEL][:], names, where)
+    pairs = rows[PAIR][:] if PAIR in rows.column_names else None
+    return loaded, Texts(rows[TEXT][:], pairs, labels, names), trained is None
+
+
+def _trained(directory: Path) -> Path | None:
+    """Return the directory if it holds a classifier that textmix has trained, such as the `model` of a run."""
+    file = directory / "config.json"
+    if not file.is_file():
+        return None
+    return directory if '"model_type": "textmix-' in file.read_text(encoding="utf-8", errors="replace") else None
+
+
+def _max_length(asked: int | None, loaded: "LoadedModel", has_pairs: bool) -> int:
+    longest = int(loaded.tokenizer.model_max_length)
+    special = loaded.tokenizer.num_special_tokens_to_add(pair=has_pairs)
+    if asked is None:
+        return min(_LENGTH, longest)
+    if not special < asked <= longest:
+        raise ConfigError(
+            f"--max_length must lie between {special + 1}, one more than the special tokens, and {longest}, the most"
+            f" that the model takes, not {asked}"
+        )
+    return asked

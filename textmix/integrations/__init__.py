@@ -1,0 +1,1 @@
+"""Mixing inside other libraries' training loops; nothing in textmix imports these modules."""

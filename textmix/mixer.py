@@ -1,0 +1,230 @@
+"""Mixer: draws a plan for each training batch and scores what the model makes of it. Where it acts, `attach` says."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from textmix.errors import ConfigError
+from textmix.mixing.batch import MixBatch
+from textmix.mixing.config import LossConfig, MixConfig
+from textmix.mixing.drawing import scheduled_alpha
+from textmix.mixing.losses import (
+    Blend,
+    Scoring,
+    are_classes,
+    blended_accuracy,
+    blended_loss,
+    items,
+    remix,
+    resolve_problem_type,
+    unmixed,
+)
+from textmix.mixing.plan import MixPlan, with_clean_rows
+from textmix.mixing.strategies.base import Strategy, build_strategy
+from textmix.mixing.strategies.choosing import AnyOf
+
+
+class Mixer:
+    """Draws plans from a generator of its own, and scores logits against blended targets.
+
+    Args:
+        config: How to mix.
+        loss: How to score.
+        num_blocks: Blocks of the model.
+        width: Width of its hidden states; None if it is not known.
+        seed: Seed of the generator.
+        rank: Number of this process, so that each draws differently.
+
+    Attributes:
+        config: How it mixes.
+        plan: The plan of the last forward; None if that forward was not mixed.
+        metrics: Of the last training forward, as tensors on the model's device: `lam` (mean weight of a row itself)
+            and, for integer labels, `accuracy` (λ-weighted).
+        generator: The source of every draw; on the CPU, so that a seed means the same on every device.
+        progress: Share of the training run that is done, in [0, 1]; whoever runs the training sets it. None until
+            then.
+    """
+
+    def __init__(
+        self,
+        config: MixConfig,
+        loss: LossConfig,
+        num_blocks: int,
+        width: int | None = None,
+        seed: int = 0,
+        rank: int = 0,
+    ) -> None:
+        self.config = config
+        self.loss = loss
+        self.plan: MixPlan | None = None
+        self.metrics: dict[str, Tensor] = {}
+        self.generator = torch.Generator().manual_seed((seed << 16) + rank)
+        self.progress: float | None = None
+        self._width = width
+        strategy = build_strategy(config)
+        self._members = strategy.members if isinstance(strategy, AnyOf) else [(strategy, 1.0)]
+        self._sites = [member.sites(num_blocks) for member, _ in self._members]
+        self._chances = torch.tensor([chance for _, chance in self._members])
+        self._tensors: dict[tuple[str, torch.device], Tensor] = {}
+        self._check()
+
+    def _check(self) -> None:
+        wrong = []
+        if any(member.needs_special_ids for member, _ in self._members) and self.config.special_ids is None:
+            wrong.append(
+                f"strategy '{self.config.strategy}' must know the special tokens, which are never cut: set"
+                " special_ids=special_ids(tokenizer)"
+            )
+        if self.config.targets == "remix" and self.config.class_counts is None:
+            wrong.append("targets 'remix' must know how many training rows each class has: set class_counts")
+        if self.loss.class_weights == "balanced" and self.config.class_counts is None:
+            wrong.append("class_weights 'balanced' must know how many training rows each class has: set class_counts")
+        if wrong:
+            raise ConfigError("; ".join(wrong))
+
+    @property
+    def sites(self) -> tuple[str, ...]:
+        """Every site that a plan may name."""
+        return tuple(dict.fromkeys(site for sites in self._sites for site in sites))
+
+    def state_dict(self) -> dict[str, Tensor]:
+        """Return the generator's state: all that a resumed run needs to repeat the uninterrupted one."""
+        return {"generator": self.generator.get_state()}
+
+    def load_state_dict(self, state: dict[str, Tensor]) -> None:
+        """Restore what `state_dict` returned."""
+        self.generator.set_state(state["generator"].cpu())
+
+    def draw(
+        self,
+        labels: Tensor,
+        input_ids: Tensor | None = None,
+        mask: Tensor | None = None,
+        find_means: Callable[[], Tensor] | None = None,
+        find_saliency: Callable[[], Tensor] | None = None,
+    ) -> MixPlan | None:
+        """Draw the plan for a batch.
+
+        Args:
+            labels: Targets, shape (B,), (B, C) or (B, L).
+            input_ids: Token ids, shape (B, L).
+            mask: Real positions, shape (B, L), bool.
+            find_means: As in `MixBatch`.
+            find_saliency: As in `MixBatch`.
+
+        Returns:
+            The plan; None when this batch is not to be mixed: B = 1, strategy `none`, chance (`probability`), or the
+            time has not come or is over (`start`, `stop`, `alpha_schedule`).
+
+        Raises:
+            ConfigError: If the strategy or the partners need what the batch does not have.
+        """
+        config, size = self.config, labels.shape[0]
+        alpha = self._alpha()
+        if size < 2 or config.probability == 0 or alpha is None:
+            return None
+        member, sites = self._choose()
+        if not sites:
+            return None
+        if config.probability < 1 and torch.rand((), generator=self.generator) >= config.probability:
+            return None
+        site = sites[int(torch.randint(len(sites), (), generator=self.generator))]
+        if member.needs_special_ids and input_ids is None:
+            raise ConfigError(f"strategy '{member.name}' needs input_ids; embeddings do not tell special tokens apart")
+        finders: dict[str, Any] = {"find_means": find_means, "find_saliency": find_saliency}
+        batch = MixBatch(
+            size,
+            labels.device,
+            alpha,
+            labels,
+            width=self._width,
+            input_ids=input_ids,
+            mask=mask,
+            special_ids=self._tensor("special_ids", config.special_ids, labels.device),
+            **{name: finder for name, finder in finders.items() if finder is not None},
+        )
+        plan = member.draw(batch, site, self.generator)
+        if config.targets == "remix":
+            plan = replace(plan, target_weights=self._remix(plan, labels))
+        return plan if config.regmix is None else with_clean_rows(plan)
+
+    def _choose(self) -> tuple[Strategy, tuple[str, ...]]:
+        number = 0
+        if len(self._members) > 1:
+            number = int(torch.multinomial(self._chances, 1, generator=self.generator))
+        return self._members[number][0], self._sites[number]
+
+    def _alpha(self) -> float | None:
+        """Return alpha at this point of training; None if nothing is mixed there."""
+        if not self.config.progresses:
+            return self.config.alpha
+        if self.progress is None:
+            raise ConfigError(
+                "start, stop and alpha_schedule need to know how far training has come: set mixer.progress, from 0 to"
+                " 1, before each step"
+            )
+        if not self.config.start <= self.progress < self.config.stop:
+            return None
+        return scheduled_alpha(self.config, self.progress) or None
+
+    def _remix(self, plan: MixPlan, labels: Tensor) -> Tensor:
+        if labels.dim() != 1 or labels.is_floating_point():
+            raise ConfigError(
+                f"targets 'remix' needs integer classes, not labels of shape {tuple(labels.shape)} and type"
+                f" {labels.dtype}"
+            )
+        counts = self._tensor("class_counts", self.config.class_counts, labels.device)
+        assert counts is not None
+        return remix(plan.weights, plan.rows, labels, counts, self.config.remix_kappa, self.config.remix_tau)
+
+    def _tensor(self, name: str, values: list[int] | list[float] | None, device: torch.device) -> Tensor | None:
+        """Put a list of the configuration on a device, once."""
+        if values is None:
+            return None
+        if (name, device) not in self._tensors:
+            self._tensors[name, device] = torch.tensor(values, device=device)
+        return self._tensors[name, device]
+
+    def scoring(self, device: torch.device) -> Scoring:
+        """Return how to score, with its class weights on a device."""
+        weights: list[float] | str | None = self.loss.class_weights
+        if isinstance(weights, str):
+            counts = self.config.class_counts or []
+            rows = sum(counts)
+            weights = [rows / (len(counts) * max(count, 1)) for count in counts]
+        tensor = self._tensor("class_weights", weights, device)
+        return Scoring(self.loss.label_smoothing, tensor, self.loss.focal_gamma)
+
+    def score(self, logits: Tensor, labels: Tensor, declared: str | None, num_items: Tensor | int | None) -> Tensor:
+        """Score the logits of the batch that the current plan was drawn for, and note its metrics.
+
+        Args:
+            logits: Model outputs, shape (B, C) or (B, L, C); under `regmix` those of the doubled batch, whose metrics
+                are those of its mixed half.
+            labels: Targets before mixing and doubling, shape (B, ...).
+            declared: `config.problem_type` of the model.
+            num_items: As the stock Trainer counts them.
+
+        Returns:
+            The loss, a scalar.
+        """
+        size, plan = labels.shape[0], self.plan
+        kind = resolve_problem_type(declared, logits[:size], labels)
+        scoring, num = self.scoring(logits.device), items(num_items, labels, kind)
+        blend = unmixed(labels, kind)
+        clean_loss: Tensor | None = None
+        if plan is not None and plan.mixed is not None:
+            clean_loss = blended_loss(logits[:size], blend, kind, scoring, num)
+            logits, plan = logits[size:], plan.mixed
+        if plan is not None and kind == "token_classification":
+            blend = Blend(*plan.strategy.token_targets(plan, labels))
+        elif plan is not None:
+            blend = Blend(labels[plan.rows], plan.targets)
+        loss = blended_loss(logits, blend, kind, scoring, num)
+        self.metrics = {"lam": torch.ones((), device=logits.device) if plan is None else plan.lam.mean()}
+        if are_classes(labels, kind):
+            self.metrics["accuracy"] = blended_accuracy(logits, blend)
+        return loss if clean_loss is None else clean_loss + (self.config.regmix or 0.0) * loss

@@ -1,0 +1,177 @@
+"""Pure functions that draw: λ and other weights, and the rows that are blended.
+
+Every draw takes an explicit CPU generator, so that a seed means the same on every device; nothing here reads or changes
+global random state. What is drawn goes to the batch's device without waiting for it.
+"""
+
+import math
+
+import torch
+from torch import Tensor
+
+from textmix.errors import ConfigError
+from textmix.mixing.batch import MixBatch
+from textmix.mixing.config import MixConfig
+
+
+def draw_dirichlet(size: int, count: int, alpha: float, generator: torch.Generator) -> Tensor:
+    """Draw from the symmetric Dirichlet distribution; with a count of 2 the first is Beta(alpha, alpha).
+
+    A Dirichlet variate is a vector of Gamma(α) variates over their sum. For small α these underflow, so the ratio is
+    taken between logarithms, with log Gamma(α) drawn as log Gamma(α + 1) + log(U) / α (Marsaglia and Tsang 2000,
+    section 6).
+
+    Args:
+        size: How many vectors.
+        count: Their length.
+        alpha: Parameter of the distribution, above 0.
+        generator: CPU generator that is advanced.
+
+    Returns:
+        Weights in [0, 1], shape (size, count), float32, each row summing to 1, on the CPU.
+    """
+    shape = torch.full((count, size), alpha + 1.0, dtype=torch.float64)
+    log_gamma = torch._standard_gamma(shape, generator=generator).log()
+    log_uniform = torch.rand(count, size, dtype=torch.float64, generator=generator).log()
+    # What all of a vector share falls out of its softmax; taken off here, no quotient overflows, however small α is.
+    log_uniform -= log_uniform.amax(dim=0)
+    return (log_gamma + log_uniform / alpha).softmax(dim=0).T.float()
+
+
+def draw_lam(size: int, config: MixConfig, alpha: float, generator: torch.Generator) -> Tensor:
+    """Draw `size` weights of a row against one partner, as `config.lam` and `config.fold` say; shape (size,)."""
+    return _draw(size, 2, config, alpha, generator)[:, 0]
+
+
+def draw_weights(batch: MixBatch, count: int, config: MixConfig, generator: torch.Generator) -> Tensor:
+    """Draw the weights of the rows that each row is blended from.
+
+    Args:
+        batch: The batch.
+        count: K, how many rows, the row itself among them.
+        config: How λ is drawn.
+        generator: CPU generator that is advanced.
+
+    Returns:
+        Shape (B, K), float32, on the batch's device; each row sums to 1, all rows alike unless `per_sample`.
+    """
+    size = batch.size if config.per_sample else 1
+    weights = _draw(size, count, config, batch.alpha, generator)
+    return weights.to(batch.device, non_blocking=True).expand(batch.size, -1)
+
+
+def _draw(size: int, count: int, config: MixConfig, alpha: float, generator: torch.Generator) -> Tensor:
+    if config.lam == "fixed":
+        weights = torch.full((size, count), (1 - config.lam_value) / (count - 1))
+        weights[:, 0] = config.lam_value
+    elif config.lam == "uniform":
+        weights = draw_dirichlet(size, count, 1.0, generator)
+    else:
+        weights = draw_dirichlet(size, count, alpha, generator)
+    return weights.sort(dim=1, descending=True).values if config.fold else weights
+
+
+def draw_softmax(size: int, temperature: float, generator: torch.Generator) -> Tensor:
+    """Draw softmax weights of standard normal logits over a temperature, shape (size, size), on the CPU."""
+    return (torch.randn(size, size, generator=generator) / temperature).softmax(dim=1)
+
+
+def stack_pair(lam: Tensor) -> Tensor:
+    """Lay λ of shape (B,) out as the weights of a row and its partner, shape (B, 2)."""
+    return torch.stack([lam, 1 - lam], dim=1)
+
+
+def all_rows(batch: MixBatch) -> Tensor:
+    """List every row of the batch for each row, first the row itself, shape (B, B)."""
+    numbers = torch.arange(batch.size, device=batch.device)
+    return (numbers.unsqueeze(1) + numbers) % batch.size
+
+
+def draw_rows(batch: MixBatch, count: int, config: MixConfig, generator: torch.Generator) -> Tensor:
+    """Draw the rows that each row is blended from, as `config.partner` says.
+
+    Args:
+        batch: The batch.
+        count: K, how many rows, the row itself among them; at most B.
+        config: Who is blended with whom.
+        generator: CPU generator that is advanced.
+
+    Returns:
+        Shape (B, K), int64, on the batch's device; first the row itself, which also stands in for partners of the kind
+        asked for that the batch does not have.
+
+    Raises:
+        ConfigError: If the partners need classes and the labels are not integer classes.
+    """
+    own = torch.arange(batch.size, device=batch.device).unsqueeze(1)
+    if config.partner == "random":
+        partners = draw_cycle(batch.size, count - 1, generator).to(batch.device, non_blocking=True)
+        return torch.cat([own, partners], dim=1)
+    noise = torch.rand(batch.size, batch.size, generator=generator).to(batch.device, non_blocking=True)
+    best = noise.masked_fill(~candidates(batch, config), -1).topk(count - 1, dim=1)
+    return torch.cat([own, torch.where(best.values >= 0, best.indices, own)], dim=1)
+
+
+def draw_cycle(size: int, count: int, generator: torch.Generator) -> Tensor:
+    """Draw distinct partners for each row: steps along one uniformly random cycle (Sattolo 1986).
+
+    A plain random permutation pairs a row with itself at rate 1/size; a step along a cycle never does, and still gives
+    every other row the same chance.
+
+    Args:
+        size: Number of rows B, at least 2.
+        count: Partners of each row, below B.
+        generator: CPU generator that is advanced.
+
+    Returns:
+        Shape (B, count), int64, on the CPU; each column is a permutation without fixed points.
+    """
+    order = torch.randperm(size, generator=generator)
+    partners = torch.empty(size, count, dtype=torch.long)
+    for step in range(count):
+        partners[order, step] = order.roll(-1 - step)
+    return partners
+
+
+def candidates(batch: MixBatch, config: MixConfig) -> Tensor:
+    """Say which rows may be partners of which, shape (B, B), bool, False on the diagonal.
+
+    Raises:
+        ConfigError: If that needs classes and the labels are not integer classes.
+    """
+    oneself = torch.eye(batch.size, dtype=torch.bool, device=batch.device)
+    if config.partner in ("same_class", "other_class"):
+        labels = batch.labels
+        if labels.dim() != 1 or labels.is_floating_point():
+            raise ConfigError(
+                f"mix.partner {config.partner} needs integer classes, not labels of shape {tuple(labels.shape)} and"
+                f" type {labels.dtype}"
+            )
+        same = labels.unsqueeze(1) == labels
+        return (same if config.partner == "same_class" else ~same) & ~oneself
+    if config.partner == "length":
+        lengths = batch.lengths.float()
+        distance = (lengths.unsqueeze(1) - lengths).abs().masked_fill(oneself, torch.inf)
+        return distance == distance.amin(dim=1, keepdim=True)
+    means = batch.means.float()
+    # Not by a matrix product, in which rows that lie close together lose their digits.
+    distance = torch.cdist(means, means, compute_mode="donot_use_mm_for_euclid_dist")
+    near = config.partner == "nearest"
+    distance = distance.masked_fill(oneself, torch.inf if near else -torch.inf)
+    count = min(config.neighbours, batch.size - 1)
+    found = distance.topk(count, dim=1, largest=not near).indices
+    return torch.zeros_like(oneself).scatter(1, found, value=True)
+
+
+def scheduled_alpha(config: MixConfig, progress: float) -> float:
+    """Return alpha at a point of the training run.
+
+    Args:
+        config: Its `alpha` and `alpha_schedule`.
+        progress: Share of the run that is done, in [0, 1].
+    """
+    if config.alpha_schedule == "constant":
+        return config.alpha
+    shape, direction = config.alpha_schedule.split("_")
+    rise = progress if shape == "linear" else (1 - math.cos(math.pi * progress)) / 2
+    return config.alpha * (rise if direction == "in" else 1 - rise)

@@ -1,0 +1,278 @@
+"""Score logits against blended targets, in float32."""
+
+from dataclasses import dataclass
+from typing import Literal, NamedTuple, cast, get_args
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from textmix.errors import ConfigError
+
+ProblemType = Literal["single_label_classification", "multi_label_classification", "regression", "token_classification"]
+IGNORED = -100
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """A `LossConfig` with its class weights at hand.
+
+    Args:
+        label_smoothing: ε of label smoothing.
+        class_weights: Weight of each class, shape (C,); None when all weigh 1.
+        focal_gamma: γ of the focal loss.
+    """
+
+    label_smoothing: float = 0.0
+    class_weights: Tensor | None = None
+    focal_gamma: float = 0.0
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether nothing is weighted, smoothed or focused."""
+        return not self.label_smoothing and self.class_weights is None and not self.focal_gamma
+
+
+PLAIN = Scoring()
+
+
+class Blend(NamedTuple):
+    """The labels that each row, or each token, is scored against, beside their weights.
+
+    Args:
+        labels: Integer classes (B, K) or (B, K, L) with -100 for what does not count; soft labels, multi-labels or
+            numbers (B, K, C); a single number may be (B, K).
+        weights: Their weights, shape (B, K), or (B, K, L) or (B, K, 1) for tokens; each row sums to 1 over K.
+    """
+
+    labels: Tensor
+    weights: Tensor
+
+
+def are_classes(labels: Tensor, kind: ProblemType) -> bool:
+    """Say whether labels are integer classes, of which -100 does not count."""
+    return kind in ("single_label_classification", "token_classification") and not labels.is_floating_point()
+
+
+def unmixed(labels: Tensor, kind: ProblemType) -> Blend:
+    """Lay out labels (B, ...) that count wholly for their own row."""
+    weights = torch.ones(labels.shape[0], 1, device=labels.device)
+    return Blend(labels.unsqueeze(1), weights.unsqueeze(-1) if kind == "token_classification" else weights)
+
+
+def resolve_problem_type(declared: str | None, logits: Tensor, labels: Tensor) -> ProblemType:
+    """Say what kind of targets the labels are, without guessing where two kinds look alike.
+
+    Args:
+        declared: `config.problem_type` of the model, or None.
+        logits: Model outputs, shape (B, C), or (B, L, C) for tokens.
+        labels: Targets, shape (B,), (B, 1), (B, C), or (B, L) for tokens.
+
+    Raises:
+        ConfigError: If the type is not declared and the labels are neither integer classes nor one number a row, or
+            if the labels do not fit the logits.
+    """
+    kind = "token_classification" if logits.dim() == 3 else declared
+    if kind is None and logits.shape[-1] == 1:
+        kind = "regression"
+    if kind is None and not labels.is_floating_point() and labels.dim() == 1:
+        kind = "single_label_classification"
+    if kind is None:
+        raise ConfigError(
+            f"labels of shape {tuple(labels.shape)} and type {labels.dtype} may be soft or multi-label: set"
+            " config.problem_type to 'single_label_classification' (soft) or 'multi_label_classification'"
+        )
+    if kind not in get_args(ProblemType) or (kind == "token_classification" and logits.dim() != 3):
+        raise ConfigError(f"unknown config.problem_type '{kind}'")
+    _check_labels(cast(ProblemType, kind), logits, labels)
+    return cast(ProblemType, kind)
+
+
+def _check_labels(kind: ProblemType, logits: Tensor, labels: Tensor) -> None:
+    """Refuse labels that broadcasting would spread over the wrong logits."""
+    shape, classes, numbers = tuple(labels.shape), tuple(logits.shape[:-1]), tuple(logits.shape)
+    if are_classes(labels, kind):
+        fits = shape == classes
+    elif kind == "regression" and logits.shape[-1] == 1:
+        fits = shape in (classes, numbers)
+    else:
+        fits = shape == numbers and kind != "token_classification"
+    if not fits:
+        raise ConfigError(
+            f"labels of shape {shape} and type {labels.dtype} do not fit {kind} with logits of shape {numbers}: classes"
+            f" are integers of shape {classes}; soft labels, multi-labels and numbers have shape {numbers}"
+        )
+
+
+def score(logits: Tensor, labels: Tensor, kind: ProblemType, scoring: Scoring = PLAIN) -> Tensor:
+    """Score each row, or each token, against K labels.
+
+    With t a target, w the class weights, p the probabilities, ε and γ as in `LossConfig`: classes score
+    `sum_c ((1 - ε) t_c + ε / C) w_c (1 - p_c)^γ (-log p_c)`; multi-label scores the mean over classes of the binary
+    counterpart, whose targets are smoothed towards 1/2; numbers score the squared error, averaged over C.
+
+    Args:
+        logits: Model outputs, shape (B, C), or (B, L, C) for tokens.
+        labels: As in `Blend`.
+        kind: What they are.
+        scoring: Weights, smoothing and focus.
+
+    Returns:
+        Losses, shape (B, K) or (B, K, L), float32 (float64 when the logits are); 0 where a label does not count.
+
+    Raises:
+        ConfigError: If regression is to be weighted, smoothed or focused, or the class weights do not fit.
+    """
+    logits = logits if logits.dtype == torch.float64 else logits.float()
+    weights = scoring.class_weights
+    if kind == "regression":
+        if not scoring.is_plain:
+            raise ConfigError("label smoothing, class weights and the focal loss mean nothing for regression")
+        targets = labels.to(logits.dtype).view(*labels.shape[:2], -1)
+        return (logits.unsqueeze(1) - targets).square().mean(dim=-1)
+    if weights is not None and weights.shape != logits.shape[-1:]:
+        raise ConfigError(f"there are {weights.numel()} class weights for {logits.shape[-1]} classes")
+    weights = weights.to(logits.dtype) if weights is not None else None
+    if kind == "multi_label_classification":
+        return _score_binary(logits.unsqueeze(1), labels.to(logits.dtype), weights, scoring)
+    costs = -logits.log_softmax(dim=-1)
+    if scoring.focal_gamma:
+        # 1 - p by expm1, which keeps its digits near p = 1; at p = 1 itself its power would have no gradient.
+        miss = (-torch.expm1(-costs)).clamp(min=torch.finfo(costs.dtype).tiny)
+        costs = miss**scoring.focal_gamma * costs
+    if weights is not None:
+        costs = weights * costs
+    costs = costs.unsqueeze(1)
+    if labels.is_floating_point():
+        scored = (labels.to(costs.dtype) * costs).sum(dim=-1)
+        counts = None
+    else:
+        counts = labels != IGNORED
+        chosen = labels.masked_fill(~counts, 0).unsqueeze(-1)
+        scored = costs.expand(*labels.shape, -1).gather(-1, chosen).squeeze(-1)
+    if scoring.label_smoothing:
+        scored = torch.lerp(scored, costs.mean(dim=-1), scoring.label_smoothing)
+    return scored if counts is None else scored.masked_fill(~counts, 0)
+
+
+def _score_binary(logits: Tensor, targets: Tensor, weights: Tensor | None, scoring: Scoring) -> Tensor:
+    targets = torch.lerp(targets, torch.full_like(targets, 0.5), scoring.label_smoothing)
+    if not scoring.focal_gamma:
+        costs = F.binary_cross_entropy_with_logits(logits.expand_as(targets), targets, reduction="none", weight=weights)
+        return costs.mean(dim=-1)
+    log_present, log_absent = F.logsigmoid(logits), F.logsigmoid(-logits)
+    # Powers by way of logarithms: those of a chance that is 0 after rounding would have no gradient.
+    present = (scoring.focal_gamma * log_absent).exp() * -log_present
+    absent = (scoring.focal_gamma * log_present).exp() * -log_absent
+    costs = torch.lerp(absent.expand_as(targets), present.expand_as(targets), targets)
+    return (costs if weights is None else weights * costs).mean(dim=-1)
+
+
+def blended_loss(
+    logits: Tensor,
+    blend: Blend,
+    kind: ProblemType,
+    scoring: Scoring = PLAIN,
+    num_items: Tensor | float | None = None,
+) -> Tensor:
+    """Score blended rows: `sum_k weights[i, k] * loss(logits[i], labels[i, k])`, averaged over what has a label.
+
+    Args:
+        logits: Model outputs for the blended rows, shape (B, C) or (B, L, C).
+        blend: The labels of the rows that each is blended from, and their weights.
+        kind: What the labels are.
+        scoring: Weights, smoothing and focus.
+        num_items: Number of rows (of labelled tokens) in the whole accumulation window, by which the sum is divided
+            instead of by those of this batch. Without it labels count with their weights, so that a token that only
+            one of two rows has a label for counts for λ of one.
+
+    Returns:
+        The loss, a scalar; 0 where nothing has a label.
+    """
+    losses = score(logits, blend.labels, kind, scoring)
+    weights = blend.weights.to(losses.dtype)
+    if num_items is None:
+        num_items = float(logits.shape[0])
+        if are_classes(blend.labels, kind):
+            num_items = (weights * (blend.labels != IGNORED)).sum().clamp(min=torch.finfo(losses.dtype).tiny)
+    return (weights * losses).sum() / num_items
+
+
+def plain_loss(
+    logits: Tensor,
+    labels: Tensor | None,
+    declared: str | None,
+    num_items_in_batch: Tensor | int | None = None,
+    scoring: Scoring = PLAIN,
+) -> Tensor | None:
+    """Score unmixed rows.
+
+    Args:
+        logits: Model outputs, shape (B, C) or (B, L, C).
+        labels: Targets before mixing, or None.
+        declared: `config.problem_type` of the model.
+        num_items_in_batch: As the stock Trainer counts them; see `items`.
+        scoring: Weights, smoothing and focus.
+
+    Returns:
+        The loss, a scalar; None without labels.
+    """
+    if labels is None:
+        return None
+    kind = resolve_problem_type(declared, logits, labels)
+    return blended_loss(logits, unmixed(labels, kind), kind, scoring, items(num_items_in_batch, labels, kind))
+
+
+def items(num_items_in_batch: Tensor | int | None, labels: Tensor, kind: ProblemType) -> Tensor | float | None:
+    """Turn the count of the stock Trainer, who counts the entries of (B, C) labels, into rows; tokens stay tokens."""
+    if num_items_in_batch is None or kind == "token_classification":
+        return num_items_in_batch
+    return num_items_in_batch / labels[0].numel()
+
+
+def blended_accuracy(logits: Tensor, blend: Blend) -> Tensor:
+    """λ-weighted accuracy: a prediction earns the weight of every label that it meets.
+
+    Accuracy against the hard labels alone means nothing on blended rows.
+
+    Args:
+        logits: Model outputs, shape (B, C) or (B, L, C).
+        blend: Integer classes and their weights.
+
+    Returns:
+        The mean over rows or labelled tokens, a float32 scalar.
+    """
+    predicted = logits.argmax(dim=-1).unsqueeze(1)
+    earned = (blend.weights * (predicted == blend.labels)).sum()
+    total = (blend.weights * (blend.labels != IGNORED)).sum()
+    return (earned / total.clamp(min=torch.finfo(torch.float32).tiny)).float()
+
+
+def remix(weights: Tensor, rows: Tensor, labels: Tensor, counts: Tensor, kappa: float, tau: float) -> Tensor:
+    """Weigh targets by the rule of Remix (Chou et al. 2020, equation 5) for unbalanced classes.
+
+    A row i of n_i training rows in its class meets a partner j: the partner's target takes all when n_i / n_j ≥ κ and
+    λ < τ; the row's own when n_i / n_j ≤ 1 / κ and 1 - λ < τ; else they share it as λ says. With several partners the
+    weight of the row itself is divided among them in proportion to theirs, and the rule is applied to each pair.
+
+    Args:
+        weights: Weights of the blended rows, shape (B, K), each row summing to 1; first the row itself.
+        rows: Which rows they are, shape (B, K).
+        labels: Integer class of each row, shape (B,).
+        counts: Training rows of each class, shape (C,).
+        kappa: κ.
+        tau: τ.
+
+    Returns:
+        Weights of the targets, shape (B, K), each row summing to 1.
+    """
+    sizes = counts.to(weights.dtype)[labels[rows]]
+    ratio = sizes[:, :1] / sizes[:, 1:].clamp(min=1)
+    lam, others = weights[:, :1], weights[:, 1:]
+    own = lam.expand_as(others)
+    own = torch.where((ratio <= 1 / kappa) & (1 - lam < tau), 1.0, own)
+    own = torch.where((ratio >= kappa) & (lam < tau), 0.0, own)
+    total, tiny = others.sum(dim=1, keepdim=True), torch.finfo(weights.dtype).tiny
+    # Partners that weigh next to nothing have no proportion: they count alike.
+    share = torch.where(total >= tiny, others / total.clamp(min=tiny), 1 / others.shape[1])
+    return torch.cat([(share * own).sum(dim=1, keepdim=True), share * (1 - own)], dim=1)

@@ -1,0 +1,195 @@
+"""MixupConfig and MixupModel: an encoder of any architecture, loaded, built and saved, with mixing attached."""
+
+import inspect
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, ClassVar, Literal, Self
+
+from torch import Tensor, nn
+from transformers import (
+    AutoConfig,
+    AutoModel,
+    AutoModelForSequenceClassification,
+    AutoModelForTextEncoding,
+    PreTrainedConfig,
+    PreTrainedModel,
+)
+from transformers.configuration_utils import SubConfigSpec
+
+from textmix.attach import attach
+from textmix.errors import ConfigError, ModelError
+from textmix.mixing.config import MixConfig
+from textmix.models.bundled import resolve_model_path
+from textmix.models.pooling import PoolingName
+from textmix.models.pooling_choice import choose_pooling
+
+_CONFIG_KEYS = ("num_labels", "id2label", "label2id", "problem_type", "classifier_dropout")
+_HUB_KEYS = ("revision", "cache_dir", "token", "subfolder", "trust_remote_code", "local_files_only", "force_download")
+
+HeadName = Literal["linear", "native"]
+
+
+class MixupConfig(PreTrainedConfig):
+    """Configuration of `MixupForSequenceClassification` and `MixupForTokenClassification`.
+
+    Args:
+        encoder: Configuration of the encoder, of any architecture that `AutoModel` knows; of an encoder-decoder the
+            encoder alone is used.
+        pooling: `cls`, `last`, `mean`, `max` or `attention`; token classifiers do not pool.
+        classifier_dropout: Dropout in front of the linear map. Default: 0.1, as in BERT (Devlin et al. 2019).
+        mix: Fields of the `MixConfig` that was given to `from_pretrained`, or None.
+    """
+
+    model_type = "textmix-encoder"
+    sub_configs_defaults = {"encoder": SubConfigSpec(config_class=AutoConfig, model_type="bert")}  # noqa: RUF012
+
+    encoder: PreTrainedConfig | dict[str, Any] | None = None
+    pooling: str = "cls"
+    classifier_dropout: float | int = 0.1
+    mix: dict[str, Any] | None = None
+
+
+class MixupModel(PreTrainedModel):
+    """An encoder with dropout and one linear map; what the classifiers share.
+
+    Args:
+        config: Its configuration; `config.mix` attaches a mixer.
+        encoder: A loaded encoder that matches `config.encoder`; None builds one with random weights.
+    """
+
+    config: MixupConfig
+    config_class = MixupConfig
+    base_model_prefix = "encoder"
+    supports_gradient_checkpointing = True
+    _supports_sdpa = True
+    _supports_flash_attn = True
+    _supports_flex_attn = True
+    _native: ClassVar[Any] = AutoModelForSequenceClassification
+
+    def __init__(self, config: MixupConfig, encoder: PreTrainedModel | None = None) -> None:
+        super().__init__(config)
+        self.num_labels = config.num_labels or 0
+        self.encoder = encoder if encoder is not None else _build_encoder(config)
+        # One object: what loading and setting change in the encoder's (attention, dtype) is then saved too.
+        config.encoder = self.encoder.config
+        self._build_head(self.encoder.config.get_text_config().hidden_size)
+        if encoder is not None:  # it may have been loaded in half precision
+            for child in self.children():
+                child.to(encoder.dtype)
+        self.post_init()  # type: ignore[no-untyped-call]
+        if config.mix is not None:
+            attach(self, MixConfig(**config.mix))
+
+    def _build_head(self, hidden_size: int) -> None:
+        self.dropout = nn.Dropout(self.config.classifier_dropout)
+        self.classifier = nn.Linear(hidden_size, self.num_labels)
+
+    def _encode(
+        self,
+        input_ids: Tensor | None,
+        attention_mask: Tensor | None,
+        inputs_embeds: Tensor | None,
+        kwargs: dict[str, Any],
+    ) -> Tensor:
+        """Run the encoder; returns hidden states of shape (B, L, H)."""
+        kwargs["return_dict"] = True
+        hidden: Tensor = self.encoder(
+            input_ids=input_ids, attention_mask=attention_mask, inputs_embeds=inputs_embeds, **kwargs
+        ).last_hidden_state
+        return hidden
+
+    @classmethod
+    def _load(
+        cls,
+        name: str | Path,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        *,
+        mix: MixConfig | None,
+        head: HeadName,
+        pooling: PoolingName | Literal["auto"],
+        encoder_dropout: float | None,
+    ) -> Self:
+        """Load an encoder and put a new classifier on it, or load a saved classifier; see `from_pretrained`."""
+        path = resolve_model_path(str(name))
+        given = kwargs.get("config")
+        hub = {key: kwargs[key] for key in _HUB_KEYS if key in kwargs}
+        config = given if given is not None else AutoConfig.from_pretrained(path, **hub)
+        if head not in ("linear", "native"):
+            raise ConfigError(f"head must be linear or native, not '{head}'")
+        if head == "native":
+            if pooling != "auto":
+                raise ConfigError("model.pooling has no effect with model.head native; leave it at auto")
+            kwargs.pop("classifier_dropout", None)
+            dropouts = _dropout_options(config, encoder_dropout)
+            native = cls._native.from_pretrained(path, *args, **dropouts, **kwargs)
+            if mix is not None:
+                attach(native, mix)
+            return native  # type: ignore[no-any-return]
+        if isinstance(config, MixupConfig):
+            _check_saved(path, config, cls.__name__, pooling)
+            if mix is not None:
+                kwargs["config"] = config
+                config.mix = asdict(mix)
+            return super().from_pretrained(path, *args, **{k: v for k, v in kwargs.items() if v is not None})
+        kwargs.pop("config", None)
+        given_ours = {key: kwargs.pop(key, None) for key in _CONFIG_KEYS}
+        ours = {key: value for key, value in given_ours.items() if value is not None}
+        config.update(_dropout_options(config, encoder_dropout))
+        encoder = _load_encoder(path, config, *args, **kwargs)
+        ours["pooling"] = choose_pooling(path, config) if pooling == "auto" else pooling
+        ours["mix"] = asdict(mix) if mix is not None else None
+        if "id2label" in ours:
+            ours.pop("num_labels", None)
+        # Not where it was found on this machine: a saved config is read elsewhere.
+        encoder.config.name_or_path = str(name)
+        # A composite config hands its attention implementation down to its parts; it must be the encoder's.
+        ours["attn_implementation"] = encoder.config._attn_implementation
+        return cls(MixupConfig(encoder=encoder.config, **ours), encoder=encoder)
+
+
+def _check_saved(path: str, config: MixupConfig, wanted: str, pooling: str) -> None:
+    saved = (config.architectures or [wanted])[0]
+    if saved != wanted:
+        raise ModelError(f"{path} was saved as a {saved}; it cannot become a {wanted}")
+    if pooling not in ("auto", config.pooling):
+        raise ConfigError(f"{path} was saved with pooling {config.pooling}; it cannot become {pooling}")
+
+
+def _dropout_options(config: PreTrainedConfig, dropout: float | None) -> dict[str, float]:
+    """Set every dropout of an encoder's configuration, whatever the architecture calls them."""
+    if dropout is None:
+        return {}
+    rates = {name: value for name, value in config.to_dict().items() if "dropout" in name}
+    return {name: dropout for name, value in rates.items() if isinstance(value, float | int)}
+
+
+def _auto_class(config: PreTrainedConfig) -> Any:
+    """Choose the Auto class that loads least: where a family has a class for its encoder alone (T5), that one."""
+    return AutoModelForTextEncoding if type(config) in AutoModelForTextEncoding._model_mapping else AutoModel
+
+
+def _encoder_options(config: PreTrainedConfig) -> dict[str, Any]:
+    # Our pooling replaces the encoder's own pooler; an unused one would train nothing and break DDP.
+    found: Any = _auto_class(config)._model_mapping[type(config)]
+    architecture = found[0] if isinstance(found, tuple) else found
+    takes_option = "add_pooling_layer" in inspect.signature(architecture).parameters
+    return {"add_pooling_layer": False} if takes_option else {}
+
+
+def _without_decoder(model: PreTrainedModel) -> PreTrainedModel:
+    return model.get_encoder() if model.config.is_encoder_decoder else model
+
+
+def _build_encoder(config: MixupConfig) -> PreTrainedModel:
+    assert isinstance(config.encoder, PreTrainedConfig)  # transformers builds it from what was given
+    auto = _auto_class(config.encoder)
+    return _without_decoder(auto.from_config(config.encoder, **_encoder_options(config.encoder)))
+
+
+def _load_encoder(path: str, config: PreTrainedConfig, *args: Any, **kwargs: Any) -> PreTrainedModel:
+    options = {**_encoder_options(config), **kwargs}
+    return _without_decoder(_auto_class(config).from_pretrained(path, *args, config=config, **options))
+
+
+AutoConfig.register(MixupConfig.model_type, MixupConfig)

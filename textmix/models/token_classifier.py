@@ -1,0 +1,85 @@
+"""MixupForTokenClassification: any Hugging Face encoder, one linear map at every token, and mixing attached."""
+
+from pathlib import Path
+from typing import Any, ClassVar, Self
+
+from torch import Tensor
+from transformers import AutoModelForTokenClassification
+from transformers.modeling_outputs import TokenClassifierOutput
+
+from textmix.mixing.config import MixConfig
+from textmix.mixing.losses import plain_loss
+from textmix.models.mixup import HeadName, MixupConfig, MixupModel
+
+
+class MixupForTokenClassification(MixupModel):
+    """A token classifier: encoder, dropout, one linear map at every position.
+
+    Args:
+        config: Its configuration; `config.mix` attaches a mixer.
+        encoder: A loaded encoder that matches `config.encoder`; None builds one with random weights.
+
+    Shapes:
+        input_ids and attention_mask (B, L), or inputs_embeds (B, L, H), to logits (B, L, num_labels).
+    """
+
+    _native: ClassVar[Any] = AutoModelForTokenClassification
+
+    def forward(
+        self,
+        input_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        inputs_embeds: Tensor | None = None,
+        labels: Tensor | None = None,
+        **kwargs: Any,
+    ) -> TokenClassifierOutput:
+        """Classify every token of a batch.
+
+        Args:
+            input_ids: Token ids, shape (B, L).
+            attention_mask: 1 at real positions, shape (B, L); None means that all are real.
+            inputs_embeds: Embeddings instead of ids, shape (B, L, H).
+            labels: Class of each token, shape (B, L), int64, -100 where none counts; adds the mean loss.
+            **kwargs: Passed on to the encoder (`token_type_ids`, `position_ids`, …).
+        """
+        num_items = kwargs.pop("num_items_in_batch", None)
+        logits = self.classifier(self.dropout(self._encode(input_ids, attention_mask, inputs_embeds, kwargs)))
+        return TokenClassifierOutput(loss=plain_loss(logits, labels, None, num_items), logits=logits)
+
+    @classmethod
+    def from_pretrained(  # type: ignore[override]  # options of ours come first
+        cls,
+        pretrained_model_name_or_path: str | Path,
+        *args: Any,
+        mix: MixConfig | None = None,
+        head: HeadName = "linear",
+        encoder_dropout: float | None = None,
+        **kwargs: Any,
+    ) -> Self:
+        """Load an encoder and put a new classifier on it, or load a saved classifier.
+
+        Args:
+            pretrained_model_name_or_path: As for `MixupForSequenceClassification`.
+            *args: Passed on to transformers.
+            mix: Attach a mixer that mixes like this; it is `model.mixer`.
+            head: `linear` is this class. `native` returns the architecture's own token classification model instead,
+                with the mixer attached: what it saves is a stock checkpoint.
+            encoder_dropout: Dropout inside the encoder; None keeps the checkpoint's own.
+            **kwargs: `num_labels`, `id2label`, `label2id`, `classifier_dropout`, and whatever `from_pretrained` of
+                transformers takes.
+
+        Raises:
+            ModelError: If a classifier of another kind was saved there.
+        """
+        return cls._load(
+            pretrained_model_name_or_path,
+            args,
+            kwargs,
+            mix=mix,
+            head=head,
+            pooling="auto",
+            encoder_dropout=encoder_dropout,
+        )
+
+
+AutoModelForTokenClassification.register(MixupConfig, MixupForTokenClassification)

@@ -1,0 +1,69 @@
+"""What a plan may ask of the model before the batch is mixed: mean embeddings, and how much each token matters."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+
+def mean_embeddings(model: nn.Module, kwargs: dict[str, Any]) -> Tensor:
+    """Average the token embeddings of each row over its real positions.
+
+    Args:
+        model: A Hugging Face model.
+        kwargs: Arguments of its forward.
+
+    Returns:
+        Shape (B, E), where E is the width of the embedding table.
+    """
+    embeddings: Tensor | None = kwargs.get("inputs_embeds")
+    with torch.no_grad():
+        if embeddings is None:
+            embeddings = nn.functional.embedding(kwargs["input_ids"], _embedding_weight(model))
+        mask = kwargs.get("attention_mask")
+        if mask is None:
+            return embeddings.mean(dim=1)
+        weights: Tensor = mask.to(embeddings.dtype).unsqueeze(-1)
+        return (weights * embeddings).sum(dim=1) / weights.sum(dim=1).clamp(min=1)
+
+
+def token_saliency(
+    model: nn.Module, kwargs: dict[str, Any], find_loss: Callable[[Any], Tensor], batch: int = 0
+) -> Tensor:
+    """Norm of the loss's gradient at each token's embedding, by a forward and backward pass of its own.
+
+    Gradients that were accumulated in parameters are not touched.
+
+    Args:
+        model: A Hugging Face model; its forward takes token ids.
+        kwargs: Arguments of its forward, without labels.
+        find_loss: Scores the model's output.
+        batch: Dimension of the batch inside the model.
+
+    Returns:
+        Shape (B, L), float32.
+    """
+    weight = _embedding_weight(model)
+    leaves: list[Tensor] = []
+
+    def cut_off(module: nn.Module, args: tuple[Any, ...], output: Tensor) -> Tensor:
+        leaves.append(output.detach().requires_grad_())
+        return leaves[-1]
+
+    # Several modules may share the table, as in an encoder-decoder: the encoder, which comes first, is asked.
+    tables = [module for module in model.modules() if getattr(module, "weight", None) is weight]
+    handles = [module.register_forward_hook(cut_off) for module in tables if isinstance(module, nn.Embedding)]
+    try:
+        with torch.enable_grad():
+            (gradient,) = torch.autograd.grad(find_loss(model(**kwargs)), leaves[:1])
+    finally:
+        for handle in handles:
+            handle.remove()
+    norms: Tensor = gradient.float().norm(dim=-1)
+    return norms.transpose(0, batch)
+
+
+def _embedding_weight(model: nn.Module) -> Tensor:
+    embeddings: nn.Embedding = model.get_input_embeddings()  # type: ignore[operator]
+    return embeddings.weight
