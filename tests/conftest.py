@@ -6,12 +6,13 @@ os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from accelerate.state import AcceleratorState
 from transformers import (
     BertConfig,
     BertForSequenceClassification,
@@ -94,6 +95,13 @@ NEEDS: dict[str, dict[str, Any]] = {
 def mix(strategy: str, **options: Any) -> MixConfig:
     """Make a configuration with what the strategy must be told."""
     return MixConfig(strategy=strategy, **{**NEEDS.get(strategy, {}), **options})
+
+
+@pytest.fixture(autouse=True)
+def _no_accelerator_left() -> Iterator[None]:
+    """Forget the accelerator of a test: its precision would bind every later one of the process."""
+    yield
+    AcceleratorState._reset_state()
 
 
 @pytest.fixture(scope="session")
