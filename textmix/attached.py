@@ -1,6 +1,5 @@
 """AttachedMixer: the hooks through which a mixer acts on a model."""
 
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -15,11 +14,19 @@ from textmix.mixing.config import LossConfig, MixConfig
 from textmix.mixing.losses import plain_loss
 from textmix.mixing.strategies.base import EMBEDDINGS, POOLED, TOKENS, layer
 from textmix.probing import mean_embeddings, token_saliency
-from textmix.sites import Block, find_sites, forward_arguments, hidden_of, hidden_size
+from textmix.sites import (
+    Arguments,
+    Block,
+    block_behind,
+    find_sites,
+    forward_arguments,
+    hidden_of,
+    hidden_size,
+    pad_token_id,
+    site_before,
+)
 
 _ATTRIBUTE = "mixer"
-
-Arguments = tuple[tuple[Any, ...], dict[str, Any]]
 
 
 class AttachedMixer(Mixer):
@@ -96,7 +103,7 @@ class AttachedMixer(Mixer):
             del self._model.__dict__[_ATTRIBUTE]
 
     def _hook_blocks(self, blocks: tuple[Block, ...]) -> None:
-        hidden = [number for number in range(len(blocks) + 1) if _site(number) in self.sites]
+        hidden = [number for number in range(len(blocks) + 1) if site_before(number) in self.sites]
         if not blocks or not hidden:
             return
         numbers: dict[nn.Module, list[int]] = {}
@@ -168,15 +175,15 @@ class AttachedMixer(Mixer):
         if forward is None or forward.plan is None:
             return None
         number = self._number(forward, module, calls)
-        site = _number_of(forward.plan.site)
+        site = block_behind(forward.plan.site)
         if site is None or number < site:
             return None
         layout = block.layout
         if number == site:
             enter = partial(forward.enter, batch=layout.batch)
-            args, kwargs = _replace(block, block.arguments[0], enter, args, kwargs)
+            args, kwargs = block.replace(block.arguments[0], enter, args, kwargs)
         if site > 0 and forward.plan.strategy.joins_masks and layout.mask in block.arguments:
-            args, kwargs = _replace(block, layout.mask, partial(forward.unite, layout=layout), args, kwargs)
+            args, kwargs = block.replace(layout.mask, partial(forward.unite, layout=layout), args, kwargs)
         return args, kwargs
 
     def _number(self, forward: Forward, module: nn.Module, calls: list[int]) -> int:
@@ -223,7 +230,7 @@ class AttachedMixer(Mixer):
             return (forward.mix(hidden, forward.own_mask), *args[1:]) if pooled else None
         if forward.plan.site == TOKENS:
             return None  # the model finds the last token of the mixed row itself
-        vectors, hidden = forward.pool_last(hidden, _pad_token_id(self._model))
+        vectors, hidden = forward.pool_last(hidden, pad_token_id(self._model))
         if not self._pools_last:
             self._expected = module.forward(vectors)
         return (hidden, *args[1:])
@@ -284,18 +291,6 @@ class AttachedMixer(Mixer):
             self._paused = False
 
 
-def _site(number: int) -> str:
-    """Name the site at the input of block `number`, counted from 0."""
-    return layer(number) if number else EMBEDDINGS
-
-
-def _number_of(site: str) -> int | None:
-    """Number of the block, counted from 0, at whose input a site lies; None for sites outside the blocks."""
-    if site == EMBEDDINGS:
-        return 0
-    return int(site.removeprefix("layer:")) if site.startswith("layer:") else None
-
-
 def _logits(output: Any) -> Tensor:
     logits: Tensor = output["logits"] if isinstance(output, dict) else output[0]
     return logits
@@ -303,21 +298,3 @@ def _logits(output: Any) -> Tensor:
 
 def _problem_type(model: nn.Module) -> str | None:
     return getattr(getattr(model, "config", None), "problem_type", None)
-
-
-def _pad_token_id(model: nn.Module) -> int | None:
-    config: Any = getattr(model, "config", None)
-    text = config.get_text_config() if hasattr(config, "get_text_config") else config
-    return getattr(text, "pad_token_id", None)
-
-
-def _replace(
-    block: Block, name: str, function: Callable[[Tensor], Tensor], args: tuple[Any, ...], kwargs: dict[str, Any]
-) -> Arguments:
-    """Apply a function to one argument of a block, wherever the caller put it; an absent or None one stays so."""
-    index = block.arguments.index(name)
-    if kwargs.get(name) is not None:
-        return args, {**kwargs, name: function(kwargs[name])}
-    if index < len(args) and args[index] is not None:
-        return (*args[:index], function(args[index]), *args[index + 1 :]), kwargs
-    return args, kwargs

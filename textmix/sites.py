@@ -1,14 +1,16 @@
 """Find, by structure, the places of a model where rows can be mixed."""
 
 import inspect
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-import torch
-from torch import nn
+from torch import Tensor, nn
 
 from textmix.errors import ModelError
 from textmix.mixing.strategies.base import EMBEDDINGS, POOLED, TOKENS, layer
+
+Arguments = tuple[tuple[Any, ...], dict[str, Any]]
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,17 @@ class Block:
     module: nn.Module
     arguments: tuple[str, ...]
     layout: Layout
+
+    def replace(
+        self, name: str, function: Callable[[Tensor], Tensor], args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Arguments:
+        """Apply a function to one argument, wherever the caller put it; an absent or None one stays so."""
+        index = self.arguments.index(name)
+        if kwargs.get(name) is not None:
+            return args, {**kwargs, name: function(kwargs[name])}
+        if index < len(args) and args[index] is not None:
+            return (*args[:index], function(args[index]), *args[index + 1 :]), kwargs
+        return args, kwargs
 
 
 @dataclass(frozen=True)
@@ -167,12 +180,33 @@ def forward_arguments(module: nn.Module) -> tuple[str, ...]:
 
 def hidden_size(model: nn.Module) -> int | None:
     """Return the width of a model's hidden states, as its configuration says; None if it does not."""
-    config: Any = getattr(model, "config", None)
-    text = config.get_text_config() if hasattr(config, "get_text_config") else config
-    size = getattr(text, "hidden_size", None) or getattr(getattr(config, "encoder", None), "hidden_size", None)
+    encoder = getattr(getattr(model, "config", None), "encoder", None)
+    size = getattr(_text_config(model), "hidden_size", None) or getattr(encoder, "hidden_size", None)
     return size if isinstance(size, int) else None
 
 
-def hidden_of(output: torch.Tensor | tuple[torch.Tensor, ...]) -> torch.Tensor:
+def pad_token_id(model: nn.Module) -> int | None:
+    """Return the id of the padding token, as a model's configuration says; None if it does not."""
+    return getattr(_text_config(model), "pad_token_id", None)
+
+
+def _text_config(model: nn.Module) -> Any:
+    config: Any = getattr(model, "config", None)
+    return config.get_text_config() if hasattr(config, "get_text_config") else config
+
+
+def hidden_of(output: Tensor | tuple[Tensor, ...]) -> Tensor:
     """Return the hidden state of a block's output, which is the output itself or its first element."""
     return output[0] if isinstance(output, tuple) else output
+
+
+def site_before(number: int) -> str:
+    """Name the site at the input of block `number`, counted from 0."""
+    return layer(number) if number else EMBEDDINGS
+
+
+def block_behind(site: str) -> int | None:
+    """Number of the block, counted from 0, at whose input a site lies; None for sites outside the blocks."""
+    if site == EMBEDDINGS:
+        return 0
+    return int(site.removeprefix("layer:")) if site.startswith("layer:") else None

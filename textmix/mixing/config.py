@@ -43,7 +43,7 @@ class MixConfig:
         choices: For `any`: strategies and their probabilities, which are scaled to sum to 1.
         targets: `linear` weighs targets as inputs; `remix` gives the whole target to the rarer class where classes are
             unbalanced (Chou et al. 2020).
-        remix_kappa: Ratio of class sizes from which `remix` acts. Default: 3 (Chou et al. 2020).
+        remix_kappa: Ratio of class sizes from which `remix` acts, at least 1. Default: 3 (Chou et al. 2020).
         remix_tau: λ below which `remix` acts. Default: 0.5 (Chou et al. 2020).
         regmix: η: train on the clean rows too, in the same forward pass, with loss clean + η · mixed (RegMixup, Pinto
             et al. 2022, who use 1); null trains on mixed rows alone.
