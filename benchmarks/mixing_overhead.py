@@ -18,7 +18,7 @@ from typing import Any
 import torch
 from transformers import PreTrainedModel
 
-from textmix.attach import attach
+from textmix.attach import AttachedMixer, attach
 from textmix.mixing.config import MixConfig
 from textmix.mixing.strategies.base import STRATEGIES
 from textmix.models.config import ModelConfig
@@ -66,13 +66,16 @@ def measure(name: str, length: int, precision: str, least: int, seconds: float) 
     model = MODELS[name]().train()
     optimizer = build_optimizer(model, 1e-5, 0.01)
     batch = make_batch(length)
-    configs = {
-        strategy: MixConfig(strategy=strategy, special_ids=[0] if STRATEGIES[strategy].needs_special_ids else None)
-        for strategy in MEASURED
-    }
+    mixers: dict[str, AttachedMixer] = {}
+    for strategy in MEASURED:
+        special = [0] if STRATEGIES[strategy].needs_special_ids else None
+        mixers[strategy] = attach(model, MixConfig(strategy=strategy, special_ids=special))
+        mixers[strategy].detach()
 
     def step(strategy: str) -> float:
-        mixer = attach(model, configs[strategy]) if strategy != BARE else None
+        mixer = mixers.get(strategy)  # none for the bare model
+        if mixer is not None:
+            mixer.attach()
         started = time.perf_counter()
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=precision == "bf16"):
             loss = model(**batch).loss
@@ -112,11 +115,15 @@ def main() -> None:
     """Run everything."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="30 pairs each, and no file")
-    quick = parser.parse_args().quick
+    parser.add_argument("--models", nargs="+", choices=MODELS, default=list(MODELS), help="with --quick: only these")
+    options = parser.parse_args()
+    quick = options.quick
+    if not quick and options.models != list(MODELS):
+        parser.error("--models needs --quick: the file holds all of them")
     precision = choose_precision("auto")
     print(f"| model | length | {' | '.join(MEASURED)} | pairs |\n| --- | --- | {'--- | ' * len(MEASURED)}--- |")
     cells = []
-    for name in MODELS:
+    for name in options.models:
         for length in LENGTHS:
             cell = measure(name, length, precision, 30, 0 if quick else 60)
             ratios = " | ".join(f"{cell['ratios'][strategy]:.3f}" for strategy in MEASURED)

@@ -66,7 +66,8 @@ def _blend_pairs(hidden: Tensor, partner: Tensor, weight: Tensor, mask: Tensor |
         hidden = hidden.masked_fill(~_expand(mask, hidden), 0)
         if padding == "copy":
             weight = torch.where(_expand(mask & mask[partner], hidden), weight, _expand(mask, hidden))
-    return torch.lerp(hidden[partner], hidden, weight)
+    # Not hidden[partner], whose gradient is summed up element by element.
+    return torch.lerp(hidden.index_select(0, partner), hidden, weight)
 
 
 def _expand(mask: Tensor, hidden: Tensor) -> Tensor:
