@@ -115,11 +115,9 @@ def main() -> None:
     """Run everything."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="30 pairs each, and no file")
-    parser.add_argument("--models", nargs="+", choices=MODELS, default=list(MODELS), help="with --quick: only these")
+    parser.add_argument("--models", nargs="+", choices=MODELS, default=list(MODELS), help="measure only these anew")
     options = parser.parse_args()
     quick = options.quick
-    if not quick and options.models != list(MODELS):
-        parser.error("--models needs --quick: the file holds all of them")
     precision = choose_precision("auto")
     print(f"| model | length | {' | '.join(MEASURED)} | pairs |\n| --- | --- | {'--- | ' * len(MEASURED)}--- |")
     cells = []
@@ -137,6 +135,8 @@ def main() -> None:
     ]
     print(f"\nabove {LIMIT}: {', '.join(above) or 'none'}")
     if not quick:
+        kept = json.loads(RESULTS.read_text())["cells"] if RESULTS.exists() else []
+        cells = [cell for cell in kept if cell["model"] not in options.models] + cells
         record = {"batch_size": BATCH, "limit": LIMIT, "environment": environment(precision), "cells": cells}
         RESULTS.write_text(json.dumps(record, indent=1) + "\n")
 
