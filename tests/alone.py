@@ -20,14 +20,21 @@ class Row:
         ids: Token ids, shape (L,).
         mask: Real positions, shape (L,); None where all are.
         positions: Numbers of its positions, where it does not begin at 0.
+        types: Which sentence of a pair each token belongs to.
     """
 
     ids: Tensor
     mask: Tensor | None = None
     positions: Tensor | None = None
+    types: Tensor | None = None
 
     def inputs(self) -> dict[str, Tensor]:
-        given = {"input_ids": self.ids, "attention_mask": self.mask, "position_ids": self.positions}
+        given = {
+            "input_ids": self.ids,
+            "attention_mask": self.mask,
+            "position_ids": self.positions,
+            "token_type_ids": self.types,
+        }
         return {name: value[None] for name, value in given.items() if value is not None}
 
 

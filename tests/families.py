@@ -170,7 +170,7 @@ def own(
 
 
 def textcnn(num_labels: int, problem_type: str | None) -> hf.PreTrainedModel:
-    sizes = {"vocab_size": VOCAB, "embedding_dim": 8, "num_filters": 4, "kernel_sizes": [2, 3, 4]}
+    sizes = {"vocab_size": VOCAB, "embedding_dim": 12, "num_filters": 4, "kernel_sizes": [2, 3, 4]}
     return TextCNN(TextCNNConfig(num_labels=num_labels, problem_type=problem_type, dropout=0.0, **sizes))
 
 

@@ -72,25 +72,27 @@ class TestAttention:
         assert_same(*results, atol=1e-5)
 
     @pytest.mark.parametrize("site", list(SITES))
-    def test_a_kernel_that_takes_the_mask_as_it_is(self, batch: Batch, site: str) -> None:
-        """As flash attention does: blocks are given the mask of shape (B, L) that the model was given."""
+    def test_a_kernel_that_takes_the_mask_as_it_is(
+        self, batch: Batch, site: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Blocks get the very mask (B, L) that the model got, which becomes the union while the model runs."""
 
         def attend(
-            module: nn.Module, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor | None, **kwargs: Any
+            module: nn.Module, query: Tensor, key: Tensor, value: Tensor, attention_mask: Tensor, **kwargs: Any
         ) -> tuple[Tensor, None]:
-            assert attention_mask is None or attention_mask.dim() == 2
-            mask = None if attention_mask is None else attention_mask[:, None, None, :].bool()
+            assert attention_mask.dim() == 2
+            mask = attention_mask[:, None, None, :].bool()
             out = nn.functional.scaled_dot_product_attention(query, key, value, mask)
             return out.transpose(1, 2).contiguous(), None
 
-        def keep(attention_mask: Tensor | None = None, **kwargs: Any) -> Tensor | None:
+        def keep(attention_mask: Tensor, **kwargs: Any) -> Tensor:
             return attention_mask
 
-        hf.AttentionInterface.register("as-it-is", attend)
-        hf.AttentionMaskInterface.register("as-it-is", keep)
         model = fresh("BERT")
         expected = train(model, batch, SITES[site], steps=8)
+        hf.AttentionInterface.register("as-it-is", attend)
         model.set_attn_implementation("as-it-is")
+        monkeypatch.setattr("transformers.models.bert.modeling_bert.create_bidirectional_mask", keep)
         assert_same(train(model, batch, SITES[site], steps=8), expected)
 
 

@@ -279,6 +279,17 @@ def test_masks_with_holes(name: str, site: str) -> None:
             compare(family, kind, site, batch, [Row(*row) for row in zip(ids, HOLES, strict=True)])
 
 
+@pytest.mark.parametrize("site", ["tokens", "embeddings", "layer:2", "pooled"])
+@pytest.mark.parametrize("name", ["BERT", "ALBERT", "ELECTRA", "BERT, linear head"])
+def test_sentence_pairs(name: str, site: str) -> None:
+    family = BY_NAME[name]
+    texts = make_rows(family)
+    types = [(torch.arange(len(text)) > len(text) // 2).long() for text in texts]
+    batch = {**make_batch(family, texts, "integer", left=False), "token_type_ids": pad(types, 0, left=False)}
+    rows = [Row(text, types=second) for text, second in zip(texts, types, strict=True)]
+    compare(family, "integer", site, batch, rows)
+
+
 @pytest.mark.parametrize(
     ("name", "strategy", "sites"),
     [
