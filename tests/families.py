@@ -113,8 +113,9 @@ def xlnet() -> hf.PreTrainedConfig:
 def modernbert() -> hf.PreTrainedConfig:
     ids = {"pad_token_id": 0, "bos_token_id": CLS, "cls_token_id": CLS, "eos_token_id": END, "sep_token_id": END}
     sizes = {name: value for name, value in BERT_LIKE.items() if "dropout" not in name}
-    # A window of two tokens to either side in two blocks of three: local and global masks, united each on its own.
-    return hf.ModernBertConfig(**sizes, **ids, local_attention=4, classifier_pooling="mean")
+    # Every other block has a window of two tokens to either side: masks of two kinds, united each on its own.
+    windows = {"local_attention": 4, "global_attn_every_n_layers": 2}
+    return hf.ModernBertConfig(**sizes, **ids, **windows, classifier_pooling="mean")
 
 
 def funnel() -> hf.PreTrainedConfig:

@@ -1,0 +1,100 @@
+import copy
+
+import pytest
+import torch
+
+from tests.conftest import mix
+from tests.families import build
+from tests.helpers import Batch
+from textmix.attach import attach, mixing
+from textmix.probing import mean_embeddings, token_saliency
+
+
+@pytest.fixture
+def batch(ragged: Batch) -> Batch:
+    return {**ragged, "input_ids": ragged["input_ids"] * ragged["attention_mask"]}
+
+
+def inputs_of(batch: Batch) -> Batch:
+    return {name: value for name, value in batch.items() if name != "labels"}
+
+
+@pytest.mark.parametrize("name", ["BERT", "T5", "XLNet", "TextCNN"])
+def test_mean_embeddings_equal_a_loop(name: str, batch: Batch) -> None:
+    model = build(name, "integer")
+    table = model.get_input_embeddings().weight
+    expected = []
+    for ids, mask in zip(batch["input_ids"].tolist(), batch["attention_mask"].tolist(), strict=True):
+        real = [table[i] for i, kept in zip(ids, mask, strict=True) if kept]
+        expected.append(sum(real) / len(real))
+    found = mean_embeddings(model, inputs_of(batch))
+    torch.testing.assert_close(found, torch.stack(expected))
+    assert not found.requires_grad
+    by_embeddings = {"inputs_embeds": table[batch["input_ids"]], "attention_mask": batch["attention_mask"]}
+    torch.testing.assert_close(mean_embeddings(model, by_embeddings), found)
+    whole = mean_embeddings(model, {"input_ids": batch["input_ids"]})
+    torch.testing.assert_close(whole, table[batch["input_ids"]].mean(dim=1))
+
+
+@pytest.mark.parametrize("partner", ["nearest", "farthest"])
+def test_partners_by_mean_embedding_are_the_nearest(partner: str, batch: Batch) -> None:
+    model = copy.deepcopy(build("BERT", "integer"))
+    means = mean_embeddings(model, inputs_of(batch))
+    distances = torch.cdist(means, means)
+    distances.fill_diagonal_(torch.inf if partner == "nearest" else -torch.inf)
+    expected = distances.argmin(dim=1) if partner == "nearest" else distances.argmax(dim=1)
+    with mixing(model, mix("word", partner=partner, neighbours=1)) as mixer:
+        model(**batch)
+        assert torch.equal(mixer.plan.partner, expected)
+
+
+@pytest.mark.parametrize("name", ["BERT", "ALBERT", "GPT-2", "XLNet", "TextCNN"])
+def test_saliency_is_the_gradient_at_the_embeddings(name: str, batch: Batch) -> None:
+    model = copy.deepcopy(build(name, "integer"))
+    inputs = inputs_of(batch)
+    if name == "GPT-2":  # takes the last position when it is given embeddings
+        inputs = {key: value[:, :1] for key, value in inputs.items()}
+
+    def find_loss(output: object) -> torch.Tensor:
+        return torch.nn.functional.cross_entropy(output.logits, batch["labels"])
+
+    found = token_saliency(model, inputs, find_loss, batch=1 if name == "XLNet" else 0)
+    embeddings = model.get_input_embeddings()(inputs["input_ids"]).detach().requires_grad_()
+    rest = {key: value for key, value in inputs.items() if key != "input_ids"}
+    find_loss(model(inputs_embeds=embeddings, **rest)).backward()
+    torch.testing.assert_close(found, embeddings.grad.norm(dim=-1).float())
+
+
+def test_of_an_encoder_decoder_the_encoder_s_tokens_are_judged(batch: Batch) -> None:
+    model = copy.deepcopy(build("T5 encoder, linear head", "integer"))
+
+    def find_loss(output: object) -> torch.Tensor:
+        return torch.nn.functional.cross_entropy(output.logits, batch["labels"])
+
+    assert token_saliency(model, inputs_of(batch), find_loss).shape == batch["input_ids"].shape
+
+
+def test_a_saliency_pass_leaves_accumulated_gradients_and_hooks_alone(batch: Batch) -> None:
+    model = copy.deepcopy(build("BERT", "integer"))
+    model(**inputs_of(batch)).logits.sum().backward()
+    before = [None if p.grad is None else p.grad.clone() for p in model.parameters()]
+    mixer = attach(model, mix("ssmix"))
+    model(**batch)  # without a backward pass of its own
+    assert mixer.plan is not None
+    for parameter, gradient in zip(model.parameters(), before, strict=True):
+        assert (parameter.grad is None) == (gradient is None)
+        assert gradient is None or torch.equal(parameter.grad, gradient)
+    assert not model.get_input_embeddings()._forward_hooks
+
+
+def test_saliency_is_found_under_no_grad_and_after_a_failure(batch: Batch) -> None:
+    model = copy.deepcopy(build("BERT", "integer"))
+    with mixing(model, mix("ssmix")) as mixer:
+        with torch.no_grad():
+            model(**batch)
+        assert mixer.plan is not None
+        with pytest.raises(RuntimeError, match="out of bounds"):
+            model(**{**batch, "labels": batch["labels"] + 7})
+        assert not model.get_input_embeddings()._forward_hooks
+        model(**batch).loss.backward()
+        assert mixer.plan is not None
