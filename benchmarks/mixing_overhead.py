@@ -25,6 +25,7 @@ from textmix.models.config import ModelConfig
 from textmix.models.loading import build_model
 from textmix.models.textcnn import TextCNN, TextCNNConfig
 from textmix.run import environment
+from textmix.training.memory import keep_memory
 from textmix.training.optimization import build_optimizer, choose_precision
 
 RESULTS = Path(__file__).resolve().parent / "results" / "mixing_overhead.json"
@@ -115,9 +116,11 @@ def main() -> None:
     """Run everything."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="30 pairs each, and no file")
+    parser.add_argument("--allocator", choices=["kept", "default"], default="kept", help="kept is as `textmix train`")
     parser.add_argument("--models", nargs="+", choices=MODELS, default=list(MODELS), help="measure only these anew")
     options = parser.parse_args()
     quick = options.quick
+    kept = options.allocator == "kept" and keep_memory()
     precision = choose_precision("auto")
     print(f"| model | length | {' | '.join(MEASURED)} | pairs |\n| --- | --- | {'--- | ' * len(MEASURED)}--- |")
     cells = []

@@ -12,12 +12,15 @@ from textmix.attach import attach, mixing
 from textmix.mixing.config import MixConfig
 from textmix.mixing.strategies.base import STRATEGIES
 
+# Where the other row is padding, a layer norm blows the rounding of a tiny λ up: not too many of those.
+ALPHA = 2.0
+
 
 def plan_for(model: PreTrainedModel, batch: Batch, site: str, **options: object) -> tuple[object, object]:
     """Run the model until a plan at `site` is drawn; return its output and the mixer."""
     strategy = {"embeddings": "word", "pooled": "sentence"}.get(site, "manifold")
     layers = {"layers": [int(site.split(":")[1])]} if strategy == "manifold" else {}
-    mixer = attach(model, MixConfig(strategy=strategy, per_sample=True, **layers, **options), seed=1)
+    mixer = attach(model, MixConfig(strategy=strategy, alpha=ALPHA, per_sample=True, **layers, **options), seed=1)
     while True:
         output = model(**batch)
         if mixer.plan is not None and mixer.plan.site == site:

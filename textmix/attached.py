@@ -139,15 +139,17 @@ class AttachedMixer(Mixer):
             return None
         # The model must not score the batch itself: its loss knows nothing of partners, and many models write what
         # they guess from the labels into config.problem_type.
-        forward = Forward(type(model).__name__, labels, kwargs.pop("num_items_in_batch", None))
-        self._forward = forward
         mask = kwargs.get("attention_mask")
         if mask is not None and mask.dim() != 2:
             raise ConfigError(f"mixing needs an attention_mask of shape (B, L), not {tuple(mask.shape)}")
+        mask = mask.bool() if mask is not None else None
+        num_items = kwargs.pop("num_items_in_batch", None)
+        forward = Forward(type(model).__name__, labels, num_items, mask, beside=bool(self._found.beside))
+        self._forward = forward
         self.plan = self.draw(
             labels,
             kwargs.get("input_ids"),
-            mask.bool() if mask is not None else None,
+            mask,
             find_means=partial(mean_embeddings, model, kwargs),
             find_saliency=partial(self._saliency, kwargs, labels),
         )

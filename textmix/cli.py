@@ -44,7 +44,9 @@ def train(arguments: list[str]) -> None:
 
     quiet_libraries()
     from textmix import run
+    from textmix.training.memory import keep_memory
 
+    keep_memory()
     result = run.train(config, overwrite=overwrite, resume=resume)
     _print_evaluation(result.test, "test")
     print(f"saved to {result.directory}")

@@ -21,11 +21,12 @@ class Forward:
         model: Name of the model, for messages.
         labels: Targets of the batch, before mixing.
         num_items: `num_items_in_batch` of the stock Trainer.
+        own_mask: Real positions of each row before mixing, shape (B, L), bool.
+        beside: Whether modules beside the blocks read the hidden state at the site, too.
         plan: What was drawn; None when the batch is not mixed.
         ids: Token ids that the model is given, shape (B, L).
-        own_mask: Real positions of each row before mixing, shape (B, L), bool.
         given_mask: The mask that the model is given where it must change along the way, shape (B, L).
-        entered: The hidden state at the site before and after mixing, while the model runs.
+        entered: The hidden state at the site before and after mixing, while the model runs, for modules beside.
         united: Masks of blocks and what became of them.
         calls: How often each shared block has run.
         mixed: Whether the site has been passed.
@@ -35,9 +36,10 @@ class Forward:
     model: str
     labels: Tensor
     num_items: Tensor | int | None
+    own_mask: Tensor | None
+    beside: bool
     plan: MixPlan | None = None
     ids: Tensor | None = None
-    own_mask: Tensor | None = None
     given_mask: Tensor | None = None
     entered: tuple[Tensor, Tensor] | None = None
     united: list[tuple[Tensor, Tensor]] = field(default_factory=list)
@@ -52,13 +54,13 @@ class Forward:
                 name: torch.cat([value, value]) if _has_rows(value, plan.clean) else value
                 for name, value in kwargs.items()
             }
+            self.own_mask = torch.cat([self.own_mask, self.own_mask]) if self.own_mask is not None else None
         self.plan = plan
         self.ids = kwargs.get("input_ids")
         mask = kwargs.get("attention_mask")
         if mask is not None:
             # As a tokenizer makes it: DeBERTa multiplies masks, and only integers tell products from other masks.
             mask = mask.long()
-            self.own_mask = mask.bool()
             kwargs = {**kwargs, "attention_mask": mask}
         if plan.site == TOKENS:
             assert self.ids is not None  # a plan at the tokens is drawn from them
@@ -102,7 +104,7 @@ class Forward:
         plan = self.plan
         assert plan is not None
         mixed = self.mix(hidden, self.own_mask, batch)
-        if self.running:
+        if self.running and self.beside:
             self.entered = (hidden, mixed)
         if self.given_mask is not None and self.own_mask is not None:
             self.given_mask.copy_(union_mask(self.own_mask, plan.rows))

@@ -41,8 +41,6 @@ class Mixer:
     Attributes:
         config: How it mixes.
         plan: The plan of the last forward; None if that forward was not mixed.
-        metrics: Of the last training forward, as tensors on the model's device: `lam` (mean weight of a row itself)
-            and, for integer labels, `accuracy` (λ-weighted).
         generator: The source of every draw; on the CPU, so that a seed means the same on every device.
         progress: Share of the training run that is done, in [0, 1]; whoever runs the training sets it. None until
             then.
@@ -60,7 +58,7 @@ class Mixer:
         self.config = config
         self.loss = loss
         self.plan: MixPlan | None = None
-        self.metrics: dict[str, Tensor] = {}
+        self._scored: tuple[Tensor, Blend, MixPlan | None, bool] | None = None
         self.generator = torch.Generator().manual_seed((seed << 16) + rank)
         self.progress: float | None = None
         self._width = width
@@ -89,6 +87,18 @@ class Mixer:
     def sites(self) -> tuple[str, ...]:
         """Every site that a plan may name."""
         return tuple(dict.fromkeys(site for sites in self._sites for site in sites))
+
+    @property
+    def metrics(self) -> dict[str, Tensor]:
+        """Figures of the last training forward, as tensors on the model's device; computed when asked for.
+
+        `lam` (mean weight of a row itself) and, for integer labels, `accuracy` (λ-weighted).
+        """
+        if self._scored is None:
+            return {}
+        logits, blend, plan, classes = self._scored
+        figures = {"lam": torch.ones((), device=logits.device) if plan is None else plan.lam.mean()}
+        return {**figures, "accuracy": blended_accuracy(logits, blend)} if classes else figures
 
     def state_dict(self) -> dict[str, Tensor]:
         """Return the generator's state: all that a resumed run needs to repeat the uninterrupted one."""
@@ -131,7 +141,9 @@ class Mixer:
             return None
         if config.probability < 1 and torch.rand((), generator=self.generator) >= config.probability:
             return None
-        site = sites[int(torch.randint(len(sites), (), generator=self.generator))]
+        site = sites[0]
+        if len(sites) > 1:
+            site = sites[int(torch.randint(len(sites), (), generator=self.generator))]
         if member.needs_special_ids and input_ids is None:
             raise ConfigError(f"strategy '{member.name}' needs input_ids; embeddings do not tell special tokens apart")
         finders: dict[str, Any] = {"find_means": find_means, "find_saliency": find_saliency}
@@ -199,7 +211,7 @@ class Mixer:
         return Scoring(self.loss.label_smoothing, tensor, self.loss.focal_gamma)
 
     def score(self, logits: Tensor, labels: Tensor, declared: str | None, num_items: Tensor | int | None) -> Tensor:
-        """Score the logits of the batch that the current plan was drawn for, and note its metrics.
+        """Score the logits of the batch that the current plan was drawn for, and keep what its metrics need.
 
         Args:
             logits: Model outputs, shape (B, C) or (B, L, C); under `regmix` those of the doubled batch, whose metrics
@@ -224,7 +236,5 @@ class Mixer:
         elif plan is not None:
             blend = Blend(labels[plan.rows], plan.targets)
         loss = blended_loss(logits, blend, kind, scoring, num)
-        self.metrics = {"lam": torch.ones((), device=logits.device) if plan is None else plan.lam.mean()}
-        if are_classes(labels, kind):
-            self.metrics["accuracy"] = blended_accuracy(logits, blend)
+        self._scored = logits.detach(), blend, plan, are_classes(labels, kind)
         return loss if clean_loss is None else clean_loss + (self.config.regmix or 0.0) * loss

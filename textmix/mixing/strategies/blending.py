@@ -96,10 +96,11 @@ class Nonlinear(Word):
 
     def apply(self, plan: MixPlan, hidden: Tensor, mask: Tensor | None) -> Tensor:
         """Blend each dimension with its own λ."""
-        from textmix.mixing.functional import blend_dimensions
+        from textmix.mixing.drawing import stack_pair
+        from textmix.mixing.functional import blend
 
         assert plan.dims is not None
-        return blend_dimensions(hidden, plan.rows, plan.dims, mask, self.config.padding)
+        return blend(hidden, plan.rows, stack_pair(plan.dims), mask, self.config.padding)
 
 
 @register
