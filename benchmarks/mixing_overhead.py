@@ -1,9 +1,12 @@
-"""Measure what mixing costs: python benchmarks/mixing_overhead.py [--quick].
+"""Measure what mixing costs: python benchmarks/mixing_overhead.py [--quick] [--models …] [--allocator …].
 
 For MiniLM and TextCNN at several sequence lengths: the time of a training step (forward, backward, clipping, fused
 AdamW) with each strategy over that of the bare model's step with its own loss. Steps alternate in one process, in an
 order that is shuffled anew each round; a ratio compares the two steps of one round, and its median over the rounds is
 reported. The table goes to standard output, everything else to benchmarks/results/mixing_overhead.json.
+
+The process keeps freed memory, as that of `textmix train` does. `--allocator default` measures without: there a step
+of TextCNN spends up to half of its time on page faults, and mixing on more or fewer of them by chance.
 """
 
 import argparse
@@ -120,13 +123,14 @@ def main() -> None:
     parser.add_argument("--models", nargs="+", choices=MODELS, default=list(MODELS), help="measure only these anew")
     options = parser.parse_args()
     quick = options.quick
-    kept = options.allocator == "kept" and keep_memory()
+    if options.allocator == "kept":
+        keep_memory()
     precision = choose_precision("auto")
     print(f"| model | length | {' | '.join(MEASURED)} | pairs |\n| --- | --- | {'--- | ' * len(MEASURED)}--- |")
     cells = []
     for name in options.models:
         for length in LENGTHS:
-            cell = measure(name, length, precision, 30, 0 if quick else 60)
+            cell = {"allocator": options.allocator, **measure(name, length, precision, 30, 0 if quick else 60)}
             ratios = " | ".join(f"{cell['ratios'][strategy]:.3f}" for strategy in MEASURED)
             print(f"| {name} | {length} | {ratios} | {cell['pairs']} |", flush=True)
             cells.append(cell)
@@ -138,8 +142,9 @@ def main() -> None:
     ]
     print(f"\nabove {LIMIT}: {', '.join(above) or 'none'}")
     if not quick:
-        kept = json.loads(RESULTS.read_text())["cells"] if RESULTS.exists() else []
-        cells = [cell for cell in kept if cell["model"] not in options.models] + cells
+        old = json.loads(RESULTS.read_text())["cells"] if RESULTS.exists() else []
+        now = [(name, options.allocator) for name in options.models]
+        cells = [cell for cell in old if (cell["model"], cell.get("allocator")) not in now] + cells
         record = {"batch_size": BATCH, "limit": LIMIT, "environment": environment(precision), "cells": cells}
         RESULTS.write_text(json.dumps(record, indent=1) + "\n")
 

@@ -84,12 +84,12 @@ class TestPredict:
         self, run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
         capsys.readouterr()
-        monkeypatch.setattr("sys.stdin", io.StringIO("goal match team\nsong\twith a tab\n\n"))
+        monkeypatch.setattr("sys.stdin", io.StringIO("goal match team\nguitar song\twith a tab\n\n"))
         assert main(["predict", str(run), "-"]) == 0
         lines = [line.split("\t") for line in capsys.readouterr().out.splitlines()]
         assert [(label, text) for label, _, text in lines[:2]] == [
             ("sport", "goal match team"),
-            ("music", "song with a tab"),
+            ("music", "guitar song with a tab"),
         ]
         assert lines[2][2] == ""
         assert 0 < float(lines[0][1]) <= 1
