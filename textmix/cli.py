@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from textmix.errors import ConfigError, RunError, TextmixError, TrainingInterrupted, did_you_mean
+from textmix.processes import first_to_tell, process_count
 from textmix.terminal import abandon_output, print_table, quiet_libraries
 
 if TYPE_CHECKING:
@@ -48,6 +49,8 @@ def train(arguments: list[str]) -> None:
 
     keep_memory()
     result = run.train(config, overwrite=overwrite, resume=resume)
+    if result is None:  # this is one of several processes, and not the one that evaluates
+        return
     _print_evaluation(result.test, "test")
     print(f"saved to {result.directory}")
 
@@ -232,17 +235,22 @@ def main(argv: list[str] | None = None) -> int:
         abandon_output()
         return BROKEN_PIPE
     except TrainingInterrupted as interruption:
-        print(f"textmix: {interruption}", file=sys.stderr)
+        _tell(f"textmix: {interruption}")
         return INTERRUPTED
     except TextmixError as error:
-        print(f"textmix: error: {' '.join(str(error).split())}", file=sys.stderr)
+        _tell(f"textmix: error: {' '.join(str(error).split())}")
         return WRONG_INPUT
     except OSError as error:
-        print(f"textmix: error: {error.filename or 'cannot read or write'}: {error.strerror or error}", file=sys.stderr)
+        _tell(f"textmix: error: {error.filename or 'cannot read or write'}: {error.strerror or error}")
         return WRONG_INPUT
     except KeyboardInterrupt:
-        print("textmix: interrupted", file=sys.stderr)
+        _tell("textmix: interrupted")
         return INTERRUPTED
+
+
+def _tell(line: str) -> None:
+    if first_to_tell():
+        print(line, file=sys.stderr)
 
 
 def _run(arguments: list[str]) -> int:
@@ -256,6 +264,8 @@ def _run(arguments: list[str]) -> int:
         return 0
     if arguments[0] not in COMMANDS:
         raise ConfigError(f"unknown command '{arguments[0]}'{did_you_mean(arguments[0], COMMANDS)}")
+    if arguments[0] != train.__name__ and process_count() > 1:
+        raise RunError(f"textmix {arguments[0]} runs in one process; only textmix train is for several")
     COMMANDS[arguments[0]].run(arguments[1:])
     return 0
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from accelerate import PartialState
 from accelerate.utils import set_seed
 from datasets import Dataset, DatasetDict
 
@@ -27,6 +28,7 @@ from textmix.evaluation.report import markdown_report, predictions_table
 from textmix.files import replacing, write_json, write_text
 from textmix.models.loading import TEXTCNN, build_model, check_model_name, load_model
 from textmix.prediction import Predictor
+from textmix.processes import joined, leave
 from textmix.training.checkpoint import checkpoint_directory
 from textmix.training.optimization import choose_precision
 from textmix.training.progress import TrainProgress
@@ -85,8 +87,8 @@ def resolve(config: RunConfig) -> RunConfig:
     )
 
 
-def train(config: RunConfig, overwrite: bool = False, resume: bool = False, say: Say = print) -> RunResult:
-    """Train and evaluate a classifier.
+def train(config: RunConfig, overwrite: bool = False, resume: bool = False, say: Say = print) -> RunResult | None:
+    """Train and evaluate a classifier, alone or together with the other processes that were started for it.
 
     Everything that can be wrong with the configuration and the data is found before the first file is written.
 
@@ -97,13 +99,18 @@ def train(config: RunConfig, overwrite: bool = False, resume: bool = False, say:
         say: Takes lines for the user.
 
     Returns:
-        The directory and the figures.
+        The directory and the figures; None in all processes but the first, which evaluates and writes.
 
     Raises:
         TextmixError: If something is wrong that the user can put right.
     """
-    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
-        raise RunError("textmix train runs in one process; several would write into the same directory")
+    with joined() as processes:
+        return _train(config, overwrite, resume, say, processes)
+
+
+def _train(config: RunConfig, overwrite: bool, resume: bool, say: Say, processes: PartialState) -> RunResult | None:
+    if not processes.is_main_process:
+        say = _say_nothing
     config = resolve(config)
     assert config.output_dir is not None
     directory = Path(config.output_dir)
@@ -131,8 +138,11 @@ def train(config: RunConfig, overwrite: bool = False, resume: bool = False, say:
         config.loss,
         directory,
     )
+    trainer.check_processes(
+        {"data": (names, labels[TRAIN]), "vocabulary": sorted(loaded.tokenizer.get_vocab().items())}
+    )
     # Last of all that can fail for a reason of the user's: until here nothing has been written or removed.
-    if not resume:
+    if not resume and processes.is_main_process:
         _start_directory(directory, config)
     say(
         f"training {config.model.name} with strategy {config.mix.strategy}: {trainer.total_steps} steps in"
@@ -141,8 +151,16 @@ def train(config: RunConfig, overwrite: bool = False, resume: bool = False, say:
     try:
         progress = trainer.train(resume)
     except TrainingInterrupted as interruption:
-        raise TrainingInterrupted(f"{interruption}; go on with: textmix train --resume {directory}") from None
+        where = f" in {processes.num_processes} processes again" if processes.num_processes > 1 else ""
+        raise TrainingInterrupted(f"{interruption}; go on{where} with: textmix train --resume {directory}") from None
+    leave()
+    if not processes.is_main_process:
+        return None
     return _finish(directory, config, splits, labels, progress, split_report.sizes)
+
+
+def _say_nothing(line: str) -> None:
+    """Take a line from a process that is not the first."""
 
 
 def _finish(

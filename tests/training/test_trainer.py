@@ -20,7 +20,7 @@ from textmix.mixing.config import LossConfig, MixConfig
 from textmix.models.vocabulary import train_tokenizer
 from textmix.training.config import TrainConfig
 from textmix.training.progress import TrainProgress
-from textmix.training.sampling import EpochSampler
+from textmix.training.sampling import EpochBatches
 from textmix.training.trainer import MixupTrainer
 
 NAMES = sorted(TOPICS)
@@ -264,41 +264,24 @@ def test_bf16_trains(tmp_path: Path) -> None:
     assert all(weight.dtype == torch.float32 for weight in weights(tmp_path).values())
 
 
-class TestSampler:
-    def test_every_row_once_in_another_order_each_epoch(self) -> None:
-        sampler = EpochSampler(20, seed=3)
-        orders = []
-        for epoch in range(3):
-            sampler.epoch = epoch
-            orders.append(list(sampler))
-        assert all(sorted(order) == list(range(20)) for order in orders)
-        assert len({tuple(order) for order in orders}) == 3
-        sampler.epoch = 1
-        assert list(sampler) == orders[1]
+def test_the_trainer_visits_the_rows_in_the_order_of_the_batches(tmp_path: Path) -> None:
+    instance, seen = trainer(tmp_path, "none", epochs=2), []
+    original = instance._step
+    instance._step = lambda window: seen.append(window[0]["input_ids"].shape[0]) or original(window)
+    orders = []
+    plain_iter = EpochBatches.__iter__
 
-    def test_a_seed_s_second_epoch_is_not_the_next_seed_s_first(self) -> None:
-        first, second = EpochSampler(20, 0), EpochSampler(20, 1)
-        first.epoch = 1
-        assert list(first) != list(second)
+    def recording(self: EpochBatches) -> Any:
+        batches = list(plain_iter(self))
+        orders.append(batches)
+        return iter(batches)
 
-    def test_the_trainer_visits_the_rows_in_that_order(self, tmp_path: Path) -> None:
-        instance, seen = trainer(tmp_path, "none", epochs=2), []
-        original = instance._step
-        instance._step = lambda window: seen.append(window[0]["input_ids"].shape[0]) or original(window)
-        orders = []
-        plain_iter = EpochSampler.__iter__
-
-        def recording(self: EpochSampler) -> Any:
-            order = list(plain_iter(self))
-            orders.append(order)
-            return iter(order)
-
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(EpochSampler, "__iter__", recording)
-            instance.train()
-        assert len(orders) == 2
-        assert orders[0] != orders[1]
-        assert seen == [8] * 7 + [4] + [8] * 7 + [4]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(EpochBatches, "__iter__", recording)
+        instance.train()
+    assert len(orders) == 2
+    assert orders[0] != orders[1]
+    assert seen == [8] * 7 + [4] + [8] * 7 + [4]
 
 
 def test_progress_round_trips() -> None:

@@ -36,7 +36,7 @@ def save_checkpoint(run: Path, step: int, model: nn.Module, state: dict[str, Any
     with replacing(target) as temporary:
         temporary.mkdir()
         save_model(model, str(temporary / _WEIGHTS))
-        torch.save({**state, "random": _random_state()}, temporary / _STATE)
+        torch.save(state, temporary / _STATE)
     for other in parent.glob("step-*"):
         if other != target:
             shutil.rmtree(other)
@@ -44,7 +44,7 @@ def save_checkpoint(run: Path, step: int, model: nn.Module, state: dict[str, Any
 
 
 def load_checkpoint(run: Path, model: nn.Module) -> dict[str, Any]:
-    """Load the newest checkpoint of a run into a model; the random state is restored by `restore_random_state`.
+    """Load the newest checkpoint of a run into a model.
 
     Raises:
         RunError: If there is none.
@@ -57,13 +57,14 @@ def load_checkpoint(run: Path, model: nn.Module) -> dict[str, Any]:
     return state
 
 
-def _random_state() -> dict[str, Any]:
+def random_state() -> dict[str, Any]:
+    """Return the state of torch's generators (dropout) in this process."""
     cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
     return {"cpu": torch.get_rng_state(), "cuda": cuda}
 
 
 def restore_random_state(state: dict[str, Any]) -> None:
-    """Put torch's generators (dropout) back to where they were when the checkpoint was saved."""
-    torch.set_rng_state(state["random"]["cpu"])
-    if state["random"]["cuda"]:
-        torch.cuda.set_rng_state_all(state["random"]["cuda"])
+    """Put them back to where they were when `random_state` was asked."""
+    torch.set_rng_state(state["cpu"])
+    if state["cuda"]:
+        torch.cuda.set_rng_state_all(state["cuda"])

@@ -1,5 +1,6 @@
 """How far a run has come: everything that a resumed run must know, as plain values."""
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -51,9 +52,13 @@ class RunningMeans:
             self._sums[name] = self._sums[name] + value if name in self._sums else value.clone()
         self._steps += 1
 
-    def read(self) -> dict[str, float]:
-        """Return the means and start anew."""
-        means = {name: float(total) / self._steps for name, total in self._sums.items()}
+    def read(self, reduce: Callable[[Tensor], Tensor]) -> dict[str, float]:
+        """Return the means and start anew.
+
+        Args:
+            reduce: Gives the mean of a sum over all processes.
+        """
+        means = {name: float(reduce(total)) / self._steps for name, total in self._sums.items()}
         self._sums, self._steps = {}, 0
         return means
 

@@ -1,4 +1,4 @@
-"""The order of training rows, a permutation for each epoch that depends on seed and epoch alone, and their batches."""
+"""The batches of an epoch: an order that depends on seed and epoch alone, and what each process gets of it."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -9,47 +9,70 @@ from torch.utils.data import DataLoader, Sampler
 from transformers import DataCollatorWithPadding, PreTrainedTokenizerBase
 
 
-class EpochSampler(Sampler[int]):
+class EpochBatches(Sampler[list[int]]):
     """Visits every row once, in an order fixed by (seed, epoch), so that a resumed run finds its place again.
+
+    A batch holds `batch_size` rows of each process: its rows are those of one process with as much more to a batch,
+    and each process gets an equal part of them. accelerate would fill up the last batch with rows from the first, and
+    train on them twice.
 
     Args:
         size: Number of rows.
+        batch_size: Rows of a batch in one process.
         seed: Seed of the run.
+        processes: Number of processes.
+        rank: Number of this one.
 
     Attributes:
         epoch: The epoch whose order is wanted, set by the trainer. There is no `set_epoch`, which accelerate would call
-            with a count of its own that starts anew whenever batches are skipped.
+            with a count of its own.
+        first: The batch to begin with.
     """
 
-    def __init__(self, size: int, seed: int) -> None:
+    def __init__(self, size: int, batch_size: int, seed: int, processes: int = 1, rank: int = 0) -> None:
         self._size = size
+        self._batch_size = batch_size * processes
         self._seed = seed
+        self._processes = processes
+        self._rank = rank
         self.epoch = 0
+        self.first = 0
 
     def __len__(self) -> int:
-        return self._size
+        return -(-self._size // self._batch_size)
 
-    def __iter__(self) -> Iterator[int]:
+    def rows(self, number: int) -> int:
+        """Return how many rows a batch has in all processes together."""
+        return min(self._batch_size, self._size - number * self._batch_size)
+
+    def own_rows(self, number: int) -> int:
+        """Return how many of them are this process's: 0 where there are fewer rows than processes."""
+        start, end = self._share(self.rows(number))
+        return end - start
+
+    def _share(self, rows: int) -> tuple[int, int]:
+        return self._rank * rows // self._processes, (self._rank + 1) * rows // self._processes
+
+    def __iter__(self) -> Iterator[list[int]]:
+        """Yield this process's rows of each batch; where it has none, one row stands in, which must not count."""
         generator = torch.Generator().manual_seed((self._seed << 20) + self.epoch)
-        yield from torch.randperm(self._size, generator=generator).tolist()
+        order = torch.randperm(self._size, generator=generator)
+        for batch in order.split(self._batch_size)[self.first :]:
+            start, end = self._share(len(batch))
+            yield batch[start : max(end, start + 1)].tolist()
 
 
 def padded_loader(
-    data: Dataset, tokenizer: PreTrainedTokenizerBase, batch_size: int, sampler: EpochSampler | None = None
+    data: Dataset, tokenizer: PreTrainedTokenizerBase, batches: Sampler[list[int]] | None = None, batch_size: int = 1
 ) -> DataLoader[Any]:
     """Load tokenised rows in batches, each padded to its longest row.
 
     Args:
         data: Tokenised rows.
         tokenizer: Pads them.
-        batch_size: Rows of a batch.
-        sampler: Their order; None for the order they are in.
+        batches: The rows of each batch; None for batches of `batch_size` in the order they are in.
+        batch_size: Rows of a batch, without `batches`.
     """
+    order: dict[str, Any] = {"batch_size": batch_size} if batches is None else {"batch_sampler": batches}
     # A generator of its own: without one, each pass would draw from dropout's.
-    return DataLoader(
-        data,
-        batch_size=batch_size,
-        sampler=sampler,
-        collate_fn=DataCollatorWithPadding(tokenizer),
-        generator=torch.Generator(),
-    )
+    return DataLoader(data, collate_fn=DataCollatorWithPadding(tokenizer), generator=torch.Generator(), **order)

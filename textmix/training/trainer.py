@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 from accelerate import Accelerator
+from accelerate.data_loader import prepare_data_loader
 from accelerate.state import AcceleratorState
 from accelerate.utils import set_seed
 from datasets import Dataset
@@ -21,25 +22,27 @@ from tqdm.auto import tqdm
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from textmix.attach import attach
-from textmix.errors import TrainingError, TrainingInterrupted
+from textmix.errors import RunError, TrainingError, TrainingInterrupted
 from textmix.evaluation.metrics import SELECTION_METRICS, Evaluation
 from textmix.files import replacing, write_text
 from textmix.mixing.config import LossConfig, MixConfig
+from textmix.mixing.losses import IGNORED
 from textmix.prediction import predict_logits
-from textmix.training.checkpoint import load_checkpoint, restore_random_state, save_checkpoint
+from textmix.training.agreement import Agreement
+from textmix.training.checkpoint import load_checkpoint, random_state, restore_random_state, save_checkpoint
 from textmix.training.completion import complete_mix
 from textmix.training.config import TrainConfig
 from textmix.training.interrupt import InterruptGuard
 from textmix.training.optimization import build_optimizer, build_schedule, choose_precision
 from textmix.training.progress import RunningMeans, TrainProgress
-from textmix.training.sampling import EpochSampler, padded_loader
+from textmix.training.sampling import EpochBatches, padded_loader
 
 _MIXED_PRECISION = {"fp32": "no", "bf16": "bf16", "fp16": "fp16"}
 HISTORY = "history.jsonl"
 
 
 class MixupTrainer:
-    """Trains one classifier.
+    """Trains one classifier, alone or as one of several processes that do the same on other rows.
 
     Writes into `directory`: `model/` (the best epoch, or the last one without a validation split), `history.jsonl`,
     and `checkpoints/` to go on from.
@@ -80,24 +83,48 @@ class MixupTrainer:
         self.progress = TrainProgress()
         self.means = RunningMeans()
         self.precision = choose_precision(config.precision)
-        self.accelerator = Accelerator(mixed_precision=_MIXED_PRECISION[self.precision])
+        self.accelerator = Accelerator(
+            mixed_precision=_MIXED_PRECISION[self.precision],
+            cpu=not torch.accelerator.is_available(),  # which accelerate must be told to see several processes there
+        )
+        self._agreement = Agreement()
         assert config.learning_rate is not None
         mix = complete_mix(mix, loss, tokenizer, train_data["labels"][:], class_names)
-        self.mixer = attach(model, mix, seed=config.seed, rank=self.accelerator.process_index, loss=loss)
-        self._sampler = EpochSampler(len(train_data), config.seed)
-        loader = padded_loader(train_data, tokenizer, config.batch_size, self._sampler)
+        self.mixer = attach(model, mix, seed=config.seed, rank=self._agreement.rank, loss=loss)
+        processes, rank = self._agreement.size, self._agreement.rank
+        self._batches = EpochBatches(len(train_data), config.batch_size, config.seed, processes, rank)
+        # It deals the rows to the processes itself, so that accelerate is left to put them on the device.
+        self.loader = prepare_data_loader(
+            padded_loader(train_data, tokenizer, self._batches),
+            self.accelerator.device,
+            num_processes=1,
+            process_index=0,
+            put_on_device=True,
+        )
         optimizer = build_optimizer(model, config.learning_rate, config.weight_decay)
-        self.model, self.optimizer, self.loader = self.accelerator.prepare(model, optimizer, loader)
+        self.model, self.optimizer = self.accelerator.prepare(model, optimizer)
         self.steps_per_epoch = math.ceil(len(self.loader) / config.accumulation_steps)
         self.total_steps = self.steps_per_epoch * config.epochs
         self.schedule = build_schedule(optimizer, config, self.total_steps)
         self._validation_loader = None
         if validation_data is not None:
             self._validation_loader = self.accelerator.prepare(
-                padded_loader(validation_data, tokenizer, config.eval_batch_size)
+                padded_loader(validation_data, tokenizer, batch_size=config.eval_batch_size)
             )
+        self._options = (config, mix, loss)
         # Step of the first loss that was not finite, -1 while there is none; read seldom, so that a GPU need not wait.
         self._bad_step = torch.full((), -1, device=self.accelerator.device)
+
+    def check_processes(self, facts: dict[str, Any]) -> None:
+        """Make sure that all processes start from the same options, and the same facts.
+
+        Args:
+            facts: What else to compare, by name.
+
+        Raises:
+            RunError: If one differs.
+        """
+        self._agreement.check_same({"options": self._options, **facts})
 
     def train(self, resume: bool = False) -> TrainProgress:
         """Train to the end, or go on from the newest checkpoint.
@@ -112,13 +139,14 @@ class MixupTrainer:
         """
         try:
             if resume:
-                state = self._load()
+                random = self._load()
             else:
-                set_seed(self.config.seed)
+                # Each process drops out other units, and the first one those that it would drop alone.
+                set_seed((self.config.seed + self._agreement.rank) % 2**32)
             self._rewrite_history()
             with InterruptGuard() as guard, self._progress_bar() as bar:
                 while not self._done():
-                    self._train_epoch(bar, guard, state if resume else None)
+                    self._train_epoch(bar, guard, random if resume else None)
                     resume = False
                     self._finish_epoch(bar)
             # Whatever stops the work that comes after training, none of this is lost.
@@ -144,14 +172,14 @@ class MixupTrainer:
             disable=not self.accelerator.is_local_main_process,
         )
 
-    def _train_epoch(self, bar: "tqdm[Any]", guard: InterruptGuard, state: dict[str, Any] | None) -> None:
+    def _train_epoch(self, bar: "tqdm[Any]", guard: InterruptGuard, random: dict[str, Any] | None) -> None:
         progress, config = self.progress, self.config
         bar.set_description(f"epoch {progress.epoch + 1}/{config.epochs}")
-        self._sampler.epoch = progress.epoch
+        self._batches.epoch, self._batches.first = progress.epoch, progress.batches
         self.model.train()
-        batches = iter(self.accelerator.skip_first_batches(self.loader, progress.batches))
-        if state is not None:
-            restore_random_state(state)
+        batches = iter(self.loader)
+        if random is not None:
+            restore_random_state(random)
         started = time.perf_counter()
         while window := list(islice(batches, config.accumulation_steps)):
             self._step(window)
@@ -162,27 +190,33 @@ class MixupTrainer:
                 self._log(bar)
                 started = time.perf_counter()
             save = config.save_steps is not None and progress.step % config.save_steps == 0
-            if guard.requested or save:
+            interrupted = self._agreement.any(guard.requested)
+            if interrupted or save:
                 progress.seconds += time.perf_counter() - started
                 self._save()
                 started = time.perf_counter()
-            if guard.requested:
+            if interrupted:
                 raise TrainingInterrupted(f"interrupted at step {progress.step} of {self.total_steps}")
         progress.seconds += time.perf_counter() - started
 
     def _step(self, window: list[dict[str, Tensor]]) -> None:
         self.mixer.progress = self.progress.step / self.total_steps
-        rows = sum(len(batch["labels"]) for batch in window)
+        numbers = range(self.progress.batches, self.progress.batches + len(window))
+        rows = sum(self._batches.rows(number) for number in numbers)
         loss = torch.zeros((), device=self.accelerator.device)
         metrics: dict[str, Tensor] = {}
-        for number, batch in enumerate(window, start=1):
-            with nullcontext() if number == len(window) else self.accelerator.no_sync(self.model):
-                # Divided by the rows of the whole window, the losses of its batches add up to their mean.
-                part = self.model(**batch, num_items_in_batch=rows).loss
+        for number, batch in zip(numbers, window, strict=True):
+            own_rows = self._batches.own_rows(number)
+            if own_rows == 0:
+                batch["labels"].fill_(IGNORED)  # only so that this process takes part in the step
+            with nullcontext() if number == numbers[-1] else self.accelerator.no_sync(self.model):
+                # Divided by the rows of the whole window, the losses of its batches add up to their mean; times the
+                # processes, over which gradients are averaged.
+                part = self.model(**batch, num_items_in_batch=rows / self._agreement.size).loss
                 self.accelerator.backward(part)
             loss += part.detach()
             for name, value in self.mixer.metrics.items():
-                weighted = value.detach() * (len(batch["labels"]) / rows)
+                weighted = value.detach() * (own_rows * self._agreement.size / rows)
                 metrics[name] = metrics[name] + weighted if name in metrics else weighted
         if self.config.max_grad_norm > 0:
             self.accelerator.clip_grad_norm_(self.model.parameters(), self.config.max_grad_norm)
@@ -190,13 +224,15 @@ class MixupTrainer:
         self.schedule.step()
         self.optimizer.zero_grad()
         self.progress.step += 1
-        self.progress.samples += rows * self.accelerator.num_processes
+        self.progress.samples += rows
         first_bad = (self._bad_step < 0) & ~torch.isfinite(loss)
         self._bad_step = torch.where(first_bad, self.progress.step, self._bad_step)
         self.means.add({"loss": loss, **metrics})
 
     def _check_finite(self, weights: bool = True) -> None:
-        step, what = int(self._bad_step), "loss is"
+        # In which process does not matter: all end.
+        found = self.accelerator.gather(self._bad_step).reshape(-1).tolist()
+        step, what = min((step for step in found if step >= 0), default=-1), "loss is"
         parameters = self.model.parameters() if step < 0 and weights else ()
         if not all(bool(torch.isfinite(parameter).all()) for parameter in parameters):
             step, what = self.progress.step, "weights are"
@@ -213,7 +249,7 @@ class MixupTrainer:
             "step": progress.step,
             "epoch": progress.step / self.steps_per_epoch,
             "learning_rate": self.schedule.get_last_lr()[0],
-            **self.means.read(),
+            **self.means.read(lambda total: self.accelerator.reduce(total, "mean")),
         }
         self._add_history(line)
         bar.set_postfix(
@@ -274,25 +310,36 @@ class MixupTrainer:
 
     def _save(self) -> None:
         self._check_finite()
+        own = {"means": self.means.state_dict(), "mixer": self.mixer.state_dict(), "random": random_state()}
+        processes = self._agreement.gather(own)
         if self.accelerator.is_main_process:
             state = {
                 "progress": self.progress.state_dict(),
-                "means": self.means.state_dict(),
                 "optimizer": self.optimizer.state_dict(),
                 "schedule": self.schedule.state_dict(),
-                "mixer": self.mixer.state_dict(),
+                "processes": processes,
                 "scaler": self.accelerator.scaler.state_dict() if self.accelerator.scaler is not None else {},
             }
             model = self.accelerator.unwrap_model(self.model)
             save_checkpoint(self.directory, self.progress.step, model, state)
+        self.accelerator.wait_for_everyone()  # whoever ends before the checkpoint is written ends its writer too
 
     def _load(self) -> dict[str, Any]:
+        """Go back to the newest checkpoint, but for torch's generators, whose state is returned."""
         state = load_checkpoint(self.directory, self.accelerator.unwrap_model(self.model))
+        processes = state.pop("processes")
+        if len(processes) != self._agreement.size:
+            raise RunError(
+                f"the checkpoint was saved by {len(processes)} processes and cannot be gone on with in"
+                f" {self._agreement.size}; start as many again"
+            )
+        own = processes[self._agreement.rank]
         self.progress = TrainProgress(**state["progress"])
-        self.means.load_state_dict(state["means"], self.accelerator.device)
+        self.means.load_state_dict(own["means"], self.accelerator.device)
         self.optimizer.load_state_dict(state["optimizer"])
         self.schedule.load_state_dict(state["schedule"])
-        self.mixer.load_state_dict(state["mixer"])
+        self.mixer.load_state_dict(own["mixer"])
         if self.accelerator.scaler is not None:
             self.accelerator.scaler.load_state_dict(state["scaler"])
-        return state
+        random: dict[str, Any] = own["random"]
+        return random

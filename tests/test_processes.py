@@ -1,0 +1,36 @@
+"""`textmix train` in two processes on the CPU."""
+
+import json
+from pathlib import Path
+
+import pytest
+from safetensors.torch import load_file
+
+from tests.launching import SIZES, finished, history, launch, sources
+from textmix.cli import main
+
+PLAIN = ["--model.dropout", "0", "--train.precision", "fp32", "--train.epochs", "2", "--train.log_steps", "1"]
+
+
+def test_two_processes_train_like_one_with_twice_the_batch(tmp_path: Path) -> None:
+    """Also in the last batch of an epoch, which is one row: it is in one of the processes alone."""
+    arguments = ["train", *sources(tmp_path, train=49, validation=9), *SIZES, *PLAIN, "--mix.strategy", "none", "--train.learning_rate", "0.01"]
+    two = launch([*arguments, "--train.batch_size", "8", "--output_dir", str(tmp_path / "two")])
+    assert main([*arguments, "--train.batch_size", "16", "--output_dir", str(tmp_path / "one")]) == 0
+    output, _ = finished(two)
+    metrics = [json.loads((tmp_path / name / "metrics.json").read_text()) for name in ("one", "two")]
+    lines = [history(tmp_path / name) for name in ("one", "two")]
+    assert len(lines[0]) == 2 * (4 + 1)
+    for one, other in zip(*lines, strict=True):
+        assert one.keys() == other.keys()
+        scores, others = one.pop("validation", {}), other.pop("validation", {})
+        assert other == pytest.approx(one, abs=1e-5)
+        assert others == pytest.approx(scores, abs=1e-5)
+    weights = [load_file(tmp_path / name / "model" / "model.safetensors") for name in ("one", "two")]
+    for name, weight in weights[0].items():
+        assert (weights[1][name] - weight).abs().max() < 1e-4, name
+    assert metrics[1]["train"]["samples"] == metrics[0]["train"]["samples"] == 2 * 49
+    assert metrics[1]["test"]["report"] == metrics[0]["test"]["report"]
+    assert output.count("saved to") == output.count("training textcnn") == 1
+    names = [sorted(path.name for path in (tmp_path / name).iterdir()) for name in ("one", "two")]
+    assert names[0] == names[1]
