@@ -14,7 +14,16 @@ PLAIN = ["--model.dropout", "0", "--train.precision", "fp32", "--train.epochs", 
 
 def test_two_processes_train_like_one_with_twice_the_batch(tmp_path: Path) -> None:
     """Also in the last batch of an epoch, which is one row: it is in one of the processes alone."""
-    arguments = ["train", *sources(tmp_path, train=49, validation=9), *SIZES, *PLAIN, "--mix.strategy", "none", "--train.learning_rate", "0.01"]
+    arguments = [
+        "train",
+        *sources(tmp_path, train=49, validation=9),
+        *SIZES,
+        *PLAIN,
+        "--mix.strategy",
+        "none",
+        "--train.learning_rate",
+        "0.01",
+    ]
     two = launch([*arguments, "--train.batch_size", "8", "--output_dir", str(tmp_path / "two")])
     assert main([*arguments, "--train.batch_size", "16", "--output_dir", str(tmp_path / "one")]) == 0
     output, _ = finished(two)

@@ -57,7 +57,8 @@ class EpochBatches(Sampler[list[int]]):
         """Yield this process's rows of each batch; where it has none, one row stands in, which must not count."""
         generator = torch.Generator().manual_seed((self._seed << 20) + self.epoch)
         order = torch.randperm(self._size, generator=generator)
-        for batch in order.split(self._batch_size)[self.first :]:
+        for begin in range(self.first * self._batch_size, self._size, self._batch_size):
+            batch = order[begin : begin + self._batch_size]
             start, end = self._share(len(batch))
             yield batch[start : max(end, start + 1)].tolist()
 
