@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from textmix.models.textcnn import TextCNN as TextCNN
     from textmix.models.textcnn import TextCNNConfig as TextCNNConfig
     from textmix.models.token_classifier import MixupForTokenClassification as MixupForTokenClassification
-    from textmix.prediction import Predictor as Predictor
+    from textmix.predictor import Predictor as Predictor
 
 _MODULES = {
     "LossConfig": "textmix.mixing.config",
@@ -34,7 +34,7 @@ _MODULES = {
     "MixupConfig": "textmix.models.encoder",
     "MixupForSequenceClassification": "textmix.models.encoder",
     "MixupForTokenClassification": "textmix.models.token_classifier",
-    "Predictor": "textmix.prediction",
+    "Predictor": "textmix.predictor",
     "Strategy": "textmix.mixing.strategies.base",
     "TextCNN": "textmix.models.textcnn",
     "TextCNNConfig": "textmix.models.textcnn",

@@ -1,9 +1,9 @@
 """Where predictions go: csv, tsv, jsonl or parquet, written batch by batch."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import pandas as pd
 import pyarrow as pa
@@ -14,12 +14,8 @@ from textmix.files import replacing
 
 FORMATS = (".csv", ".tsv", ".jsonl", ".parquet")
 
-
-class Writer(Protocol):
-    """Takes batches of rows, one list of values for each column."""
-
-    def __call__(self, columns: dict[str, list[Any]]) -> None:
-        """Write one batch."""
+# Takes the rows batch by batch.
+Writer = Callable[[pa.Table], None]
 
 
 def check_output(path: Path) -> None:
@@ -37,12 +33,11 @@ def check_output(path: Path) -> None:
 
 
 @contextmanager
-def open_writer(path: Path, schema: pa.Schema | None = None) -> Iterator[Writer]:
+def open_writer(path: Path) -> Iterator[Writer]:
     """Open a file of predictions; it appears under its name when the block ends without an exception.
 
     Args:
         path: The file to write.
-        schema: Types of the columns that come from the source, where they are known.
 
     Raises:
         RunError: As in `check_output`.
@@ -51,52 +46,45 @@ def open_writer(path: Path, schema: pa.Schema | None = None) -> Iterator[Writer]
     suffix = path.suffix.lower()
     with replacing(path) as temporary:
         if suffix == ".parquet":
-            with _parquet_writer(temporary, schema) as writer:
+            with _parquet_writer(temporary) as writer:
                 yield writer
         else:
             with temporary.open("w", encoding="utf-8", newline="") as file:
-                separator = "," if suffix == ".csv" else "\t"
-                yield _jsonl_writer(file, schema) if suffix == ".jsonl" else _csv_writer(file, separator, schema)
+                yield (
+                    _jsonl_writer(file) if suffix == ".jsonl" else _csv_writer(file, "," if suffix == ".csv" else "\t")
+                )
 
 
-def _frame(columns: dict[str, list[Any]], schema: pa.Schema | None) -> pd.DataFrame:
-    # By way of Arrow, whose integers stay integers beside missing values.
-    frame: pd.DataFrame = _table(columns, schema).to_pandas(types_mapper=pd.ArrowDtype)
+def _frame(table: pa.Table) -> pd.DataFrame:
+    # Types stay those of Arrow, whose integers stay integers beside missing values.
+    frame: pd.DataFrame = table.to_pandas(types_mapper=pd.ArrowDtype)
     return frame
 
 
-def _table(columns: dict[str, list[Any]], schema: pa.Schema | None) -> pa.Table:
-    # A column may be empty in one batch and not in the next: the source knows its type, the batch does not.
-    types = {field.name: field.type for field in schema or ()}
-    return pa.table({name: pa.array(values, type=types.get(name)) for name, values in columns.items()})
-
-
-def _csv_writer(file: Any, separator: str, schema: pa.Schema | None) -> Writer:
+def _csv_writer(file: Any, separator: str) -> Writer:
     first = True
 
-    def write(columns: dict[str, list[Any]]) -> None:
+    def write(table: pa.Table) -> None:
         nonlocal first
-        _frame(columns, schema).to_csv(file, sep=separator, index=False, header=first)
+        _frame(table).to_csv(file, sep=separator, index=False, header=first)
         first = False
 
     return write
 
 
-def _jsonl_writer(file: Any, schema: pa.Schema | None) -> Writer:
-    def write(columns: dict[str, list[Any]]) -> None:
-        frame = _frame(columns, schema)
-        file.write(frame.to_json(orient="records", lines=True, force_ascii=False, date_format="iso"))
+def _jsonl_writer(file: Any) -> Writer:
+    def write(table: pa.Table) -> None:
+        file.write(_frame(table).to_json(orient="records", lines=True, force_ascii=False, date_format="iso"))
 
     return write
 
 
 @contextmanager
-def _parquet_writer(path: Path, schema: pa.Schema | None) -> Iterator[Writer]:
+def _parquet_writer(path: Path) -> Iterator[Writer]:
     opened: pq.ParquetWriter | None = None
 
-    def write(columns: dict[str, list[Any]]) -> None:
+    def write(table: pa.Table) -> None:
         nonlocal opened
-        table = _table(columns, schema)
         if opened is None:
             opened = pq.ParquetWriter(path, table.schema)
         opened.write_table(table)

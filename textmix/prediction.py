@@ -1,12 +1,13 @@
-"""Predict probabilities for texts with a loaded model."""
+"""Run a model over texts: the longest first, in batches of like length, rows back in order."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor, nn
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import DataCollatorWithPadding, PreTrainedTokenizerBase
+
+# Texts tokenised at once; what the tokenizer returns takes many times the memory of the ids in it.
+_TOKENIZED_AT_ONCE = 1024
 
 
 def predict_logits(
@@ -28,63 +29,61 @@ def predict_logits(
     model.eval()
     try:
         with torch.inference_mode():
+            # Brought to the CPU all at once, so that a GPU need not wait after each batch.
             logits = [
-                gather(model(**{name: value for name, value in batch.items() if name != "labels"}).logits).float().cpu()
+                gather(model(**{name: value for name, value in batch.items() if name != "labels"}).logits).float()
                 for batch in batches
             ]
+            return torch.cat(logits).cpu()
     finally:
         model.train(was_training)
-    return torch.cat(logits)
 
 
-class Predictor:
-    """Predicts class probabilities for texts.
+def text_logits(
+    model: nn.Module,
+    tokenizer: PreTrainedTokenizerBase,
+    texts: Sequence[str],
+    pairs: Sequence[str] | None,
+    batch_size: int,
+    progress: Callable[[int], object] = lambda rows: None,
+) -> Tensor:
+    """Run a model over texts.
 
     Args:
-        model: A sequence classifier.
+        model: A classifier with a `device`.
         tokenizer: Its tokenizer; inputs are cut at its `model_max_length`.
-        batch_size: Rows of a batch.
+        texts: N texts, at least one.
+        pairs: Their second sentences, if the model was trained on pairs.
+        batch_size: Most rows of a batch.
+        progress: Called with the number of rows after each batch.
 
-    Attributes:
-        class_names: Names of the classes, in the order of the columns of the result.
+    Returns:
+        Logits, shape (N, C), float32, on the CPU, rows in the order of the texts.
     """
+    rows = _tokenize(tokenizer, texts, pairs)
+    # Rows of like length share a batch, so that next to nothing of it is padding. The longest come first: what they
+    # need of memory shows at once, and what they leave fits the others.
+    order = sorted(range(len(rows)), key=lambda number: -len(rows[number]["input_ids"]))
+    collate = DataCollatorWithPadding(tokenizer)
 
-    def __init__(self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, batch_size: int = 64) -> None:
-        self.model = model
-        self.tokenizer = tokenizer
-        self.batch_size = batch_size
-        names: dict[int, str] = model.config.id2label  # type: ignore[assignment]  # int keys once loaded
-        self.class_names = [names[number] for number in range(len(names))]
+    def batches() -> Iterator[dict[str, Tensor]]:
+        for start in range(0, len(order), batch_size):
+            batch = collate([rows[number] for number in order[start : start + batch_size]])
+            yield {name: value.to(model.device) for name, value in batch.items()}
+            progress(len(order[start : start + batch_size]))
 
-    def __call__(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> npt.NDArray[np.float64]:
-        """Predict.
+    sorted_logits = predict_logits(model, batches())
+    logits = torch.empty_like(sorted_logits)
+    logits[order] = sorted_logits
+    return logits
 
-        Args:
-            texts: N texts.
-            pairs: Their second sentences, if the model was trained on pairs.
 
-        Returns:
-            Probabilities, shape (N, C), rows in the order of the texts.
-        """
-        if not len(texts):
-            return np.zeros((0, len(self.class_names)))
-        # Texts of like length share a batch, so that little of it is padding.
-        order = sorted(range(len(texts)), key=lambda number: -len(texts[number]))
-        logits = predict_logits(self.model, self._batches(texts, pairs, order))
-        probabilities = torch.empty(logits.shape, dtype=torch.float64)
-        probabilities[order] = logits.double().softmax(dim=-1)
-        return probabilities.numpy()
-
-    def _batches(
-        self, texts: Sequence[str], pairs: Sequence[str] | None, order: list[int]
-    ) -> Iterable[dict[str, Tensor]]:
-        for start in range(0, len(order), self.batch_size):
-            rows = order[start : start + self.batch_size]
-            encoded = self.tokenizer(
-                [texts[number] for number in rows],
-                [pairs[number] for number in rows] if pairs is not None else None,
-                truncation=True,
-                padding=True,
-                return_tensors="pt",
-            )
-            yield {name: value.to(self.model.device) for name, value in encoded.items()}
+def _tokenize(
+    tokenizer: PreTrainedTokenizerBase, texts: Sequence[str], pairs: Sequence[str] | None
+) -> list[dict[str, list[int]]]:
+    rows: list[dict[str, list[int]]] = []
+    for start in range(0, len(texts), _TOKENIZED_AT_ONCE):
+        piece = slice(start, start + _TOKENIZED_AT_ONCE)
+        encoded = tokenizer(list(texts[piece]), list(pairs[piece]) if pairs is not None else None, truncation=True)
+        rows += [dict(zip(encoded, values, strict=True)) for values in zip(*encoded.values(), strict=True)]
+    return rows

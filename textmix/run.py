@@ -27,7 +27,7 @@ from textmix.evaluation.metrics import Evaluation
 from textmix.evaluation.report import markdown_report, predictions_table
 from textmix.files import replacing, write_json, write_text
 from textmix.models.loading import TEXTCNN, build_model, check_model_name, load_model
-from textmix.prediction import Predictor
+from textmix.predictor import Predictor
 from textmix.processes import joined, leave
 from textmix.training.checkpoint import checkpoint_directory
 from textmix.training.optimization import choose_precision

@@ -3,6 +3,7 @@
 import io
 import json
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -140,19 +141,46 @@ class TestPredict:
     def test_a_failure_leaves_no_half_written_file(
         self, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        from textmix.prediction import Predictor
+        from textmix import Predictor
 
         (tmp_path / "o.csv").write_text("precious")
-        monkeypatch.setattr("sys.stdin", io.StringIO("goal\n" * 3000))
+        monkeypatch.setattr("sys.stdin", io.StringIO("goal\n" * 30))
+        monkeypatch.setattr("textmix.streaming.WINDOW", 10)
         calls, original = [], Predictor.__call__
 
-        def fail_late(self: Predictor, texts: list[str], pairs: list[str] | None = None) -> object:
+        def fail_late(self: Predictor, rows: Any, **options: Any) -> object:
             calls.append(1)
             if len(calls) > 1:
                 raise KeyboardInterrupt
-            return original(self, texts, pairs)
+            return original(self, rows, **options)
 
         monkeypatch.setattr(Predictor, "__call__", fail_late)
         assert main(["predict", str(run), "-", "--output", str(tmp_path / "o.csv")]) == 130
         assert (tmp_path / "o.csv").read_text() == "precious"
         assert [path.name for path in tmp_path.iterdir()] == ["o.csv"]
+        assert len(calls) == 2
+
+    def test_the_last_window_may_be_short(self, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr("textmix.streaming.WINDOW", 10)
+        rows = [("goal match team", "sport"), ("guitar song", "music")] * 12
+        source = csv_of(tmp_path / "n.csv", "review\n" + "".join(f"{text}\n" for text, _ in rows))
+        for name in ("o.csv", "o.parquet"):
+            assert main(["predict", str(run), source, "--output", str(tmp_path / name)]) == 0
+        assert pd.read_csv(tmp_path / "o.csv")["prediction"].tolist() == [label for _, label in rows]
+        assert pd.read_parquet(tmp_path / "o.parquet")["review"].tolist() == [text for text, _ in rows]
+
+    def test_no_batch_without_rows(self, run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        message = fails(["predict", str(run), "-", "--batch_size", "0"], capsys)
+        assert message == "--batch_size must be at least 1, not 0"
+
+    def test_bf16_gives_nearly_the_same(
+        self, run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        outputs = []
+        for precision in ("fp32", "bf16"):
+            capsys.readouterr()
+            monkeypatch.setattr("sys.stdin", io.StringIO("goal match team\nsoup bread\n"))
+            assert main(["predict", str(run), "-", "--precision", precision]) == 0
+            outputs.append([line.split("\t") for line in capsys.readouterr().out.splitlines()])
+        assert [row[0] for row in outputs[0]] == [row[0] for row in outputs[1]] == ["sport", "food"]
+        assert all(abs(float(a[1]) - float(b[1])) < 1e-2 for a, b in zip(*outputs, strict=True))

@@ -176,7 +176,7 @@ def _load(name: str, config: RunConfig | None, data: DataConfig, seed: int) -> "
     from textmix.inspection.layout import Texts
     from textmix.models.config import ModelConfig
     from textmix.models.loading import TEXTCNN, build_model, check_model_name, load_model
-    from textmix.prediction import Predictor
+    from textmix.predictor import Predictor
     from textmix.run import MODEL
 
     where = source_name(data.source)

@@ -1,0 +1,41 @@
+import copy
+
+import pytest
+import torch
+from torch import nn
+
+from tests.conftest import LABELS, MODELS
+from textmix.models.packing import PackedLinear, pack_linears
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("shape", [(5, 12), (2, 3, 12), (0, 12)])
+def test_a_packed_map_computes_what_the_map_does(shape: tuple[int, ...], bias: bool) -> None:
+    torch.manual_seed(0)
+    linear, hidden = nn.Linear(12, 7, bias=bias), torch.randn(shape)
+    torch.testing.assert_close(PackedLinear(linear, torch.float32)(hidden), linear(hidden))
+    rounded = PackedLinear(linear, torch.bfloat16)(hidden)
+    assert rounded.dtype == torch.float32
+    torch.testing.assert_close(rounded, linear(hidden), atol=0.03, rtol=0.02)
+    if len(hidden):
+        assert not torch.equal(rounded, linear(hidden))
+
+
+def test_transposed_inputs() -> None:
+    linear, hidden = nn.Linear(12, 7), torch.randn(3, 12, 4).transpose(1, 2)
+    torch.testing.assert_close(PackedLinear(linear, torch.float32)(hidden), linear(hidden))
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_packed_models_give_the_same_logits(name: str, ragged: dict[str, torch.Tensor]) -> None:
+    torch.manual_seed(0)
+    model = MODELS[name]().eval()
+    inputs = {key: value for key, value in ragged.items() if key != "labels"}
+    with torch.inference_mode():
+        expected = model(**inputs).logits
+        for dtype, tolerance in ((torch.float32, 1e-5), (torch.bfloat16, 2e-2)):
+            packed = copy.deepcopy(model)
+            pack_linears(packed, dtype)
+            torch.testing.assert_close(packed(**inputs).logits, expected, atol=tolerance, rtol=tolerance)
+            kinds = {type(module) for module in packed.modules() if getattr(module, "out_features", LABELS) != LABELS}
+            assert kinds <= {PackedLinear}

@@ -1,0 +1,62 @@
+"""A classifier that onnxruntime runs, to be called like one of torch."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import AutoConfig, AutoTokenizer, PreTrainedConfig, PreTrainedTokenizerBase
+from transformers.modeling_outputs import SequenceClassifierOutput
+
+from textmix.errors import RunError
+
+ONNX_FILE = "model.onnx"
+
+
+class OnnxClassifier(nn.Module):
+    """Runs an exported classifier on the CPU.
+
+    Args:
+        session: An `onnxruntime.InferenceSession`.
+        config: The configuration saved beside the file.
+
+    Shapes:
+        Inputs (B, L) to logits (B, num_labels).
+    """
+
+    device = torch.device("cpu")
+
+    def __init__(self, session: Any, config: PreTrainedConfig) -> None:
+        super().__init__()
+        self.config = config
+        self._session = session
+        self._names = [put.name for put in session.get_inputs()]
+
+    def forward(self, **inputs: Tensor) -> SequenceClassifierOutput:
+        """Classify a batch; inputs that the file does not know are left out."""
+        if (
+            inputs["input_ids"].shape[1] == 0
+        ):  # every text of the batch is empty: one masked position stands for nothing
+            inputs = {name: nn.functional.pad(value, (0, 1)) for name, value in inputs.items()}
+        (logits,) = self._session.run(None, {name: inputs[name].numpy() for name in self._names})
+        return SequenceClassifierOutput(logits=torch.from_numpy(logits))
+
+
+def load_onnx(directory: Path) -> tuple[OnnxClassifier, PreTrainedTokenizerBase]:
+    """Load the classifier that `textmix export` wrote, and its tokenizer.
+
+    Raises:
+        RunError: If onnxruntime is not installed or cannot read the file.
+    """
+    try:
+        import onnxruntime
+    except ImportError:
+        raise RunError("prediction with ONNX needs onnxruntime: pip install 'textmix[export]'") from None
+    try:
+        session = onnxruntime.InferenceSession(str(directory / ONNX_FILE), providers=["CPUExecutionProvider"])
+        config = AutoConfig.from_pretrained(directory)
+        tokenizer = AutoTokenizer.from_pretrained(directory)
+    except Exception as error:  # onnxruntime raises many kinds, none of them a child of the others
+        reason = str(error).strip().splitlines()[0]
+        raise RunError(f"cannot load the model at {directory}: {reason}") from error
+    return OnnxClassifier(session, config), tokenizer

@@ -1,0 +1,58 @@
+"""Linear maps laid out and rounded beforehand, for prediction."""
+
+import platform
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+
+
+class PackedLinear(nn.Linear):
+    """A linear map for prediction, which can be neither trained nor saved.
+
+    On an x86 CPU its weight has the layout that oneDNN computes with. torch multiplies float32 matrices with MKL, which
+    leaves half of the vector units of an AMD processor idle; oneDNN does not, and in bfloat16 a layout made once spares
+    making it for each batch.
+
+    Args:
+        linear: The map to pack.
+        dtype: What its weight and inputs are rounded to; results come in the type of the input. Sums and
+            normalisations between linear maps so keep their precision.
+    """
+
+    def __init__(self, linear: nn.Linear, dtype: torch.dtype) -> None:
+        super().__init__(linear.in_features, linear.out_features, bias=False, device="meta")
+        weight = linear.weight.detach().to(dtype)
+        self._packed = (
+            weight.device.type == "cpu"
+            and torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
+            and platform.machine() in ("x86_64", "AMD64")
+        )
+        if self._packed:
+            weight = torch.ops.mkldnn._reorder_linear_weight(weight, None)
+        self.weight = nn.Parameter(weight, requires_grad=False)
+        self.bias = None if linear.bias is None else nn.Parameter(linear.bias.detach().to(dtype), requires_grad=False)
+
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002  # the name in nn.Linear
+        """Map (..., in_features) to (..., out_features)."""
+        rounded = input.to(self.weight.dtype)
+        if self._packed:
+            mapped: Tensor = torch.ops.mkldnn._linear_pointwise(rounded, self.weight, self.bias, "none", [], "")
+        else:
+            mapped = F.linear(rounded, self.weight, self.bias)
+        return mapped.to(input.dtype)
+
+
+def pack_linears(model: PreTrainedModel, dtype: torch.dtype) -> None:
+    """Pack the linear maps of a model in place; the last one, which makes the logits, keeps its precision.
+
+    Args:
+        model: A classifier.
+        dtype: What weights and inputs of linear maps are rounded to.
+    """
+    for parent in list(model.modules()):
+        for name, child in list(parent.named_children()):
+            # Subclasses compute something of their own.
+            if type(child) is nn.Linear and child.out_features != model.config.num_labels:
+                setattr(parent, name, PackedLinear(child, dtype))

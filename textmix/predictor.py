@@ -1,0 +1,231 @@
+"""Predictor: classes for texts, or for the rows of a table, from a model that may still lie on disk."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Literal, Self, TypeVar, overload
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import pyarrow as pa
+import torch
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from textmix.config import CONFIG_FILE
+from textmix.data.rows import PAIR, TEXT, as_string, join_texts
+from textmix.errors import DataError, RunError
+from textmix.evaluation.report import prediction_columns
+from textmix.models.loading import load_model
+from textmix.models.onnx_classifier import ONNX_FILE, OnnxClassifier, load_onnx
+from textmix.models.packing import pack_linears
+from textmix.parsing import read_run_config
+from textmix.prediction import text_logits
+from textmix.training.optimization import choose_precision
+
+MODEL, ONNX = "model", "onnx"
+Backend = Literal["torch", "onnx"]
+Precision = Literal["auto", "fp32", "bf16"]
+Table = TypeVar("Table", pd.DataFrame, pa.Table)
+Rows = TypeVar("Rows")
+Probabilities = npt.NDArray[np.float64]
+_Loaded = tuple[PreTrainedModel | OnnxClassifier, PreTrainedTokenizerBase]
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where a model lies and how it is to be loaded."""
+
+    directory: Path
+    backend: Backend
+    precision: Precision
+
+    def load(self) -> _Loaded:
+        # A worker of Ray or Spark unpickles the predictor anew for each of its tasks: the process keeps the model.
+        # The time of writing tells a model from the one that it has replaced.
+        written = (self.directory / "config.json").stat().st_mtime_ns
+        return _load(self, written)
+
+
+@lru_cache(maxsize=1)
+def _load(place: _Place, written: int) -> _Loaded:
+    if place.backend == "onnx":
+        return load_onnx(place.directory)
+    loaded = load_model(place.directory)
+    pack_linears(loaded.model, torch.bfloat16 if choose_precision(place.precision) == "bf16" else torch.float32)
+    return loaded.model, loaded.tokenizer
+
+
+class Predictor:
+    """Predicts class probabilities.
+
+    What it is called with decides what it returns. Texts give an array of probabilities. Rows give the same rows with
+    the columns `prediction`, `confidence` and `probability_<class>` added, as the same kind of thing: a mapping of
+    columns (`datasets.map` with `batched=True`, Ray Data's `map_batches`), a DataFrame, an Arrow table, or an iterator
+    of any of these (Spark's `mapInPandas`).
+
+    A predictor of `from_pretrained` pickles as the path of the model, which is loaded at the first call.
+
+    Args:
+        model: A sequence classifier.
+        tokenizer: Its tokenizer; inputs are cut at its `model_max_length`.
+        batch_size: Most rows of a batch.
+        text_columns: Where rows have their text; of several the second and further ones are the second sentence.
+    """
+
+    def __init__(
+        self,
+        model: PreTrainedModel | OnnxClassifier,
+        tokenizer: PreTrainedTokenizerBase,
+        batch_size: int = 64,
+        text_columns: Sequence[str] = (TEXT,),
+    ) -> None:
+        self.batch_size = batch_size
+        self.text_columns = list(text_columns)
+        self._place: _Place | None = None
+        self._loaded: _Loaded | None = (model, tokenizer)
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        path: str | Path,
+        *,
+        backend: Backend | None = None,
+        precision: Precision = "fp32",
+        batch_size: int = 64,
+        text_columns: Sequence[str] | None = None,
+    ) -> Self:
+        """Make a predictor whose model is loaded when it is first needed, in the process that needs it.
+
+        Args:
+            path: Directory of a run, of a saved model, or of what `textmix export` wrote.
+            backend: `torch`, or `onnx` for what `textmix export` wrote; None takes what is in the directory, and of a
+                run `torch`.
+            precision: `bf16` rounds weights and inputs of linear maps to 8 bits, which is faster and moves
+                probabilities by up to about 1e-2; `auto` does so where the machine has instructions for it. Without
+                effect on ONNX.
+            batch_size: Most rows of a batch.
+            text_columns: Where rows have their text; None means those of the run, else `text`.
+
+        Raises:
+            RunError: If there is no such model.
+            ConfigError: If the configuration of the run was damaged.
+        """
+        directory = Path(path).absolute()
+        if not directory.is_dir():
+            raise RunError(f"no run or model at {path}")
+        if (directory / CONFIG_FILE).is_file():
+            columns = read_run_config(directory).data.text_columns
+            directory = directory / (ONNX if backend == "onnx" else MODEL)
+        else:
+            columns = [TEXT]
+        backend = backend or ("onnx" if (directory / ONNX_FILE).is_file() else "torch")
+        if backend == "onnx" and not (directory / ONNX_FILE).is_file():
+            raise RunError(f"no {ONNX_FILE} at {directory}; make it with: textmix export {path}")
+        if not (directory / "config.json").is_file():
+            raise RunError(f"no saved model at {directory}; has the run finished?")
+        predictor = cls.__new__(cls)
+        predictor.batch_size = batch_size
+        predictor.text_columns = list(text_columns) if text_columns is not None else columns
+        predictor._place, predictor._loaded = _Place(directory, backend, precision), None
+        return predictor
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_loaded": None if self._place is not None else self._loaded}
+
+    def load(self) -> _Loaded:
+        """Return model and tokenizer, loaded at the first call.
+
+        Raises:
+            RunError: If they cannot be loaded.
+        """
+        if self._loaded is None:
+            assert self._place is not None
+            self._loaded = self._place.load()
+        return self._loaded
+
+    @property
+    def model(self) -> PreTrainedModel | OnnxClassifier:
+        """The classifier, loaded when it is first asked for."""
+        return self.load()[0]
+
+    @property
+    def tokenizer(self) -> PreTrainedTokenizerBase:
+        """Its tokenizer."""
+        return self.load()[1]
+
+    @property
+    def class_names(self) -> list[str]:
+        """Names of the classes, in the order of the columns of the probabilities."""
+        names: dict[int, str] = self.model.config.id2label  # type: ignore[assignment]  # int keys once loaded
+        return [names[number] for number in range(len(names))]
+
+    @overload
+    def __call__(
+        self, rows: Sequence[str], pairs: Sequence[str] | None = None, *, progress: Callable[[int], object] = ...
+    ) -> Probabilities: ...
+    @overload
+    def __call__(
+        self, rows: Mapping[str, Any], pairs: None = None, *, progress: Callable[[int], object] = ...
+    ) -> dict[str, Any]: ...
+    @overload
+    def __call__(self, rows: Table, pairs: None = None, *, progress: Callable[[int], object] = ...) -> Table: ...
+    @overload
+    def __call__(
+        self, rows: Iterator[Rows], pairs: None = None, *, progress: Callable[[int], object] = ...
+    ) -> Iterator[Rows]: ...
+    def __call__(
+        self, rows: Any, pairs: Sequence[str] | None = None, *, progress: Callable[[int], object] = lambda rows: None
+    ) -> Any:
+        """Predict.
+
+        Args:
+            rows: N texts, or N rows as a mapping of columns, a DataFrame, an Arrow table, or an iterator of these.
+            pairs: Second sentences of texts, if the model was trained on pairs; rows have them in `text_columns`.
+            progress: Called with the number of rows after each batch.
+
+        Returns:
+            Of texts, probabilities of shape (N, C); of rows, the rows with columns added. In the order given.
+
+        Raises:
+            DataError: If rows lack a text column or have a column of such a name already.
+            RunError: If the model cannot be loaded.
+        """
+        if isinstance(rows, Iterator):
+            return (self(part, progress=progress) for part in rows)
+        if isinstance(rows, Mapping):
+            return {**rows, **self._columns({name: rows[name] for name in rows}, progress)}
+        if isinstance(rows, pd.DataFrame):
+            return rows.assign(**self._columns({str(name): rows[name] for name in rows}, progress))
+        if isinstance(rows, pa.Table):
+            columns = dict(zip(rows.column_names, rows.columns, strict=True))
+            for name, values in self._columns(columns, progress).items():
+                rows = rows.append_column(name, pa.array(values))
+            return rows
+        return self._probabilities(rows, pairs, progress)
+
+    def _probabilities(
+        self, texts: Sequence[str], pairs: Sequence[str] | None, progress: Callable[[int], object]
+    ) -> Probabilities:
+        if not len(texts):
+            return np.zeros((0, len(self.class_names)))
+        logits = text_logits(self.model, self.tokenizer, texts, pairs, self.batch_size, progress)
+        return logits.double().softmax(dim=-1).numpy()
+
+    def _columns(self, columns: dict[str, Any], progress: Callable[[int], object]) -> dict[str, Any]:
+        """Predict from the text columns among these; returns the columns to add."""
+        for name in self.text_columns:
+            if name not in columns:
+                raise DataError(f"the rows have no column '{name}'; they have {', '.join(columns)}")
+        texts = join_texts([_strings(columns[name]) for name in self.text_columns])
+        predicted = prediction_columns(self._probabilities(texts[TEXT], texts.get(PAIR), progress), self.class_names)
+        taken = predicted.keys() & columns.keys()
+        if taken:
+            raise DataError(f"the source has a column '{min(taken)}' already; rename it or leave it out")
+        return predicted
+
+
+def _strings(column: Any) -> list[str]:
+    values = column.to_pylist() if isinstance(column, pa.ChunkedArray) else column
+    return [as_string(value) for value in values]
