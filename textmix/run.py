@@ -26,11 +26,13 @@ from textmix.errors import RunError, TrainingInterrupted
 from textmix.evaluation.metrics import Evaluation
 from textmix.evaluation.report import markdown_report, predictions_table
 from textmix.files import replacing, write_json, write_text
+from textmix.models.encoder import MixupForSequenceClassification
 from textmix.models.loading import TEXTCNN, build_model, check_model_name, load_model
 from textmix.predictor import Predictor
 from textmix.processes import joined, leave
 from textmix.training.checkpoint import checkpoint_directory
 from textmix.training.optimization import choose_precision
+from textmix.training.pooled import check_pooled, pool_rows
 from textmix.training.progress import TrainProgress
 from textmix.training.trainer import HISTORY, MixupTrainer
 
@@ -127,6 +129,11 @@ def _train(config: RunConfig, overwrite: bool, resume: bool, say: Say, processes
     data = {
         name: tokenize(splits[name], loaded.tokenizer, labels[name]) for name in (TRAIN, VALIDATION) if name in splits
     }
+    if config.model.freeze == "encoder":
+        assert isinstance(loaded.model, MixupForSequenceClassification)
+        check_pooled(config.mix)
+        size = config.train.eval_batch_size
+        data = {name: pool_rows(loaded.model, loaded.tokenizer, rows, size) for name, rows in data.items()}
     trainer = MixupTrainer(
         loaded.model,
         loaded.tokenizer,

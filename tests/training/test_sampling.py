@@ -1,6 +1,8 @@
+import numpy as np
 import pytest
+from datasets import Dataset
 
-from textmix.training.sampling import EpochBatches
+from textmix.training.sampling import EpochBatches, row_lengths
 
 
 def flat(batches: EpochBatches) -> list[int]:
@@ -45,3 +47,57 @@ def test_one_row_stands_in_where_there_are_fewer_than_processes() -> None:
     first, second = (EpochBatches(9, 4, 0, 2, rank) for rank in range(2))
     assert [first.own_rows(1), second.own_rows(1)] == [0, 1]
     assert list(first)[1] == list(second)[1]
+
+
+class TestGrouping:
+    LENGTHS = np.random.default_rng(0).integers(1, 60, 1000)
+
+    def batches(self, **options: int) -> list[list[int]]:
+        options = {"size": len(self.LENGTHS), "batch_size": 8, "seed": 3, **options}
+        return list(EpochBatches(**options, lengths=self.LENGTHS[: options["size"]]))
+
+    def test_every_row_once_in_another_order_each_epoch(self) -> None:
+        sampler = EpochBatches(1000, 8, seed=3, lengths=self.LENGTHS)
+        orders = []
+        for epoch in (0, 1):
+            sampler.epoch = epoch
+            orders.append(flat(sampler))
+        assert sorted(orders[0]) == sorted(orders[1]) == list(range(1000))
+        assert orders[0] != orders[1]
+
+    def test_little_of_a_batch_is_padding(self) -> None:
+        def cells(batches: list[list[int]]) -> int:
+            return sum(len(batch) * self.LENGTHS[batch].max() for batch in batches)
+
+        real = self.LENGTHS.sum()
+        assert cells(list(EpochBatches(1000, 8, seed=3))) > 1.5 * real
+        assert cells(self.batches()) < 1.05 * real
+
+    def test_batches_come_in_random_order_of_length(self) -> None:
+        means = [self.LENGTHS[batch].mean() for batch in self.batches()]
+        assert abs(np.corrcoef(means[:-1], means[1:])[0, 1]) < 0.25
+
+    def test_rows_of_a_batch_come_from_one_window(self) -> None:
+        plain = {row: place for place, row in enumerate(flat(EpochBatches(1000, 8, seed=3)))}
+        for batch in self.batches():
+            assert len({plain[row] // (50 * 8) for row in batch}) == 1
+
+    def test_the_batch_that_is_not_full_comes_last(self) -> None:
+        assert [len(batch) for batch in self.batches(size=20)] == [8, 8, 4]
+
+    def test_parts_of_a_step_are_the_rows_of_one_large_batch(self) -> None:
+        large = self.batches(batch_size=16)
+        small = self.batches(batch_size=8, accumulation=2)
+        assert flat_rows(large) == flat_rows(small)
+        halves = [list(EpochBatches(1000, 8, 3, 2, rank, self.LENGTHS)) for rank in (0, 1)]
+        assert [sorted(a + b) for a, b in zip(*halves, strict=True)] == [sorted(batch) for batch in large]
+
+
+def flat_rows(batches: list[list[int]]) -> list[int]:
+    return [row for batch in batches for row in batch]
+
+
+def test_lengths_are_those_of_the_rows_in_their_order() -> None:
+    data = Dataset.from_dict({"input_ids": [[1, 2, 3], [1], [], [4, 5]], "labels": [0, 1, 0, 1]})
+    assert row_lengths(data).tolist() == [3, 1, 0, 2]
+    assert row_lengths(data.select([3, 0])).tolist() == [2, 3]

@@ -50,6 +50,7 @@ class ModelConfig:
             0 training is faster: no masks are drawn, and attention on a CPU takes the fused kernel.
         freeze: Keep the embeddings and so many of the lowest blocks of an encoder as they are; 0 trains all. Most of
             what fine-tuning gains comes from the upper blocks (Lee, Tang and Lin 2019), and steps get shorter.
+            `encoder` keeps all of it: its sentence vectors are made once, and only the head is trained on them.
         max_length: Longest input in tokens; longer ones are cut. Null means what the checkpoint declares, at most 512.
         textcnn: How a TextCNN is built.
     """
@@ -59,7 +60,7 @@ class ModelConfig:
     head: Literal["linear", "native"] = "linear"
     dropout: float | None = None
     encoder_dropout: float | None = None
-    freeze: int = 0
+    freeze: int | Literal["encoder"] = 0
     max_length: int | None = None
     textcnn: TextCNNOptions = field(default_factory=TextCNNOptions)
 
@@ -84,7 +85,9 @@ class ModelConfig:
             wrong.append(f"model.encoder_dropout must lie in [0, 1), not {self.encoder_dropout}")
         if self.encoder_dropout is not None and self.name == "textcnn":
             wrong.append("model.encoder_dropout has no effect with model.name textcnn; leave it out")
-        if self.freeze < 0:
+        if self.freeze == "encoder" and (self.head == "native" or self.pooling == "attention"):
+            wrong.append("model.freeze encoder needs the linear head and a pooling without weights of its own")
+        if isinstance(self.freeze, int) and self.freeze < 0:
             wrong.append(f"model.freeze must not be below 0, but is {self.freeze}")
         if self.freeze and self.name == "textcnn":
             wrong.append("model.freeze has no effect with model.name textcnn; model.textcnn.static keeps its vectors")

@@ -23,7 +23,7 @@ class MixupForSequenceClassification(MixupModel):
         encoder: A loaded encoder that matches `config.encoder`; None builds one with random weights.
 
     Shapes:
-        input_ids and attention_mask (B, L), or inputs_embeds (B, L, H), to logits (B, num_labels).
+        input_ids and attention_mask (B, L), or inputs_embeds (B, L, H), or pooled (B, H), to logits (B, num_labels).
     """
 
     def _build_head(self, hidden_size: int) -> None:
@@ -36,6 +36,7 @@ class MixupForSequenceClassification(MixupModel):
         attention_mask: Tensor | None = None,
         inputs_embeds: Tensor | None = None,
         labels: Tensor | None = None,
+        pooled: Tensor | None = None,
         **kwargs: Any,
     ) -> SequenceClassifierOutput:
         """Classify a batch.
@@ -45,15 +46,29 @@ class MixupForSequenceClassification(MixupModel):
             attention_mask: 1 at real positions, shape (B, L); None means that all are real.
             inputs_embeds: Embeddings instead of ids, shape (B, L, H).
             labels: Targets as in `textmix.mixing.losses.score`; adds the mean loss.
+            pooled: Sentence vectors that `pool` has made, instead of any of these, shape (B, H).
             **kwargs: Passed on to the encoder (`token_type_ids`, `position_ids`, …).
         """
         num_items = kwargs.pop("num_items_in_batch", None)
-        hidden = self._encode(input_ids, attention_mask, inputs_embeds, kwargs)
-        mask = attention_mask if attention_mask is not None else hidden.new_ones(hidden.shape[:2])
-        logits = self.classifier(self.dropout(self.pooling(hidden, mask)))
+        if pooled is None:
+            pooled = self.pool(input_ids, attention_mask, inputs_embeds, **kwargs)
+        logits = self.classifier(self.dropout(pooled))
         return SequenceClassifierOutput(
             loss=plain_loss(logits, labels, self.config.problem_type, num_items), logits=logits
         )
+
+    def pool(
+        self,
+        input_ids: Tensor | None = None,
+        attention_mask: Tensor | None = None,
+        inputs_embeds: Tensor | None = None,
+        **kwargs: Any,
+    ) -> Tensor:
+        """Make the sentence vectors of a batch, shape (B, H); arguments as in `forward`."""
+        hidden = self._encode(input_ids, attention_mask, inputs_embeds, kwargs)
+        mask = attention_mask if attention_mask is not None else hidden.new_ones(hidden.shape[:2])
+        vectors: Tensor = self.pooling(hidden, mask)
+        return vectors
 
     @classmethod
     def from_pretrained(  # type: ignore[override]  # options of ours come first

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from transformers import (
@@ -117,17 +117,20 @@ def build_model(config: ModelConfig, class_names: list[str], texts: Iterable[str
     return LoadedModel(model, tokenizer)
 
 
-def freeze_lowest(model: PreTrainedModel, count: int) -> None:
+def freeze_lowest(model: PreTrainedModel, count: int | Literal["encoder"]) -> None:
     """Stop training the embeddings and the lowest blocks of a model's encoder.
 
     Args:
         model: A classifier.
-        count: How many blocks; 0 freezes nothing, not even the embeddings.
+        count: How many blocks; 0 freezes nothing, not even the embeddings; `encoder` freezes all of the encoder.
 
     Raises:
         ModelError: If the encoder has fewer blocks, or shares them.
     """
     if count == 0:
+        return
+    if count == "encoder":
+        model.base_model.requires_grad_(False)
         return
     blocks = [block.module for block in find_sites(model).blocks]
     if count > len(blocks):

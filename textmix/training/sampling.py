@@ -3,10 +3,20 @@
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+import pyarrow.compute as pc
 import torch
 from datasets import Dataset
+from torch import Tensor
 from torch.utils.data import DataLoader, Sampler
-from transformers import DataCollatorWithPadding, PreTrainedTokenizerBase
+from transformers import DataCollatorWithPadding, PreTrainedTokenizerBase, default_data_collator
+
+from textmix.training.pooled import POOLED
+
+# Batches whose rows are sorted by length together, as in the Trainer of transformers: longer windows save little more
+# padding, and shorter ones leave the order closer to random.
+_WINDOW = 50
 
 
 class EpochBatches(Sampler[list[int]]):
@@ -22,6 +32,10 @@ class EpochBatches(Sampler[list[int]]):
         seed: Seed of the run.
         processes: Number of processes.
         rank: Number of this one.
+        lengths: Length of each row, shape (size,), to put rows of like length into one batch: a random permutation is
+            cut into windows of 50 batches, each is sorted by length and cut into batches, and these are shuffled. Which
+            rows share a window, and the order of the batches, stay random. None leaves the permutation as it is.
+        accumulation: Batches that make one step: for the grouping they count as one batch.
 
     Attributes:
         epoch: The epoch whose order is wanted, set by the trainer. There is no `set_epoch`, which accelerate would call
@@ -29,12 +43,23 @@ class EpochBatches(Sampler[list[int]]):
         first: The batch to begin with.
     """
 
-    def __init__(self, size: int, batch_size: int, seed: int, processes: int = 1, rank: int = 0) -> None:
+    def __init__(
+        self,
+        size: int,
+        batch_size: int,
+        seed: int,
+        processes: int = 1,
+        rank: int = 0,
+        lengths: npt.NDArray[np.integer[Any]] | None = None,
+        accumulation: int = 1,
+    ) -> None:
         self._size = size
         self._batch_size = batch_size * processes
         self._seed = seed
         self._processes = processes
         self._rank = rank
+        self._lengths = lengths
+        self._group_size = self._batch_size * accumulation
         self.epoch = 0
         self.first = 0
 
@@ -57,23 +82,44 @@ class EpochBatches(Sampler[list[int]]):
         """Yield this process's rows of each batch; where it has none, one row stands in, which must not count."""
         generator = torch.Generator().manual_seed((self._seed << 20) + self.epoch)
         order = torch.randperm(self._size, generator=generator)
+        if self._lengths is not None:
+            order = self._group(order, torch.from_numpy(self._lengths[order.numpy()]), generator)
         for begin in range(self.first * self._batch_size, self._size, self._batch_size):
             batch = order[begin : begin + self._batch_size]
             start, end = self._share(len(batch))
             yield batch[start : max(end, start + 1)].tolist()
 
+    def _group(self, order: Tensor, lengths: Tensor, generator: torch.Generator) -> Tensor:
+        size = self._group_size
+        windows = torch.arange(self._size) // (_WINDOW * size)
+        by_length = lengths.argsort(stable=True)
+        order = order[by_length[windows[by_length].argsort(stable=True)]]
+        # The rows that do not fill a batch stay at the end, where they are without grouping: the longest of a window.
+        whole = order[: self._size // size * size].view(-1, size)
+        return torch.cat([whole[torch.randperm(len(whole), generator=generator)].flatten(), order[whole.numel() :]])
+
+
+def row_lengths(data: Dataset) -> npt.NDArray[np.integer[Any]]:
+    """Return the length of each tokenised row, shape (N,), without making Python objects of the rows."""
+    if POOLED in data.column_names:
+        return np.ones(len(data), dtype=np.int64)
+    ids = data.select_columns(["input_ids"]).with_format("arrow")[:].column("input_ids")
+    lengths: npt.NDArray[np.integer[Any]] = pc.list_value_length(ids).to_numpy()
+    return lengths
+
 
 def padded_loader(
     data: Dataset, tokenizer: PreTrainedTokenizerBase, batches: Sampler[list[int]] | None = None, batch_size: int = 1
 ) -> DataLoader[Any]:
-    """Load tokenised rows in batches, each padded to its longest row.
+    """Load tokenised rows in batches, each padded to its longest row; sentence vectors as they are.
 
     Args:
-        data: Tokenised rows.
+        data: Tokenised rows, or the sentence vectors of `pool_rows`.
         tokenizer: Pads them.
         batches: The rows of each batch; None for batches of `batch_size` in the order they are in.
         batch_size: Rows of a batch, without `batches`.
     """
     order: dict[str, Any] = {"batch_size": batch_size} if batches is None else {"batch_sampler": batches}
     # A generator of its own: without one, each pass would draw from dropout's.
-    return DataLoader(data, collate_fn=DataCollatorWithPadding(tokenizer), generator=torch.Generator(), **order)
+    collate = default_data_collator if POOLED in data.column_names else DataCollatorWithPadding(tokenizer)
+    return DataLoader(data, collate_fn=collate, generator=torch.Generator(), **order)

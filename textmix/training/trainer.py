@@ -32,10 +32,11 @@ from textmix.training.agreement import Agreement
 from textmix.training.checkpoint import load_checkpoint, random_state, restore_random_state, save_checkpoint
 from textmix.training.completion import complete_mix
 from textmix.training.config import TrainConfig
+from textmix.training.dropout import byte_dropout
 from textmix.training.interrupt import InterruptGuard
 from textmix.training.optimization import build_optimizer, build_schedule, choose_precision
 from textmix.training.progress import RunningMeans, TrainProgress
-from textmix.training.sampling import EpochBatches, padded_loader
+from textmix.training.sampling import EpochBatches, padded_loader, row_lengths
 
 _MIXED_PRECISION = {"fp32": "no", "bf16": "bf16", "fp16": "fp16"}
 HISTORY = "history.jsonl"
@@ -92,7 +93,10 @@ class MixupTrainer:
         mix = complete_mix(mix, loss, tokenizer, train_data["labels"][:], class_names)
         self.mixer = attach(model, mix, seed=config.seed, rank=self._agreement.rank, loss=loss)
         processes, rank = self._agreement.size, self._agreement.rank
-        self._batches = EpochBatches(len(train_data), config.batch_size, config.seed, processes, rank)
+        lengths = row_lengths(train_data) if config.group_by_length else None
+        self._batches = EpochBatches(
+            len(train_data), config.batch_size, config.seed, processes, rank, lengths, config.accumulation_steps
+        )
         # It deals the rows to the processes itself, so that accelerate is left to put them on the device.
         self.loader = prepare_data_loader(
             padded_loader(train_data, tokenizer, self._batches),
@@ -144,7 +148,7 @@ class MixupTrainer:
                 # Each process drops out other units, and the first one those that it would drop alone.
                 set_seed((self.config.seed + self._agreement.rank) % 2**32)
             self._rewrite_history()
-            with InterruptGuard() as guard, self._progress_bar() as bar:
+            with InterruptGuard() as guard, self._progress_bar() as bar, byte_dropout(self.model):
                 while not self._done():
                     self._train_epoch(bar, guard, random if resume else None)
                     resume = False
