@@ -37,7 +37,7 @@ def run_one(contestant: str, train: str, test: str, seed: int) -> dict[str, floa
 
     from textmix.models.config import ModelConfig
     from textmix.models.loading import build_model
-    from textmix.prediction import Predictor
+    from textmix.predictor import Predictor
 
     texts, labels = read(train)
     names = sorted(set(labels))

@@ -3,12 +3,20 @@ from dataclasses import replace
 
 import pytest
 import torch
+from accelerate import Accelerator
+from torch import nn
 from transformers import PreTrainedModel
 
 from textmix.errors import ConfigError
 from textmix.training import optimization
 from textmix.training.config import TrainConfig
-from textmix.training.optimization import build_optimizer, build_schedule, choose_precision, parameter_groups
+from textmix.training.optimization import (
+    build_optimizer,
+    build_schedule,
+    choose_precision,
+    clip_gradients,
+    parameter_groups,
+)
 
 
 @pytest.mark.parametrize("name", ["own-mean", "bert", "textcnn"])
@@ -97,3 +105,24 @@ class TestPrecision:
 def test_wrong_options_are_named(options: dict, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         TrainConfig(**options)
+
+
+@pytest.mark.parametrize("most", [0.01, 1e6])
+def test_a_clipped_step_is_that_of_torch(most: float) -> None:
+    results = []
+    for ours in (True, False):
+        torch.manual_seed(0)
+        model, accelerator = nn.Linear(5, 3), Accelerator(cpu=True)
+        model, optimizer = accelerator.prepare(model, build_optimizer(model, 0.1, 0.01))
+        for _ in range(3):
+            model(torch.randn(7, 5)).square().sum().backward()
+            if ours:
+                clip_gradients(accelerator, model, optimizer, most)
+            else:
+                torch.nn.utils.clip_grad_norm_(model.parameters(), most)
+            optimizer.step()
+            optimizer.zero_grad()
+        moments = [state["exp_avg_sq"] for state in optimizer.optimizer.state.values()]
+        results.append(torch.cat([tensor.detach().flatten() for tensor in (*model.parameters(), *moments)]))
+        assert (max(tensor.max().item() for tensor in moments) < 1e-6) == (most < 1)  # it did clip, or not
+    torch.testing.assert_close(*results)

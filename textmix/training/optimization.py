@@ -3,7 +3,9 @@
 from typing import Any, Literal
 
 import torch
-from torch import nn
+from accelerate import Accelerator
+from accelerate.optimizer import AcceleratedOptimizer
+from torch import Tensor, nn
 from torch.optim import AdamW
 from torch.optim.lr_scheduler import LRScheduler
 from transformers import get_scheduler
@@ -31,6 +33,27 @@ def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, An
 def build_optimizer(model: nn.Module, learning_rate: float, weight_decay: float) -> AdamW:
     """Build a fused AdamW over the trained parameters of a model."""
     return AdamW(parameter_groups(model, weight_decay), lr=learning_rate, fused=True)
+
+
+def clip_gradients(accelerator: Accelerator, model: nn.Module, optimizer: AcceleratedOptimizer, most: float) -> None:
+    """Scale the gradients of a model down to a norm, at the latest when the optimizer makes its step.
+
+    A fused AdamW can divide the gradients by a number on its way through them, as it does for a loss scaler; that saves
+    a pass over all of them. Where there is a scaler, or gradients are sharded, accelerate scales them at once.
+
+    Args:
+        accelerator: What prepared the model.
+        model: Its gradients are complete.
+        optimizer: From `build_optimizer`, prepared.
+        most: The norm.
+    """
+    gradients = [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
+    if accelerator.scaler is not None or any(type(gradient) is not Tensor for gradient in gradients):
+        accelerator.clip_grad_norm_(model.parameters(), most)
+        return
+    # The same small number as in torch.nn.utils.clip_grad_norm_.
+    norm = torch.nn.utils.get_total_norm(gradients, foreach=True)
+    optimizer.optimizer.grad_scale = ((norm + 1e-6) / most).clamp(min=1).float()  # as the fused step wants it
 
 
 def build_schedule(optimizer: AdamW, config: TrainConfig, total_steps: int) -> LRScheduler:

@@ -34,7 +34,7 @@ from textmix.training.completion import complete_mix
 from textmix.training.config import TrainConfig
 from textmix.training.dropout import byte_dropout
 from textmix.training.interrupt import InterruptGuard
-from textmix.training.optimization import build_optimizer, build_schedule, choose_precision
+from textmix.training.optimization import build_optimizer, build_schedule, choose_precision, clip_gradients
 from textmix.training.progress import RunningMeans, TrainProgress
 from textmix.training.sampling import EpochBatches, padded_loader, row_lengths
 
@@ -223,7 +223,7 @@ class MixupTrainer:
                 weighted = value.detach() * (own_rows * self._agreement.size / rows)
                 metrics[name] = metrics[name] + weighted if name in metrics else weighted
         if self.config.max_grad_norm > 0:
-            self.accelerator.clip_grad_norm_(self.model.parameters(), self.config.max_grad_norm)
+            clip_gradients(self.accelerator, self.model, self.optimizer, self.config.max_grad_norm)
         self.optimizer.step()
         self.schedule.step()
         self.optimizer.zero_grad()
