@@ -179,6 +179,33 @@ def _print_predictions(rows: "Table", columns: list[str]) -> None:
         print(f"{label}\t{confidence:.4f}\t{text}")
 
 
+def export(arguments: list[str]) -> None:
+    """Write the model of a run as ONNX."""
+    from textmix.parsing import parse, read_run_config
+
+    parser = _parser("export", "Write the model of a run for other programs: textmix export RUN [OPTIONS]")
+    parser.add_argument("run", help="directory of the run")
+    parser.add_argument("--format", type=Literal["onnx"], default="onnx", help="onnx, which onnxruntime runs")
+    parser.add_argument("--int8", action="store_true", help="round the weights of matrix products to 8-bit integers")
+    parser.add_argument(
+        "--output_dir",
+        type=str | None,
+        default=None,
+        help="directory to write; none means RUN/onnx, which predict finds",
+    )
+    options = parse(parser, arguments)
+    directory = Path(options["run"])
+    read_run_config(directory)
+    target = Path(options["output_dir"]) if options["output_dir"] else directory / "onnx"
+
+    quiet_libraries()
+    from textmix.export import export_onnx
+    from textmix.run import MODEL
+
+    export_onnx(directory / MODEL, target, options["int8"])
+    print(f"saved to {target}")
+
+
 def inspect(arguments: list[str]) -> None:
     """Show what mixing does to pairs of texts."""
     from textmix.inspection.command import inspect as show_pairs
@@ -229,7 +256,7 @@ class Command:
 
 COMMANDS = {
     command.__name__: Command(command, (command.__doc__ or "").splitlines()[0])
-    for command in (train, evaluate, predict, inspect, datasets, models, strategies)
+    for command in (train, evaluate, predict, export, inspect, datasets, models, strategies)
 }
 
 

@@ -1,0 +1,31 @@
+"""`textmix export RUN`, and `textmix predict --backend onnx`."""
+
+import io
+from pathlib import Path
+
+import pytest
+
+from tests.cli.helpers import fails
+from textmix.cli import main
+
+
+def test_export_and_predict(run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    message = fails(["predict", str(run), "-", "--backend", "onnx"], capsys)
+    assert message == f"no model.onnx at {run}/onnx; make it with: textmix export {run}"
+    assert main(["export", str(run)]) == 0
+    assert capsys.readouterr().out == f"saved to {run}/onnx\n"
+    outputs = []
+    for backend in ("torch", "onnx"):
+        monkeypatch.setattr("sys.stdin", io.StringIO("goal match team\nsoup bread\n\n"))
+        assert main(["predict", str(run), "-", "--backend", backend]) == 0
+        outputs.append(capsys.readouterr().out)
+    assert outputs[0] == outputs[1]
+    assert outputs[0].startswith("sport\t")
+
+
+def test_wrong_input(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert fails(["export", str(tmp_path)], capsys) == f"{tmp_path} is not a run: it has no config.yaml"
+    assert "--format" in fails(["export", str(run), "--format", "tflite"], capsys).replace("format", "--format")
+    assert fails(["export", str(run), "--output_dir", str(run)], capsys).startswith(f"{run} exists and is no earlier")
+    message = fails(["predict", str(run), "-", "--backend", "onnx", "--precision", "bf16"], capsys)
+    assert message == "--precision has no effect with --backend onnx; leave it out"

@@ -1,0 +1,99 @@
+"""`textmix export`, and prediction with what it wrote."""
+
+import shutil
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from transformers import BertForSequenceClassification
+
+from tests.conftest import bert_config
+from textmix import MixupConfig, MixupForSequenceClassification, Predictor, TextCNN, TextCNNConfig
+from textmix.errors import RunError
+from textmix.export import export_onnx
+from textmix.models.vocabulary import train_tokenizer
+
+# Of very different lengths, so that batches hold padding; some shorter than any convolution.
+TEXTS = ["a b c d e f " * 3, "b", "", "c d", "a a a", "f e d c b", "e " * 60]
+
+
+def save(kind: str, directory: Path) -> Path:
+    torch.manual_seed(0)
+    tokenizer = train_tokenizer(TEXTS, min_frequency=1)
+    tokenizer.model_max_length = 40
+    if kind == "textcnn":
+        sizes = {"vocab_size": len(tokenizer), "embedding_dim": 8, "num_filters": 4}
+        model = TextCNN(TextCNNConfig(num_labels=3, **sizes))
+    elif kind == "native":
+        model = BertForSequenceClassification(bert_config())
+    else:
+        model = MixupForSequenceClassification(MixupConfig(encoder=bert_config(), pooling=kind, num_labels=3))
+    for parameter in model.parameters():  # fresh weights give every text nearly the same probabilities
+        parameter.data *= 4
+    model.config.id2label = {0: "x", 1: "y", 2: "ä ö"}
+    model.save_pretrained(directory)
+    tokenizer.save_pretrained(directory)
+    return directory
+
+
+@pytest.mark.parametrize("kind", ["textcnn", "native", "mean", "cls", "attention"])
+def test_an_export_predicts_as_the_model_does_wherever_it_is_moved(kind: str, tmp_path: Path) -> None:
+    export_onnx(save(kind, tmp_path / "model"), tmp_path / "onnx")
+    # An encoder's own tokenizer puts a token into every text; without any, it attends to padding.
+    texts = TEXTS if kind == "textcnn" else [text for text in TEXTS if text]
+    expected = Predictor.from_pretrained(tmp_path / "model")(texts)
+    shutil.rmtree(tmp_path / "model")
+    (tmp_path / "onnx").rename(tmp_path / "elsewhere")
+    exported = Predictor.from_pretrained(tmp_path / "elsewhere", batch_size=3)
+    np.testing.assert_allclose(exported(texts), expected, atol=1e-5)
+    if kind == "textcnn":
+        np.testing.assert_allclose(exported(["", ""]), expected[[2, 2]], atol=1e-5)
+    assert np.ptp(expected, axis=0).max() > 0.05
+    assert exported.class_names == ["x", "y", "ä ö"]
+
+
+def test_int8_is_near(tmp_path: Path) -> None:
+    model = save("mean", tmp_path / "model")
+    export_onnx(model, tmp_path / "exact")
+    export_onnx(model, tmp_path / "onnx", int8=True)
+    assert sorted(path.name for path in (tmp_path / "onnx").iterdir()) == [
+        "config.json",
+        "model.onnx",
+        "tokenizer.json",
+        "tokenizer_config.json",
+    ]
+    exact, rounded = Predictor.from_pretrained(tmp_path / "exact")(TEXTS), Predictor.from_pretrained(tmp_path / "onnx")
+    np.testing.assert_allclose(rounded(TEXTS), exact, atol=0.1)
+    assert not np.allclose(rounded(TEXTS), exact, atol=1e-6)
+
+
+def test_something_else_is_never_replaced(tmp_path: Path) -> None:
+    model = save("textcnn", tmp_path / "model")
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "precious").write_text("")
+    with pytest.raises(RunError, match=r"mine exists and is no earlier export; choose another --output_dir$"):
+        export_onnx(model, tmp_path / "mine")
+    export_onnx(model, tmp_path / "onnx")
+    (tmp_path / "onnx" / "stale").write_text("")
+    export_onnx(model, tmp_path / "onnx")
+    assert not (tmp_path / "onnx" / "stale").exists()
+    assert {path.name for path in tmp_path.iterdir()} == {"model", "mine", "onnx"}
+
+
+def test_a_package_of_the_extra_is_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = save("textcnn", tmp_path / "model")
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    with pytest.raises(RunError, match=r"^textmix export needs onnxruntime: pip install 'textmix\[export\]'$"):
+        export_onnx(model, tmp_path / "onnx")
+    (tmp_path / "model" / "model.onnx").write_text("")
+    with pytest.raises(RunError, match=r"^prediction with ONNX needs onnxruntime: pip install 'textmix\[export\]'$"):
+        Predictor.from_pretrained(tmp_path / "model")(["a"])
+
+
+def test_a_damaged_file(tmp_path: Path) -> None:
+    save("textcnn", tmp_path / "model")
+    (tmp_path / "model" / "model.onnx").write_bytes(b"no graph")
+    with pytest.raises(RunError, match=r"^cannot load the model at .*model: \S+"):
+        Predictor.from_pretrained(tmp_path / "model")(["a"])

@@ -1,0 +1,121 @@
+"""Write the model of a run as an ONNX file, with its tokenizer and its labels beside it."""
+
+import logging
+import shutil
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+from textmix.errors import ModelError, RunError
+from textmix.files import replacing
+from textmix.models.loading import load_model
+from textmix.models.onnx_classifier import ONNX_FILE
+
+# Two rows of different lengths: a dimension of size 1 would be taken for a constant, and padding shows.
+_EXAMPLE = ["one two three four five", "one two three"]
+
+
+class _Logits(nn.Module):
+    """A classifier from input tensors in a fixed order to logits alone."""
+
+    def __init__(self, model: PreTrainedModel, names: list[str]) -> None:
+        super().__init__()
+        self.model = model
+        self.names = names
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        logits: Tensor = self.model(**dict(zip(self.names, inputs, strict=True))).logits
+        return logits
+
+
+def check_target(target: Path) -> None:
+    """Fail early when an export cannot be written there.
+
+    Raises:
+        RunError: If something else is there already.
+    """
+    if target.exists() and not (target / ONNX_FILE).is_file() and not (target.is_dir() and not any(target.iterdir())):
+        raise RunError(f"{target} exists and is no earlier export; choose another --output_dir")
+
+
+def export_onnx(model_directory: Path, target: Path, int8: bool = False) -> None:
+    """Export a saved classifier.
+
+    The directory then holds `model.onnx` (inputs of any batch size and length, output `logits`), the tokenizer, and
+    `config.json` with the names of the classes. An earlier export there is replaced.
+
+    Args:
+        model_directory: Directory of the saved model.
+        target: Directory to write.
+        int8: Round the weights of matrix products to 8-bit integers, and their inputs as they come (dynamic
+            quantisation): a smaller file, and probabilities that differ.
+
+    Raises:
+        RunError: If there is no model, something else is at `target`, or a package of the extra `export` is missing.
+        ModelError: If the exporter of torch cannot express the model.
+    """
+    check_target(target)
+    try:
+        import onnxruntime  # noqa: F401
+        import onnxscript  # noqa: F401
+    except ImportError as error:
+        raise RunError(f"textmix export needs {error.name}: pip install 'textmix[export]'") from None
+    loaded = load_model(model_directory)
+    model = loaded.model.float().cpu()
+    with replacing(target) as temporary:
+        temporary.mkdir()
+        _write(model, loaded.tokenizer, temporary / ONNX_FILE)
+        if int8:
+            _quantize(temporary / ONNX_FILE)
+        model.config.save_pretrained(temporary)
+        loaded.tokenizer.save_pretrained(temporary)
+
+
+def _write(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, file: Path) -> None:
+    inputs: dict[str, Tensor] = dict(tokenizer(_EXAMPLE, padding=True, truncation=True, return_tensors="pt"))
+    names = list(inputs)
+    any_size: Any = {0: torch.export.Dim.DYNAMIC, 1: torch.export.Dim.DYNAMIC}
+    try:
+        with _quiet(), torch.no_grad():
+            torch.onnx.export(
+                _Logits(model, names).eval(),
+                tuple(inputs.values()),
+                str(file),
+                input_names=names,
+                output_names=["logits"],
+                dynamic_shapes=((any_size,) * len(names),),
+                external_data=False,
+                verbose=False,
+            )
+    except Exception as error:  # the exporter raises what it meets
+        reason = str(error).strip().splitlines()[0]
+        raise ModelError(f"torch cannot export {type(model).__name__} to ONNX: {reason}") from error
+
+
+def _quantize(file: Path) -> None:
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
+    exact = file.with_suffix(".fp32.onnx")
+    shutil.move(file, exact)
+    with _quiet():
+        quantize_dynamic(exact, file, op_types_to_quantize=["MatMul"], per_channel=True, weight_type=QuantType.QInt8)
+    exact.unlink()
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep back warnings, which are about the inside of the libraries."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)
