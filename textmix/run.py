@@ -34,7 +34,7 @@ from textmix.training.checkpoint import checkpoint_directory
 from textmix.training.optimization import choose_precision
 from textmix.training.pooled import check_pooled, pool_rows
 from textmix.training.progress import TrainProgress
-from textmix.training.trainer import HISTORY, MixupTrainer
+from textmix.training.trainer import HISTORY, PROFILE, MixupTrainer
 
 METRICS, REPORT, PREDICTIONS, MODEL = "metrics.json", "report.md", "predictions.csv", "model"
 ENVIRONMENT = "environment.json"
@@ -265,7 +265,7 @@ def _check_directory(directory: Path, overwrite: bool) -> None:
 
 def _start_directory(directory: Path, config: RunConfig) -> None:
     """Remove what an earlier run wrote there, and nothing else, and write what is known from the start."""
-    for name in (MODEL, "evaluations", checkpoint_directory(directory).name):
+    for name in (MODEL, "evaluations", PROFILE, checkpoint_directory(directory).name):
         shutil.rmtree(directory / name, ignore_errors=True)
     for name in (METRICS, REPORT, PREDICTIONS, HISTORY):
         (directory / name).unlink(missing_ok=True)

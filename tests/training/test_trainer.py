@@ -287,3 +287,17 @@ def test_the_trainer_visits_the_rows_in_the_order_of_the_batches(tmp_path: Path)
 def test_progress_round_trips() -> None:
     progress = TrainProgress(epoch=2, step=7, best_value=0.5, history=[{"loss": 1.0}])
     assert TrainProgress(**progress.state_dict()) == progress
+
+
+@pytest.mark.parametrize(("profile", "epochs"), [(True, 2), (False, 1)])
+def test_a_profile_is_written_on_request(tmp_path: Path, profile: bool, epochs: int) -> None:
+    trainer(tmp_path, epochs=epochs, profile=profile).train()
+    assert (tmp_path / "profile").exists() == profile
+    if profile:
+        assert "aten::convolution" in (tmp_path / "profile" / "table.txt").read_text()
+        steps = [
+            event["name"]
+            for event in json.loads((tmp_path / "profile" / "trace.json").read_text())["traceEvents"]
+            if str(event.get("name", "")).startswith("ProfilerStep")
+        ]
+        assert len(set(steps)) == 10

@@ -32,6 +32,8 @@ class TrainConfig:
         patience: Stop after so many epochs without a better one; null means never.
         log_steps: Optimizer steps between two lines of history.jsonl.
         save_steps: Optimizer steps between two checkpoints to go on from; null means only when interrupted.
+        profile: Record ten steps near the beginning: profile/trace.json for a trace viewer, and profile/table.txt with
+            the time by operation.
     """
 
     epochs: int = 3
@@ -50,6 +52,7 @@ class TrainConfig:
     patience: int | None = None
     log_steps: int = 10
     save_steps: int | None = None
+    profile: bool = False
 
     def __post_init__(self) -> None:
         """Check every field and report all that is wrong at once.

@@ -35,11 +35,12 @@ from textmix.training.config import TrainConfig
 from textmix.training.dropout import byte_dropout
 from textmix.training.interrupt import InterruptGuard
 from textmix.training.optimization import build_optimizer, build_schedule, choose_precision, clip_gradients
+from textmix.training.profiling import profiled
 from textmix.training.progress import RunningMeans, TrainProgress
 from textmix.training.sampling import EpochBatches, padded_loader, row_lengths
 
 _MIXED_PRECISION = {"fp32": "no", "bf16": "bf16", "fp16": "fp16"}
-HISTORY = "history.jsonl"
+HISTORY, PROFILE = "history.jsonl", "profile"
 
 
 class MixupTrainer:
@@ -148,7 +149,13 @@ class MixupTrainer:
                 # Each process drops out other units, and the first one those that it would drop alone.
                 set_seed((self.config.seed + self._agreement.rank) % 2**32)
             self._rewrite_history()
-            with InterruptGuard() as guard, self._progress_bar() as bar, byte_dropout(self.model):
+            traces = self.directory / PROFILE if self.config.profile and self.accelerator.is_main_process else None
+            with (
+                InterruptGuard() as guard,
+                self._progress_bar() as bar,
+                byte_dropout(self.model),
+                profiled(traces) as self._after_step,
+            ):
                 while not self._done():
                     self._train_epoch(bar, guard, random if resume else None)
                     resume = False
@@ -189,6 +196,7 @@ class MixupTrainer:
             self._step(window)
             progress.batches += len(window)
             bar.update()
+            self._after_step()
             if progress.step % config.log_steps == 0:
                 progress.seconds += time.perf_counter() - started
                 self._log(bar)

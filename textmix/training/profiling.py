@@ -1,0 +1,39 @@
+"""Where the time of a training step goes."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from torch.profiler import ProfilerActivity, profile, schedule
+
+TRACE, TABLE = "trace.json", "table.txt"
+# The first steps of a process are slow, and no picture of the others.
+_SKIPPED, _RECORDED = 5, 10
+
+
+@contextmanager
+def profiled(directory: Path | None) -> Iterator[Callable[[], None]]:
+    """Record some steps of a training run.
+
+    Args:
+        directory: Gets `trace.json` (for chrome://tracing or perfetto.dev) and `table.txt` (time by operation) once
+            10 steps behind the first 5 are done, or at the end of a shorter run; None records nothing.
+
+    Yields:
+        What to call after each step.
+    """
+    if directory is None:
+        yield lambda: None
+        return
+
+    def write(recorded: profile) -> None:
+        directory.mkdir(parents=True, exist_ok=True)
+        recorded.export_chrome_trace(str(directory / TRACE))
+        table = recorded.key_averages().table(sort_by="self_cpu_time_total", row_limit=40)
+        (directory / TABLE).write_text(table + "\n", encoding="utf-8")
+
+    activities = [ProfilerActivity.CPU] + ([ProfilerActivity.CUDA] if torch.cuda.is_available() else [])
+    steps = schedule(wait=_SKIPPED - 1, warmup=1, active=_RECORDED, repeat=1)
+    with profile(activities=activities, schedule=steps, on_trace_ready=write) as recording:
+        yield recording.step
