@@ -6,9 +6,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from textmix.errors import ConfigError, RunError, TextmixError, TrainingInterrupted, did_you_mean
+from textmix.errors import ConfigError, RunError, RunFinished, TextmixError, TrainingInterrupted, did_you_mean
 from textmix.processes import first_to_tell, process_count
 from textmix.terminal import abandon_output, print_table, quiet_libraries
+from textmix.training.interrupt import Terminated, terminable
 
 if TYPE_CHECKING:
     from jsonargparse import ArgumentParser
@@ -17,25 +18,40 @@ if TYPE_CHECKING:
     from textmix.evaluation.metrics import Evaluation
 
 WRONG_INPUT = 2
-# What a shell reports of a program that Ctrl-C ended, and of one whose reader has gone, as `head` does.
-INTERRUPTED, BROKEN_PIPE = 130, 141
+# What a shell reports of a program that Ctrl-C or SIGTERM ended, and of one whose reader has gone, as `head` does.
+INTERRUPTED, TERMINATED, BROKEN_PIPE = 130, 143, 141
+# And of any other signal: this and its number.
+_SIGNALLED = 128
+_TRUST_HELP = "run the Python code that a model of an architecture of its own was saved with"
+_EXIT_CODES = f"""exit codes:
+  0    done
+  {WRONG_INPUT}    something is wrong that one line on standard error tells
+  {INTERRUPTED}  interrupted by Ctrl-C; `train` saves a checkpoint at its next step first, a second one stops at once
+  {TERMINATED}  likewise by SIGTERM
+  {BROKEN_PIPE}  the reader of its output has gone"""
 
 
 def train(arguments: list[str]) -> None:
     """Train, evaluate, and write a run directory."""
-    from textmix.parsing import parse, read_run_config, run_parser, to_run_config
+    from textmix.parsing import TRUST, check_trust, parse, read_run_config, run_parser, to_run_config
 
     parser = run_parser("textmix train", "Train a classifier with mixing: textmix train [RECIPE.yaml] [OPTIONS]")
     parser.add_argument("--overwrite", action="store_true", help="replace the run that is in output_dir already")
-    parser.add_argument("--resume", metavar="RUN", default=None, help="go on with an interrupted run; no other options")
+    parser.add_argument(
+        "--resume",
+        metavar="RUN",
+        default=None,
+        help="go on with a run that was interrupted or killed; no other options",
+    )
     if arguments and not arguments[0].startswith("-"):
         arguments = ["--config", *arguments]
     overwrite = resume = False
     if any(argument.split("=")[0] == "--resume" for argument in arguments):
-        words = arguments[0].split("=", 1) if len(arguments) == 1 else arguments
-        if len(words) != 2 or words[0] != "--resume":
+        words = [part for word in arguments for part in (word.split("=", 1) if word.startswith("--") else [word])]
+        if len(words) not in (2, 4) or words[0] != "--resume" or words[2:] not in ([], [TRUST, "true"]):
             raise ConfigError(
-                "--resume takes the directory of a run and no other options: its config.yaml has them all"
+                f"--resume takes the directory of a run and no other options but {TRUST} true: its config.yaml has"
+                " them all"
             )
         config, resume = replace(read_run_config(Path(words[1])), output_dir=words[1]), True
     else:
@@ -43,6 +59,8 @@ def train(arguments: list[str]) -> None:
         namespace.pop("resume")
         overwrite = namespace.pop("overwrite")
         config = to_run_config(parser, namespace)
+
+    config = check_trust(config, arguments)
 
     quiet_libraries()
     from textmix import run
@@ -61,7 +79,7 @@ def evaluate(arguments: list[str]) -> None:
     from textmix.config import CONFIG_FILE
     from textmix.data.config import DataConfig
     from textmix.data.sources import source_name
-    from textmix.parsing import parse, read_run_config
+    from textmix.parsing import TRUST, check_trust, parse, read_run_config
 
     parser = _parser("evaluate", "Evaluate a run on labelled data: textmix evaluate RUN [OPTIONS]")
     parser.add_argument("run", help="directory of the run")
@@ -82,9 +100,10 @@ def evaluate(arguments: list[str]) -> None:
     parser.add_argument(
         "--output_dir", type=str | None, default=None, help="where to write; none means RUN/evaluations/<data>"
     )
+    parser.add_argument(TRUST, type=bool, default=False, help=_TRUST_HELP)
     options = parse(parser, arguments)
     directory = Path(options["run"])
-    config = read_run_config(directory)
+    config = check_trust(read_run_config(directory), arguments)
     given = {name: value for name, value in options["data"].items() if value}
     if given and "source" not in given:
         raise ConfigError("the options of data need --data.source")
@@ -108,7 +127,7 @@ def evaluate(arguments: list[str]) -> None:
 
 def predict(arguments: list[str]) -> None:
     """Predict the classes of new texts."""
-    from textmix.parsing import parse, read_run_config
+    from textmix.parsing import TRUST, check_trust, parse, read_run_config
 
     parser = _parser("predict", "Predict the classes of new texts: textmix predict RUN SOURCE [OPTIONS]")
     parser.add_argument("run", help="directory of the run")
@@ -132,13 +151,15 @@ def predict(arguments: list[str]) -> None:
     parser.add_argument(
         "--backend", type=Literal["torch", "onnx"], default="torch", help="onnx runs what `textmix export` wrote"
     )
+    parser.add_argument(TRUST, type=bool, default=False, help=_TRUST_HELP)
     options = parse(parser, arguments)
     if options["batch_size"] < 1:
         raise ConfigError(f"--batch_size must be at least 1, not {options['batch_size']}")
     if options["backend"] == "onnx" and options["precision"] != "fp32":
         raise ConfigError("--precision has no effect with --backend onnx; leave it out")
+    config = check_trust(read_run_config(Path(options["run"])), arguments)
     given = options["data"]["text_column"]
-    columns = [given] if isinstance(given, str) else given or read_run_config(Path(options["run"])).data.text_columns
+    columns = [given] if isinstance(given, str) else given or config.data.text_columns
 
     quiet_libraries()
     from textmix.output import check_output, open_writer
@@ -153,6 +174,7 @@ def predict(arguments: list[str]) -> None:
         precision=options["precision"],
         batch_size=options["batch_size"],
         text_columns=columns,
+        trust_remote_code=config.model.trust_remote_code,
     )
     output = Path(options["output"]) if options["output"] else None
     if output is not None:
@@ -267,11 +289,13 @@ def main(argv: list[str] | None = None) -> int:
         argv: Arguments without the program's name; None takes those of the process.
 
     Returns:
-        Exit code: 0, 2 for wrong input, 130 when interrupted, 141 when the reader of its output has gone.
+        Exit code: 0, 2 for wrong input, 130 when interrupted, 143 when terminated, 141 when the reader of its output
+        has gone.
     """
     try:
         try:
-            return _run(sys.argv[1:] if argv is None else argv)
+            with terminable():
+                return _run(sys.argv[1:] if argv is None else argv)
         finally:
             sys.stdout.flush()  # here, so that what goes wrong with it is seen below
     except BrokenPipeError:
@@ -279,16 +303,20 @@ def main(argv: list[str] | None = None) -> int:
         return BROKEN_PIPE
     except TrainingInterrupted as interruption:
         _tell(f"textmix: {interruption}")
-        return INTERRUPTED
+        return _SIGNALLED + interruption.number
+    except RunFinished as finished:
+        if first_to_tell():
+            print(f"textmix: {finished}")
+        return 0
     except TextmixError as error:
         _tell(f"textmix: error: {' '.join(str(error).split())}")
         return WRONG_INPUT
     except OSError as error:
         _tell(f"textmix: error: {error.filename or 'cannot read or write'}: {error.strerror or error}")
         return WRONG_INPUT
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as interruption:
         _tell("textmix: interrupted")
-        return INTERRUPTED
+        return TERMINATED if isinstance(interruption, Terminated) else INTERRUPTED
 
 
 def _tell(line: str) -> None:
@@ -319,7 +347,7 @@ def _usage() -> str:
     return (
         "usage: textmix COMMAND [OPTIONS]\n\nText classification with mixing.\n\ncommands:\n"
         f"{commands}\n\noptions:\n  -h, --help  show this help; `textmix COMMAND --help` explains a command's options\n"
-        "  --version   show the version"
+        f"  --version   show the version\n\n{_EXIT_CODES}"
     )
 
 

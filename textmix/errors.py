@@ -1,6 +1,7 @@
 """The errors that textmix raises on purpose, each with one line that says what is wrong and what to do."""
 
 import difflib
+import signal
 from collections.abc import Iterable
 
 
@@ -22,6 +23,10 @@ class ModelError(TextmixError):
 
 class RunError(TextmixError):
     """A run directory is missing, in the way, or not a run."""
+
+
+class RunFinished(RunError):  # noqa: N818  # nothing went wrong
+    """A run that should go on has finished already."""
 
 
 class TrainingError(TextmixError):
@@ -49,4 +54,13 @@ def did_you_mean(name: str, choices: Iterable[str]) -> str:
 
 
 class TrainingInterrupted(TextmixError):  # noqa: N818  # it is a wish of the user's, not an error
-    """Training was asked to stop and has saved a checkpoint to go on from."""
+    """Training was asked to stop and has saved a checkpoint to go on from.
+
+    Args:
+        message: What happened, in one line.
+        number: The signal that asked for it.
+    """
+
+    def __init__(self, message: str, number: int = signal.SIGINT) -> None:
+        super().__init__(message)
+        self.number = number

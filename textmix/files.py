@@ -1,38 +1,169 @@
-"""Write files and directories whole or not at all."""
+"""Write files and directories whole or not at all, on disk before they get their name, whatever ends the process."""
 
+import errno
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from textmix.errors import RunError
+
+# .NAME.newPID is being written; .NAME.oldPID is what a directory of that name held until the new one has its place.
+_LEFTOVER = re.compile(r"\.(?P<name>.+)\.(?P<kind>new|old)(?P<pid>\d+)")
+
 
 @contextmanager
 def replacing(target: Path) -> Iterator[Path]:
     """Give a temporary path beside `target`; when the block ends without an exception, it takes the target's place.
+
+    What was written is on the disk before it takes the name, so that neither a killed process nor a power cut leaves
+    half of it there. What killed processes left of `target` is cleared away first.
 
     Args:
         target: The file or directory to write; what was there before stays until the new one is complete.
 
     Yields:
         A path that does not exist yet, in the same directory.
+
+    Raises:
+        OSError: If it cannot be written, for example because the disk is full.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f".{target.name}.new{os.getpid()}")
-    _remove(temporary)
+    for path, found in _leftovers(target.parent):
+        if found["name"] == target.name and not _is_another_process(int(found["pid"])):
+            _clear(path, found)
+    temporary = _beside(target, "new")
     try:
-        yield temporary
-        if temporary.is_dir():  # a file never takes the place of a directory
-            _remove(target)
-        temporary.replace(target)
+        with _system_errors(target):
+            yield temporary
+        _flush(temporary)
+        _put_in_place(temporary, target)
+        _flush_one(target.parent)
     finally:
         _remove(temporary)
 
 
-def _remove(path: Path) -> None:
+def is_leftover(path: Path) -> bool:
+    """Say whether a path is what a process that was killed has left of a file or directory it was writing."""
+    return _LEFTOVER.fullmatch(path.name) is not None
+
+
+def clear_leftovers(directory: Path) -> None:
+    """Clear away what killed processes left in a directory; nobody else may be writing there.
+
+    Args:
+        directory: The directory, without those in it; it may be missing.
+    """
+    for path, found in _leftovers(directory):
+        _clear(path, found)
+
+
+@contextmanager
+def locked(directory: Path) -> Iterator[None]:
+    """Keep other processes that ask for the same lock out of a directory; a killed process gives it back.
+
+    Raises:
+        RunError: If another process has it.
+    """
+    import fcntl  # not on Windows, where all else here works
+
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise RunError(f"another process is training in {directory}") from None
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _beside(target: Path, kind: str) -> Path:
+    return target.with_name(f".{target.name}.{kind}{os.getpid()}")
+
+
+def _leftovers(directory: Path) -> list[tuple[Path, re.Match[str]]]:
+    paths = sorted(directory.iterdir()) if directory.is_dir() else []
+    return [(path, found) for path in paths if (found := _LEFTOVER.fullmatch(path.name))]
+
+
+def _clear(path: Path, found: re.Match[str]) -> None:
+    target = path.with_name(found["name"])
+    if found["kind"] == "old" and not target.exists():
+        path.rename(target)
+    else:
+        _remove(path)
+
+
+def _is_another_process(pid: int) -> bool:
+    if pid == os.getpid():
+        return False
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):  # it is another user's, or no number of a process
+        return True
+    return True
+
+
+@contextmanager
+def _system_errors(target: Path) -> Iterator[None]:
+    """Turn what libraries written in Rust raise when they cannot write into the OSError that it is."""
+    try:
+        yield
+    except OSError:
+        raise
+    except Exception as error:
+        number = re.search(r"\(os error (\d+)\)", str(error))
+        if number is None:
+            raise
+        raise OSError(int(number[1]), os.strerror(int(number[1])), str(target)) from error
+
+
+def _flush(path: Path) -> None:
+    """Flush a file, or all that is in a directory, to the disk."""
     if path.is_dir():
+        for parent, _, names in os.walk(path):
+            for name in names:
+                _flush_one(Path(parent, name))
+            _flush_one(Path(parent))
+    else:
+        _flush_one(path)
+
+
+def _flush_one(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # some file systems cannot flush a directory
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def _put_in_place(temporary: Path, target: Path) -> None:
+    if not temporary.is_dir() or not target.exists():
+        temporary.replace(target)  # a file never takes the place of a directory
+        return
+    # No call that Python has puts one directory in the place of another at once.
+    old = _beside(target, "old")
+    target.rename(old)
+    try:
+        temporary.rename(target)
+    except BaseException:
+        old.rename(target)
+        raise
+    _remove(old)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)

@@ -48,6 +48,27 @@ def to_run_config(parser: ArgumentParser, namespace: Namespace) -> RunConfig:
     return RunConfig(**{field.name: values[field.name] for field in dataclasses.fields(RunConfig)})
 
 
+TRUST = "--model.trust_remote_code"
+
+
+def check_trust(config: RunConfig, arguments: list[str]) -> RunConfig:
+    """Make sure that it was the command line that asked for code to be run, not a file that may come from elsewhere.
+
+    Args:
+        config: What files and command line say together.
+        arguments: The command line.
+
+    Raises:
+        ConfigError: If only a file asks for it.
+    """
+    if config.model.trust_remote_code and not any(word.split("=")[0] == TRUST for word in arguments):
+        raise ConfigError(
+            f"the file asks for model.trust_remote_code: code that comes with '{config.model.name}' would run; if you"
+            f" trust it, add {TRUST} true"
+        )
+    return config
+
+
 def read_run_config(directory: Path) -> RunConfig:
     """Read the configuration of a run.
 

@@ -40,6 +40,7 @@ class _Place:
     directory: Path
     backend: Backend
     precision: Precision
+    trust_remote_code: bool
 
     def load(self) -> _Loaded:
         # A worker of Ray or Spark unpickles the predictor anew for each of its tasks: the process keeps the model.
@@ -52,7 +53,7 @@ class _Place:
 def _load(place: _Place, written: int) -> _Loaded:
     if place.backend == "onnx":
         return load_onnx(place.directory)
-    loaded = load_model(place.directory)
+    loaded = load_model(place.directory, place.trust_remote_code)
     pack_linears(loaded.model, torch.bfloat16 if choose_precision(place.precision) == "bf16" else torch.float32)
     return loaded.model, loaded.tokenizer
 
@@ -95,6 +96,7 @@ class Predictor:
         precision: Precision = "fp32",
         batch_size: int = 64,
         text_columns: Sequence[str] | None = None,
+        trust_remote_code: bool = False,
     ) -> Self:
         """Make a predictor whose model is loaded when it is first needed, in the process that needs it.
 
@@ -107,6 +109,7 @@ class Predictor:
                 effect on ONNX.
             batch_size: Most rows of a batch.
             text_columns: Where rows have their text; None means those of the run, else `text`.
+            trust_remote_code: Run the Python code that lies there, if the model has an architecture of its own.
 
         Raises:
             RunError: If there is no such model.
@@ -128,7 +131,7 @@ class Predictor:
         predictor = cls.__new__(cls)
         predictor.batch_size = batch_size
         predictor.text_columns = list(text_columns) if text_columns is not None else columns
-        predictor._place, predictor._loaded = _Place(directory, backend, precision), None
+        predictor._place, predictor._loaded = _Place(directory, backend, precision, trust_remote_code), None
         return predictor
 
     def __getstate__(self) -> dict[str, Any]:

@@ -5,6 +5,7 @@ import platform
 import shutil
 import sys
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -22,7 +23,19 @@ from textmix.data.rows import LABEL, PAIR, TEXT, class_names, encode_labels
 from textmix.data.sources import absolute, source_name
 from textmix.data.splits import TEST, TRAIN, VALIDATION, build_splits, load_rows
 from textmix.data.tokenization import tokenize
-from textmix.errors import RunError, TrainingInterrupted
+from textmix.directory import (
+    ENVIRONMENT,
+    PREDICTIONS,
+    REPORT,
+    check_directory,
+    claimed,
+    clear_directory,
+    has_finished,
+    refuse_links,
+)
+from textmix.directory import METRICS as METRICS
+from textmix.directory import MODEL as MODEL
+from textmix.errors import RunError, RunFinished, TrainingInterrupted
 from textmix.evaluation.metrics import Evaluation
 from textmix.evaluation.report import markdown_report, predictions_table
 from textmix.files import replacing, write_json, write_text
@@ -34,10 +47,8 @@ from textmix.training.checkpoint import checkpoint_directory
 from textmix.training.optimization import choose_precision
 from textmix.training.pooled import check_pooled, pool_rows
 from textmix.training.progress import TrainProgress
-from textmix.training.trainer import HISTORY, PROFILE, MixupTrainer
+from textmix.training.trainer import MixupTrainer
 
-METRICS, REPORT, PREDICTIONS, MODEL = "metrics.json", "report.md", "predictions.csv", "model"
-ENVIRONMENT = "environment.json"
 # Devlin et al. 2019 for encoders, the default of Adam (Kingma and Ba 2015) for TextCNN.
 _LEARNING_RATE, _TEXTCNN_LEARNING_RATE = 5e-5, 1e-3
 _PACKAGES = ("textmix", "torch", "transformers", "tokenizers", "datasets", "accelerate", "scikit-learn", "numpy")
@@ -97,7 +108,7 @@ def train(config: RunConfig, overwrite: bool = False, resume: bool = False, say:
     Args:
         config: What to do.
         overwrite: Replace a run that is in the directory already.
-        resume: Go on from the newest checkpoint in the directory.
+        resume: Go on from the newest checkpoint in the directory; without one, from the beginning.
         say: Takes lines for the user.
 
     Returns:
@@ -105,6 +116,7 @@ def train(config: RunConfig, overwrite: bool = False, resume: bool = False, say:
 
     Raises:
         TextmixError: If something is wrong that the user can put right.
+        RunFinished: If there is nothing left to go on with.
     """
     with joined() as processes:
         return _train(config, overwrite, resume, say, processes)
@@ -116,8 +128,47 @@ def _train(config: RunConfig, overwrite: bool, resume: bool, say: Say, processes
     config = resolve(config)
     assert config.output_dir is not None
     directory = Path(config.output_dir)
-    if not resume:
-        _check_directory(directory, overwrite)
+    with ExitStack() as stack:
+        if not resume:
+            check_directory(directory, overwrite)
+        elif processes.is_main_process:
+            stack.enter_context(claimed(directory))
+        if resume and has_finished(directory):
+            _drop_checkpoints(directory)
+            raise RunFinished(f"{directory} has finished; its figures are in {directory / METRICS}")
+        trainer, splits, labels, sizes = _prepare(config, directory, say)
+        # Last of all that can fail for a reason of the user's: until here nothing has been written or removed.
+        if processes.is_main_process:
+            if not resume:
+                directory.mkdir(parents=True, exist_ok=True)
+                stack.enter_context(claimed(directory))
+                clear_directory(directory)
+                write_text(directory / CONFIG_FILE, config.to_yaml())
+            if not (resume and (directory / ENVIRONMENT).is_file()):
+                write_json(directory / ENVIRONMENT, environment(config.train.precision))
+        say(
+            f"training {config.model.name} with strategy {config.mix.strategy}: {trainer.total_steps} steps in"
+            f" {trainer.precision}"
+        )
+        where = f" in {processes.num_processes} processes again" if processes.num_processes > 1 else ""
+        hint = f"go on{where} with: textmix train --resume {directory}"
+        try:
+            progress = trainer.train(resume, say)
+            leave()
+            if not processes.is_main_process:
+                return None
+            return _finish(directory, config, splits, labels, progress, sizes)
+        except TrainingInterrupted as interruption:
+            raise TrainingInterrupted(f"{interruption}; {hint}", interruption.number) from None
+        except OSError as error:
+            reason = f"{error.filename or directory}: {error.strerror or error}"
+            raise RunError(f"{reason}; once that is put right, {hint}") from error
+
+
+def _prepare(
+    config: RunConfig, directory: Path, say: Say
+) -> tuple[MixupTrainer, DatasetDict, dict[str, list[int]], dict[str, int]]:
+    """Read the data and build the model; writes nothing."""
     check_model_name(config.model)
     splits, split_report = build_splits(config.data, config.train.seed)
     labels, names = _encode(splits, config.data)
@@ -148,22 +199,7 @@ def _train(config: RunConfig, overwrite: bool, resume: bool, say: Say, processes
     trainer.check_processes(
         {"data": (names, labels[TRAIN]), "vocabulary": sorted(loaded.tokenizer.get_vocab().items())}
     )
-    # Last of all that can fail for a reason of the user's: until here nothing has been written or removed.
-    if not resume and processes.is_main_process:
-        _start_directory(directory, config)
-    say(
-        f"training {config.model.name} with strategy {config.mix.strategy}: {trainer.total_steps} steps in"
-        f" {trainer.precision}"
-    )
-    try:
-        progress = trainer.train(resume)
-    except TrainingInterrupted as interruption:
-        where = f" in {processes.num_processes} processes again" if processes.num_processes > 1 else ""
-        raise TrainingInterrupted(f"{interruption}; go on{where} with: textmix train --resume {directory}") from None
-    leave()
-    if not processes.is_main_process:
-        return None
-    return _finish(directory, config, splits, labels, progress, split_report.sizes)
+    return trainer, splits, labels, split_report.sizes
 
 
 def _say_nothing(line: str) -> None:
@@ -179,7 +215,7 @@ def _finish(
     sizes: dict[str, int],
 ) -> RunResult:
     """Evaluate the best model in float32 and write what a finished run holds."""
-    best = load_model(directory / MODEL)
+    best = load_model(directory / MODEL, config.model.trust_remote_code)
     predictor = Predictor(best.model, best.tokenizer, config.train.eval_batch_size)
     evaluations = {
         name: _evaluate(predictor, splits[name], labels[name]) for name in (TEST, VALIDATION) if name in splits
@@ -194,9 +230,9 @@ def _finish(
         "best_epoch": progress.best_epoch,
         "rows": sizes,
     }
-    write_json(directory / METRICS, metrics)
     write_evaluation(directory, f"Test split of {source_name(config.data.source)}", splits[TEST], evaluations[TEST])
-    shutil.rmtree(checkpoint_directory(directory), ignore_errors=True)
+    write_json(directory / METRICS, metrics)  # last: it says that the run has finished
+    _drop_checkpoints(directory)
     return RunResult(directory, metrics, evaluations[TEST])
 
 
@@ -222,7 +258,8 @@ def evaluate(directory: Path, config: RunConfig, data: DataConfig | None) -> tup
     Raises:
         TextmixError: If the model or the data cannot be used.
     """
-    loaded = load_model(directory / MODEL)
+    refuse_links(directory)
+    loaded = load_model(directory / MODEL, config.model.trust_remote_code)
     predictor = Predictor(loaded.model, loaded.tokenizer, config.train.eval_batch_size)
     if data is None:
         splits, _ = build_splits(config.data, config.train.seed)
@@ -251,27 +288,8 @@ def _encode(splits: DatasetDict, data: DataConfig) -> tuple[dict[str, list[int]]
     }, names
 
 
-def _check_directory(directory: Path, overwrite: bool) -> None:
-    parent = directory if directory.exists() else next(path for path in directory.parents if path.exists())
-    if not parent.is_dir():
-        raise RunError(f"cannot make output_dir {directory}: {parent} is a file")
-    if not directory.exists() or not any(directory.iterdir()):
-        return
-    if not all((directory / name).is_file() for name in (CONFIG_FILE, ENVIRONMENT)):
-        raise RunError(f"output_dir {directory} exists and is not a run; choose another")
-    if not overwrite:
-        raise RunError(f"a run exists at {directory}; use --overwrite to replace it, or choose another output_dir")
-
-
-def _start_directory(directory: Path, config: RunConfig) -> None:
-    """Remove what an earlier run wrote there, and nothing else, and write what is known from the start."""
-    for name in (MODEL, "evaluations", PROFILE, checkpoint_directory(directory).name):
-        shutil.rmtree(directory / name, ignore_errors=True)
-    for name in (METRICS, REPORT, PREDICTIONS, HISTORY):
-        (directory / name).unlink(missing_ok=True)
-    directory.mkdir(parents=True, exist_ok=True)
-    write_text(directory / CONFIG_FILE, config.to_yaml())
-    write_json(directory / ENVIRONMENT, environment(config.train.precision))
+def _drop_checkpoints(directory: Path) -> None:
+    shutil.rmtree(checkpoint_directory(directory), ignore_errors=True)
 
 
 def environment(precision: str) -> dict[str, Any]:

@@ -1,7 +1,11 @@
 """`textmix train` as its users meet it: run directories, overwriting, resuming."""
 
 import json
+import os
 import re
+import resource
+import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -11,11 +15,14 @@ import pandas as pd
 import pytest
 import yaml
 
-from tests.cli.helpers import QUICK, SMALL, fails, snapshot
+from tests.cli.helpers import QUICK, SMALL, fails, fails_quietly, snapshot
 from tests.conftest import topic_rows
 from textmix.cli import main
+from textmix.files import locked
 from textmix.mixing.strategies.base import STRATEGIES
 from textmix.parsing import option_names
+from textmix.training.checkpoint import find_checkpoints, find_damage
+from textmix.training.trainer import MixupTrainer
 
 
 class TestTrain:
@@ -136,7 +143,6 @@ class TestTrain:
 
     def test_resume_goes_on_and_ends(self, topics_csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         from textmix.errors import TrainingInterrupted
-        from textmix.training.trainer import MixupTrainer
 
         arguments = ["train", "--data.source", str(topics_csv), *QUICK]
         assert main([*arguments, "--output_dir", str(tmp_path / "whole")]) == 0
@@ -156,6 +162,65 @@ class TestTrain:
         for name in ("history.jsonl", "predictions.csv", "model/model.safetensors"):
             assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "parts" / name).read_bytes(), name
         assert not (tmp_path / "parts" / "checkpoints").exists()
+
+    def test_a_finished_run_has_nothing_to_go_on_with(self, run: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        before = snapshot(run)
+        assert main(["train", "--resume", str(run)]) == 0
+        captured = capsys.readouterr()
+        assert captured.out == f"textmix: {run} has finished; its figures are in {run}/metrics.json\n"
+        assert captured.err == ""
+        assert snapshot(run) == before
+
+    def test_a_run_is_resumed_by_one_process_at_a_time(
+        self, run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        copy = Path(shutil.copytree(run, tmp_path / "run"))
+        (copy / "metrics.json").unlink()
+        with locked(copy):
+            message = fails(["train", "--resume", str(copy)], capsys)
+            assert message == f"another process is training in {copy}"
+            assert "another process is training" in fails_quietly(
+                ["train", str(copy / "config.yaml"), "--output_dir", str(copy), "--overwrite"], capsys
+            )
+        assert (copy / "predictions.csv").is_file()
+
+    def test_a_full_disk_ends_a_run_with_one_line_and_it_goes_on_later(
+        self, topics_csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        arguments = ["train", "--data.source", str(topics_csv), *QUICK]
+        assert main([*arguments, "--output_dir", str(tmp_path / "whole")]) == 0
+        limits, original, directory = resource.getrlimit(resource.RLIMIT_FSIZE), MixupTrainer._save, tmp_path / "parts"
+
+        def save_without_room(self: MixupTrainer) -> None:
+            if self.progress.epoch == 3:
+                resource.setrlimit(resource.RLIMIT_FSIZE, (4096, limits[1]))
+            original(self)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(MixupTrainer, "_save", save_without_room)
+            capsys.readouterr()
+            code = main([*arguments, "--output_dir", str(directory)])
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        last = capsys.readouterr().err.splitlines()[-1]
+        assert code == 2
+        assert re.fullmatch(
+            r"textmix: error: .*: File too large; once that is put right, go on with: textmix train --resume .*/parts",
+            last,
+        )
+        assert set(find_checkpoints(directory)) <= {8, 16}
+        assert find_damage(find_checkpoints(directory)[16]) is None
+        assert main(["train", "--resume", str(directory)]) == 0
+        for name in ("history.jsonl", "predictions.csv", "model/model.safetensors"):
+            assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "parts" / name).read_bytes(), name
+
+    def test_sigterm_before_training_leaves_nothing(
+        self, topics_csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        monkeypatch.setattr("textmix.run.check_model_name", lambda _: os.kill(os.getpid(), signal.SIGTERM))
+        arguments = ["train", "--data.source", str(topics_csv), *QUICK, "--output_dir", str(tmp_path / "run")]
+        assert main(arguments) == 143
+        assert capsys.readouterr().err == "textmix: interrupted\n"
+        assert not (tmp_path / "run").exists()
 
 
 @pytest.mark.parametrize("strategy", sorted(STRATEGIES))

@@ -222,7 +222,13 @@ class TestWrongInput:
             ("train", "--overwrite", "--resume=run"): r"--resume takes the directory of a run and no other",
             ("evaluate", str(run), "--output_dir", str(run)): r".* is a run, whose own figures would be lost",
             ("train", "--resume", "nowhere"): r"no run at nowhere",
-            ("train", "--resume", str(run)): r".*has no checkpoint to go on from",
+            (
+                "train",
+                "--resume",
+                str(run),
+                "--model.trust_remote_code",
+                "yes",
+            ): r"--resume takes the directory of a run",
             ("train", "--resume", str(run), "--mix.alpha", "1"): r"--resume takes the directory of a run and no other",
             (
                 "train",

@@ -18,6 +18,7 @@ from textmix.errors import RunError, TrainingError, TrainingInterrupted
 from textmix.evaluation.metrics import Evaluation
 from textmix.mixing.config import LossConfig, MixConfig
 from textmix.models.vocabulary import train_tokenizer
+from textmix.training.checkpoint import find_checkpoints
 from textmix.training.config import TrainConfig
 from textmix.training.progress import TrainProgress
 from textmix.training.sampling import EpochBatches
@@ -139,7 +140,7 @@ class TestResume:
         stop_at(first, 13, crash)
         with pytest.raises(CrashError):
             first.train()
-        assert [path.name for path in (tmp_path / "parts" / "checkpoints").iterdir()] == ["step-00000010"]
+        assert set(find_checkpoints(tmp_path / "parts")) == {8, 10}  # the best epoch and the last one
         trainer(tmp_path / "parts").train(resume=True)
         assert same(weights(tmp_path / "whole"), weights(tmp_path / "parts"))
         assert history(tmp_path / "whole") == history(tmp_path / "parts")
@@ -157,9 +158,37 @@ class TestResume:
         assert whole == parts
         assert whole.epoch == 2  # the second brought nothing better
 
-    def test_nothing_to_go_on_from(self, tmp_path: Path) -> None:
-        with pytest.raises(RunError, match="has no checkpoint to go on from"):
-            trainer(tmp_path).train(resume=True)
+    def test_without_a_checkpoint_it_starts_from_the_beginning(self, tmp_path: Path) -> None:
+        trainer(tmp_path / "whole").train()
+        lines: list[str] = []
+        trainer(tmp_path / "parts").train(resume=True, say=lines.append)
+        assert len(lines) == 1
+        assert "has no checkpoint to go on from: it starts from the beginning" in lines[0]
+        assert same(weights(tmp_path / "whole"), weights(tmp_path / "parts"))
+
+    def test_the_checkpoint_of_another_run_is_refused(self, tmp_path: Path) -> None:
+        trainer(tmp_path).train()
+        with pytest.raises(RunError, match=r"does not fit its config\.yaml or its data"):
+            trainer(tmp_path, ema_decay=0.9).train(resume=True)
+
+    @pytest.mark.parametrize("epoch", [1, 3])
+    def test_a_signal_during_evaluation_is_granted_after_it(self, tmp_path: Path, epoch: int) -> None:
+        trainer(tmp_path / "whole").train()
+        first = trainer(tmp_path / "parts", save_steps=None)
+        original = first._evaluate
+
+        def evaluate_then_signal(loader: Any) -> dict[str, float]:
+            if first.progress.epoch == epoch:
+                os.kill(os.getpid(), signal.SIGTERM)
+            return original(loader)
+
+        first._evaluate = evaluate_then_signal
+        with pytest.raises(TrainingInterrupted, match=f"interrupted at step {8 * epoch} of 24") as caught:
+            first.train()
+        assert caught.value.number == signal.SIGTERM
+        trainer(tmp_path / "parts", save_steps=None).train(resume=True)
+        assert same(weights(tmp_path / "whole"), weights(tmp_path / "parts"))
+        assert history(tmp_path / "whole") == history(tmp_path / "parts")
 
     def test_signals_are_given_back(self, tmp_path: Path) -> None:
         before = signal.getsignal(signal.SIGINT)

@@ -51,6 +51,8 @@ class ModelConfig:
         freeze: Keep the embeddings and so many of the lowest blocks of an encoder as they are; 0 trains all. Most of
             what fine-tuning gains comes from the upper blocks (Lee, Tang and Lin 2019), and steps get shorter.
             `encoder` keeps all of it: its sentence vectors are made once, and only the head is trained on them.
+        trust_remote_code: Run the Python code that comes with a checkpoint of an architecture of its own; it can do all
+            that you can. Only the command line can ask for it, no file, and only with `head: native`.
         max_length: Longest input in tokens; longer ones are cut. Null means what the checkpoint declares, at most 512.
         textcnn: How a TextCNN is built.
     """
@@ -61,6 +63,7 @@ class ModelConfig:
     dropout: float | None = None
     encoder_dropout: float | None = None
     freeze: int | Literal["encoder"] = 0
+    trust_remote_code: bool = False
     max_length: int | None = None
     textcnn: TextCNNOptions = field(default_factory=TextCNNOptions)
 
@@ -85,6 +88,10 @@ class ModelConfig:
             wrong.append(f"model.encoder_dropout must lie in [0, 1), not {self.encoder_dropout}")
         if self.encoder_dropout is not None and self.name == "textcnn":
             wrong.append("model.encoder_dropout has no effect with model.name textcnn; leave it out")
+        if self.trust_remote_code and self.head != "native":
+            wrong.append(
+                "model.trust_remote_code needs model.head native: what is saved must hold the model's own code"
+            )
         if self.freeze == "encoder" and (self.head == "native" or self.pooling == "attention"):
             wrong.append("model.freeze encoder needs the linear head and a pooling without weights of its own")
         if isinstance(self.freeze, int) and self.freeze < 0:

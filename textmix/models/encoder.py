@@ -94,7 +94,8 @@ class MixupForSequenceClassification(MixupModel):
                 else the habit of the architecture. Only for an encoder with a new linear head.
             encoder_dropout: Dropout inside the encoder; None keeps the checkpoint's own.
             **kwargs: `num_labels`, `id2label`, `label2id`, `problem_type`, `classifier_dropout`, and whatever
-                `from_pretrained` of transformers takes.
+                `from_pretrained` of transformers takes. Without `use_safetensors=False` no pickled weights are loaded,
+                without `trust_remote_code=True` no code that comes with a model is run.
 
         Raises:
             ConfigError: If `pooling` is given where it has no effect.

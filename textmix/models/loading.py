@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
+from safetensors import SafetensorError
 from transformers import (
     AutoConfig,
     AutoModelForSequenceClassification,
@@ -48,15 +49,16 @@ def check_model_name(config: ModelConfig) -> None:
         ModelError: If neither a built-in model nor a local directory nor a hub model has that name.
     """
     if config.name != TEXTCNN:
-        _load_config(config.name)
+        _load_config(config)
 
 
-def _load_config(name: str) -> Any:
+def _load_config(model: ModelConfig) -> Any:
+    name = model.name
     path = resolve_model_path(name)
     try:
-        return AutoConfig.from_pretrained(path)
+        return AutoConfig.from_pretrained(path, trust_remote_code=model.trust_remote_code)
     except (OSError, ValueError, KeyError) as error:
-        reason = str(error).strip().split("\n")[0]
+        reason = _reason(error)
         hint = ", ".join([*BUNDLED_MODELS, TEXTCNN])
         raise ModelError(f"no model '{name}' (built in: {hint}; or a directory, or a hub id): {reason}") from error
 
@@ -79,7 +81,7 @@ def build_model(config: ModelConfig, class_names: list[str], texts: Iterable[str
     }
     if config.name == TEXTCNN:
         return _build_textcnn(config, labels, texts)
-    encoder_config = _load_config(config.name)
+    encoder_config = _load_config(config)
     if encoder_config.model_type.startswith("textmix-"):
         raise ModelError(
             f"'{config.name}' is a classifier that textmix trained; model.name takes an encoder, or a classifier of"
@@ -87,18 +89,19 @@ def build_model(config: ModelConfig, class_names: list[str], texts: Iterable[str
         )
     path = resolve_model_path(config.name)
     try:
-        tokenizer = AutoTokenizer.from_pretrained(path)
+        tokenizer = AutoTokenizer.from_pretrained(path, trust_remote_code=config.trust_remote_code)
         model = MixupForSequenceClassification.from_pretrained(
             config.name,
             head=config.head,
             pooling=config.pooling,
             classifier_dropout=config.dropout,
             encoder_dropout=config.encoder_dropout,
+            trust_remote_code=config.trust_remote_code,
             dtype=torch.float32,  # weights are trained in float32 whatever they were saved in
             **labels,
         )
     except (OSError, ValueError) as error:
-        raise ModelError(f"cannot load model '{config.name}': {str(error).strip().splitlines()[0]}") from error
+        raise ModelError(f"cannot load model '{config.name}': {_reason(error)}") from error
     freeze_lowest(model, config.freeze)
     if tokenizer.pad_token is None:
         # Decoders have none; every position it fills is masked.
@@ -115,6 +118,16 @@ def build_model(config: ModelConfig, class_names: list[str], texts: Iterable[str
         raise ModelError(f"model.max_length must be above {special}, the number of special tokens")
     tokenizer.model_max_length = config.max_length or declared_max_length(path) or min(longest, LONGEST)
     return LoadedModel(model, tokenizer)
+
+
+def _reason(error: Exception) -> str:
+    """Say in one line why transformers could not load a model."""
+    text = str(error).strip()
+    if "trust_remote_code=True" in text:
+        return "it comes with Python code of its own; if you trust it, add --model.trust_remote_code true"
+    if "no file named model.safetensors" in text:
+        return "it has no model.safetensors; pickled weights can run code and are not loaded"
+    return text.partition("\n")[0]
 
 
 def freeze_lowest(model: PreTrainedModel, count: int | Literal["encoder"]) -> None:
@@ -165,18 +178,24 @@ def _build_textcnn(config: ModelConfig, labels: dict[str, Any], texts: Iterable[
     return LoadedModel(model, tokenizer)
 
 
-def load_model(directory: Path) -> LoadedModel:
+def load_model(directory: Path, trust_remote_code: bool = False) -> LoadedModel:
     """Load a model that a run has saved, in eval mode, onto the accelerator if there is one.
 
+    Args:
+        directory: Where it was saved.
+        trust_remote_code: Run the Python code that lies there, if it has an architecture of its own.
+
     Raises:
-        RunError: If the directory holds no model.
+        RunError: If the directory holds no model, or one that could run code.
     """
     if not (directory / "config.json").is_file():
         raise RunError(f"no saved model at {directory}; has the run finished?")
     try:
-        tokenizer = AutoTokenizer.from_pretrained(directory)
-        model = AutoModelForSequenceClassification.from_pretrained(directory)
-    except (OSError, ValueError) as error:
-        raise RunError(f"cannot load the model at {directory}: {str(error).strip().splitlines()[0]}") from error
+        tokenizer = AutoTokenizer.from_pretrained(directory, trust_remote_code=trust_remote_code)
+        model = AutoModelForSequenceClassification.from_pretrained(
+            directory, use_safetensors=True, trust_remote_code=trust_remote_code
+        )
+    except (OSError, ValueError, SafetensorError) as error:
+        raise RunError(f"cannot load the model at {directory}: {_reason(error)}") from error
     device = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
     return LoadedModel(model.to(device or "cpu").eval(), tokenizer)

@@ -112,6 +112,9 @@ class MixupModel(PreTrainedModel):
     ) -> Self:
         """Load an encoder and put a new classifier on it, or load a saved classifier; see `from_pretrained`."""
         path = resolve_model_path(str(name))
+        # Neither pickled weights nor code that comes with a model run unless asked for.
+        kwargs.setdefault("use_safetensors", True)
+        kwargs.setdefault("trust_remote_code", False)
         given = kwargs.get("config")
         hub = {key: kwargs[key] for key in _HUB_KEYS if key in kwargs}
         config = given if given is not None else AutoConfig.from_pretrained(path, **hub)

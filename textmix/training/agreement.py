@@ -21,13 +21,13 @@ class Agreement:
         self.size = distributed.get_world_size() if several else 1
         self.rank = distributed.get_rank() if several else 0
 
-    def any(self, wish: bool) -> bool:
-        """Say whether any process has a wish; all get the same answer, at the same step."""
+    def largest(self, number: int) -> int:
+        """Return the largest of the numbers that the processes give; all get the same answer, at the same step."""
         if self._group is None:
-            return wish
-        votes = torch.tensor(int(wish))
-        distributed.all_reduce(votes, distributed.ReduceOp.MAX, group=self._group)
-        return bool(votes)
+            return number
+        numbers = torch.tensor(number)
+        distributed.all_reduce(numbers, distributed.ReduceOp.MAX, group=self._group)
+        return int(numbers)
 
     def gather(self, value: Any) -> list[Any]:
         """Collect a value of each process, in the order of their numbers; every process gets them all."""

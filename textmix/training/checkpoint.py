@@ -1,7 +1,12 @@
-"""Checkpoints to go on from: weights as safetensors, everything else in one file that cannot run code."""
+"""Checkpoints to go on from: written whole, checked before they are used, and unable to run code."""
 
+import hashlib
+import json
+import re
 import shutil
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -11,7 +16,8 @@ from torch import nn
 from textmix.errors import RunError
 from textmix.files import replacing
 
-_WEIGHTS, _STATE = "model.safetensors", "state.pt"
+_STATE, _MANIFEST = "state.pt", "manifest.json"
+_NAME = re.compile(r"step-(\d+)")
 
 
 def checkpoint_directory(run: Path) -> Path:
@@ -19,52 +25,130 @@ def checkpoint_directory(run: Path) -> Path:
     return run / "checkpoints"
 
 
-def save_checkpoint(run: Path, step: int, model: nn.Module, state: dict[str, Any]) -> Path:
-    """Save a checkpoint of a run, and remove the older ones once it is complete.
+def find_checkpoints(run: Path) -> dict[int, Path]:
+    """Find the checkpoints of a run, whole or damaged, by their step, the oldest first."""
+    found = {int(match[1]): path for path in _children(run) if (match := _NAME.fullmatch(path.name))}
+    return dict(sorted(found.items()))
+
+
+def _children(run: Path) -> list[Path]:
+    parent = checkpoint_directory(run)
+    return list(parent.iterdir()) if parent.is_dir() else []
+
+
+def save_checkpoint(
+    run: Path,
+    step: int,
+    models: Mapping[str, nn.Module],
+    state: dict[str, Any],
+    keep: int = 1,
+    best_step: int | None = None,
+) -> Path:
+    """Save a checkpoint of a run, and remove those that are no longer kept once it is complete.
 
     Args:
         run: Directory of the run.
         step: Optimizer steps made so far.
-        model: Its weights are saved, unwrapped.
+        models: Their weights are saved, unwrapped, each in a file of its name.
         state: Tensors, numbers, strings, lists and dictionaries of them.
+        keep: How many of the last checkpoints stay.
+        best_step: The step whose checkpoint stays too, if there is one.
 
     Returns:
         The checkpoint's directory.
+
+    Raises:
+        OSError: If it cannot be written; those before it are still there.
     """
-    parent = checkpoint_directory(run)
-    target = parent / f"step-{step:08d}"
+    target = checkpoint_directory(run) / f"step-{step:08d}"
     with replacing(target) as temporary:
         temporary.mkdir()
-        save_model(model, str(temporary / _WEIGHTS))
-        torch.save(state, temporary / _STATE)
-    for other in parent.glob("step-*"):
-        if other != target:
-            shutil.rmtree(other)
+        for name, model in models.items():
+            save_model(model, str(temporary / f"{name}.safetensors"))
+        with (temporary / _STATE).open("wb") as file:  # given a path, torch would not say that the disk is full
+            torch.save(state, file)
+        files = {path.name: _describe(path) for path in sorted(temporary.iterdir())}
+        (temporary / _MANIFEST).write_text(json.dumps({"step": step, "files": files}, indent=1) + "\n")
+    found = find_checkpoints(run)
+    # Later ones are damaged: otherwise the run would have gone on from there.
+    kept = {*[number for number in found if number <= step][-keep:], best_step}
+    for number, path in found.items():
+        if number not in kept:
+            shutil.rmtree(path)
     return target
 
 
-def load_checkpoint(run: Path, model: nn.Module) -> dict[str, Any]:
-    """Load the newest checkpoint of a run into a model.
+def _describe(path: Path) -> dict[str, Any]:
+    with path.open("rb") as file:
+        return {"size": path.stat().st_size, "sha256": hashlib.file_digest(file, "sha256").hexdigest()}
+
+
+def find_damage(checkpoint: Path) -> str | None:
+    """Compare a checkpoint with its manifest.
+
+    Returns:
+        What is wrong with it, or None if nothing is.
+    """
+    manifest = checkpoint / _MANIFEST
+    if not manifest.is_file():
+        return f"it has no {_MANIFEST}"
+    try:
+        files = dict(json.loads(manifest.read_text(encoding="utf-8"))["files"])
+        expected = {str(name): (int(of["size"]), str(of["sha256"])) for name, of in files.items()}
+    except (KeyError, TypeError, ValueError, RecursionError):
+        return f"its {_MANIFEST} cannot be read"
+    found = {path.name for path in checkpoint.iterdir()} - {_MANIFEST}
+    for name in sorted(expected.keys() | found | {_STATE}):
+        if name not in found:
+            return f"{name} is missing"
+        if name not in expected:
+            return f"{name} is not in its {_MANIFEST}"
+        described = _describe(checkpoint / name)
+        if described["size"] != expected[name][0]:
+            return f"{name} has {described['size']} bytes instead of {expected[name][0]}"
+        if described["sha256"] != expected[name][1]:
+            return f"{name} has another SHA-256 than when it was written"
+    return None
+
+
+def load_checkpoint(run: Path, models: Mapping[str, nn.Module], say: Callable[[str], None]) -> dict[str, Any] | None:
+    """Load the newest checkpoint of a run that is whole.
+
+    Args:
+        run: Directory of the run.
+        models: Their weights are loaded, as they were saved.
+        say: Takes one line for each damaged checkpoint that was passed over.
+
+    Returns:
+        The state that was saved; None if the run has no checkpoint.
 
     Raises:
-        RunError: If there is none.
+        RunError: If there are checkpoints and all are damaged, or what they hold is not that of a run.
     """
-    found = sorted(checkpoint_directory(run).glob("step-*"))
-    if not found:
-        raise RunError(f"{run} has no checkpoint to go on from; train.save_steps writes them")
-    load_model(model, str(found[-1] / _WEIGHTS))
-    state: dict[str, Any] = torch.load(found[-1] / _STATE, map_location="cpu", weights_only=True)
-    return state
+    damaged: list[tuple[Path, str]] = []
+    for checkpoint in reversed(find_checkpoints(run).values()):
+        damage = find_damage(checkpoint)
+        if damage is None:
+            for path, reason in damaged:
+                say(f"{path} is damaged ({reason}); going on from {checkpoint.name}")
+            return _load(checkpoint, models)
+        damaged.append((checkpoint, damage))
+    if damaged:
+        listed = "; ".join(f"{path.name}: {reason}" for path, reason in damaged)
+        raise RunError(
+            f"no checkpoint of {run} is whole ({listed}); to start from the beginning, remove"
+            f" {checkpoint_directory(run)} and resume"
+        )
+    return None
 
 
-def random_state() -> dict[str, Any]:
-    """Return the state of torch's generators (dropout) in this process."""
-    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
-    return {"cpu": torch.get_rng_state(), "cuda": cuda}
-
-
-def restore_random_state(state: dict[str, Any]) -> None:
-    """Put them back to where they were when `random_state` was asked."""
-    torch.set_rng_state(state["cpu"])
-    if state["cuda"]:
-        torch.cuda.set_rng_state_all(state["cuda"])
+def _load(checkpoint: Path, models: Mapping[str, nn.Module]) -> dict[str, Any]:
+    try:
+        state = torch.load(checkpoint / _STATE, map_location="cpu", weights_only=True)
+    except (UnpicklingError, EOFError, RuntimeError, ValueError, TypeError, AttributeError) as error:
+        raise RunError(
+            f"{checkpoint / _STATE} holds something else than tensors and plain values; it was not loaded"
+        ) from error
+    for name, model in models.items():
+        load_model(model, str(checkpoint / f"{name}.safetensors"))
+    return dict(state)

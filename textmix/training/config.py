@@ -31,7 +31,11 @@ class TrainConfig:
             or nll (lowest).
         patience: Stop after so many epochs without a better one; null means never.
         log_steps: Optimizer steps between two lines of history.jsonl.
-        save_steps: Optimizer steps between two checkpoints to go on from; null means only when interrupted.
+        save_steps: Optimizer steps between two checkpoints to go on from, one of them after each better epoch; `epoch`
+            means one after each epoch, null only when interrupted and before the final evaluation.
+        keep_checkpoints: How many of the last checkpoints stay; that of the best epoch stays too.
+        ema_decay: Evaluate and keep an average of the weights, in which they weigh 1 - ema_decay after each step, so
+            that it reaches about 1 / (1 - ema_decay) steps back; null means the weights themselves.
         profile: Record ten steps near the beginning: profile/trace.json for a trace viewer, and profile/table.txt with
             the time by operation.
     """
@@ -51,7 +55,9 @@ class TrainConfig:
     metric: Literal["accuracy", "macro_f1", "micro_f1", "weighted_f1", "nll"] = "macro_f1"
     patience: int | None = None
     log_steps: int = 10
-    save_steps: int | None = None
+    save_steps: int | Literal["epoch"] | None = "epoch"
+    keep_checkpoints: int = 1
+    ema_decay: float | None = None
     profile: bool = False
 
     def __post_init__(self) -> None:
@@ -61,14 +67,21 @@ class TrainConfig:
             ConfigError: If a value is out of its range.
         """
         wrong: list[str] = []
-        at_least_one = ("epochs", "batch_size", "accumulation_steps", "eval_batch_size", "log_steps")
+        at_least_one = (
+            "epochs",
+            "batch_size",
+            "accumulation_steps",
+            "eval_batch_size",
+            "log_steps",
+            "keep_checkpoints",
+        )
         wrong += [f"train.{name} must be at least 1" for name in at_least_one if getattr(self, name) < 1]
-        optional = ("patience", "save_steps")
-        wrong += [
-            f"train.{name} must be at least 1, or null"
-            for name in optional
-            if getattr(self, name) is not None and getattr(self, name) < 1
-        ]
+        if self.patience is not None and self.patience < 1:
+            wrong.append("train.patience must be at least 1, or null")
+        if isinstance(self.save_steps, int) and self.save_steps < 1:
+            wrong.append("train.save_steps must be at least 1, epoch, or null")
+        if self.ema_decay is not None and not 0 < self.ema_decay < 1:
+            wrong.append(f"train.ema_decay must lie between 0 and 1, or be null, not {self.ema_decay}")
         if self.learning_rate is not None and not 0 < self.learning_rate < float("inf"):
             wrong.append(f"train.learning_rate must be above 0, not {self.learning_rate}")
         if not self.weight_decay >= 0:

@@ -20,6 +20,7 @@ class TrainProgress:
         seconds: Time spent training, without evaluation and saving.
         best_value: Best value of the selection metric so far.
         best_epoch: Epoch (from 1) that reached it.
+        best_step: Optimizer steps made by its end.
         stale_epochs: Epochs since then.
         history: Lines of history.jsonl.
     """
@@ -31,6 +32,7 @@ class TrainProgress:
     seconds: float = 0.0
     best_value: float | None = None
     best_epoch: int | None = None
+    best_step: int | None = None
     stale_epochs: int = 0
     history: list[dict[str, Any]] = field(default_factory=list)
 

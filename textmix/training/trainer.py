@@ -4,6 +4,7 @@ import json
 import math
 import sys
 import time
+from collections.abc import Callable
 from contextlib import nullcontext
 from itertools import islice
 from pathlib import Path
@@ -16,27 +17,29 @@ from accelerate.data_loader import prepare_data_loader
 from accelerate.state import AcceleratorState
 from accelerate.utils import set_seed
 from datasets import Dataset
-from torch import Tensor
+from torch import Tensor, nn
 from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from textmix.attach import attach
-from textmix.errors import RunError, TrainingError, TrainingInterrupted
+from textmix.errors import RunError, TextmixError, TrainingError, TrainingInterrupted
 from textmix.evaluation.metrics import SELECTION_METRICS, Evaluation
 from textmix.files import replacing, write_text
 from textmix.mixing.config import LossConfig, MixConfig
 from textmix.mixing.losses import IGNORED
 from textmix.prediction import predict_logits
 from textmix.training.agreement import Agreement
-from textmix.training.checkpoint import load_checkpoint, random_state, restore_random_state, save_checkpoint
+from textmix.training.checkpoint import load_checkpoint, save_checkpoint
 from textmix.training.completion import complete_mix
 from textmix.training.config import TrainConfig
 from textmix.training.dropout import byte_dropout
+from textmix.training.ema import averaged
 from textmix.training.interrupt import InterruptGuard
 from textmix.training.optimization import build_optimizer, build_schedule, choose_precision, clip_gradients
 from textmix.training.profiling import profiled
 from textmix.training.progress import RunningMeans, TrainProgress
+from textmix.training.randomness import random_state, restore_random_state
 from textmix.training.sampling import EpochBatches, padded_loader, row_lengths
 
 _MIXED_PRECISION = {"fp32": "no", "bf16": "bf16", "fp16": "fp16"}
@@ -47,7 +50,7 @@ class MixupTrainer:
     """Trains one classifier, alone or as one of several processes that do the same on other rows.
 
     Writes into `directory`: `model/` (the best epoch, or the last one without a validation split), `history.jsonl`,
-    and `checkpoints/` to go on from.
+    and `checkpoints/` to go on from. With `ema_decay` the averaged weights are evaluated and kept in `model/`.
 
     Args:
         model: A sequence classifier.
@@ -91,6 +94,7 @@ class MixupTrainer:
         )
         self._agreement = Agreement()
         assert config.learning_rate is not None
+        self.average = averaged(model, config.ema_decay) if config.ema_decay is not None else None
         mix = complete_mix(mix, loss, tokenizer, train_data["labels"][:], class_names)
         self.mixer = attach(model, mix, seed=config.seed, rank=self._agreement.rank, loss=loss)
         processes, rank = self._agreement.size, self._agreement.rank
@@ -108,6 +112,8 @@ class MixupTrainer:
         )
         optimizer = build_optimizer(model, config.learning_rate, config.weight_decay)
         self.model, self.optimizer = self.accelerator.prepare(model, optimizer)
+        if self.average is not None:
+            self.average.module.to(self.accelerator.device)
         self.steps_per_epoch = math.ceil(len(self.loader) / config.accumulation_steps)
         self.total_steps = self.steps_per_epoch * config.epochs
         self.schedule = build_schedule(optimizer, config, self.total_steps)
@@ -131,8 +137,12 @@ class MixupTrainer:
         """
         self._agreement.check_same({"options": self._options, **facts})
 
-    def train(self, resume: bool = False) -> TrainProgress:
-        """Train to the end, or go on from the newest checkpoint.
+    def train(self, resume: bool = False, say: Callable[[str], None] = print) -> TrainProgress:
+        """Train to the end, or go on from the newest checkpoint; without one, from the beginning.
+
+        Args:
+            resume: Go on, instead of starting anew.
+            say: Takes lines for the user.
 
         Returns:
             Where training stands at its end.
@@ -140,12 +150,11 @@ class MixupTrainer:
         Raises:
             TrainingError: If the loss stops being finite; names the step.
             TrainingInterrupted: On Ctrl-C or SIGTERM, after saving a checkpoint.
-            RunError: If there is no checkpoint to resume from.
+            RunError: If there are checkpoints to resume from, but none is whole or of this run.
         """
         try:
-            if resume:
-                random = self._load()
-            else:
+            random = self._load(say) if resume else None
+            if random is None:
                 # Each process drops out other units, and the first one those that it would drop alone.
                 set_seed((self.config.seed + self._agreement.rank) % 2**32)
             self._rewrite_history()
@@ -157,11 +166,16 @@ class MixupTrainer:
                 profiled(traces) as self._after_step,
             ):
                 while not self._done():
-                    self._train_epoch(bar, guard, random if resume else None)
-                    resume = False
+                    self._train_epoch(bar, guard, random)
+                    random = None
                     self._finish_epoch(bar)
-            # Whatever stops the work that comes after training, none of this is lost.
-            self._save()
+                    asked = self._asked(guard)
+                    # At the end always: whatever stops the work that comes after training, none of this is lost.
+                    if asked or self._done() or self._save_is_due():
+                        self._save()
+                    self._stop_if_asked(asked)
+                self._rewrite_history()
+                self._stop_if_asked(self._asked(guard))
         finally:
             self.mixer.detach()
             self.accelerator.free_memory()
@@ -201,14 +215,13 @@ class MixupTrainer:
                 progress.seconds += time.perf_counter() - started
                 self._log(bar)
                 started = time.perf_counter()
-            save = config.save_steps is not None and progress.step % config.save_steps == 0
-            interrupted = self._agreement.any(guard.requested)
-            if interrupted or save:
+            asked = self._asked(guard)
+            save = isinstance(config.save_steps, int) and progress.step % config.save_steps == 0
+            if asked or save:
                 progress.seconds += time.perf_counter() - started
                 self._save()
+                self._stop_if_asked(asked)
                 started = time.perf_counter()
-            if interrupted:
-                raise TrainingInterrupted(f"interrupted at step {progress.step} of {self.total_steps}")
         progress.seconds += time.perf_counter() - started
 
     def _step(self, window: list[dict[str, Tensor]]) -> None:
@@ -235,6 +248,8 @@ class MixupTrainer:
         self.optimizer.step()
         self.schedule.step()
         self.optimizer.zero_grad()
+        if self.average is not None:
+            self.average.update_parameters(self.accelerator.unwrap_model(self.model))
         self.progress.step += 1
         self.progress.samples += rows
         first_bad = (self._bad_step < 0) & ~torch.isfinite(loss)
@@ -297,6 +312,7 @@ class MixupTrainer:
         improved = progress.best_value is None or sign * value > sign * progress.best_value
         if improved:
             progress.best_value, progress.best_epoch, progress.stale_epochs = value, progress.epoch, 0
+            progress.best_step = progress.step
             self._save_model()
         else:
             progress.stale_epochs += 1
@@ -308,7 +324,9 @@ class MixupTrainer:
 
     def _evaluate(self, loader: DataLoader[Any]) -> dict[str, float]:
         assert self.validation_data is not None
-        logits = predict_logits(self.model, loader, self.accelerator.gather_for_metrics)
+        model = self.model if self.average is None else self.average.module
+        with self.accelerator.autocast():  # the average is not wrapped in it as the model is
+            logits = predict_logits(model, loader, self.accelerator.gather_for_metrics)
         labels = np.asarray(self.validation_data["labels"][:])
         probabilities = logits.double().softmax(dim=-1).numpy()
         return Evaluation(labels, probabilities, self.class_names).scores()
@@ -317,29 +335,64 @@ class MixupTrainer:
         self.accelerator.wait_for_everyone()
         if self.accelerator.is_main_process:
             with replacing(self.directory / "model") as temporary:
-                self.accelerator.unwrap_model(self.model).save_pretrained(temporary)
+                model: Any = self.accelerator.unwrap_model(self.model) if self.average is None else self.average.module
+                model.save_pretrained(temporary)
                 self.tokenizer.save_pretrained(temporary)
+
+    def _save_is_due(self) -> bool:
+        """Say whether the end of an epoch is saved: where that is asked for, and of the others the best."""
+        best = self.progress.best_step == self.progress.step
+        return self.config.save_steps == "epoch" or (self.config.save_steps is not None and best)
+
+    def _asked(self, guard: InterruptGuard) -> int:
+        """Return the number of the signal by which any of the processes was asked to stop, 0 if none was."""
+        return self._agreement.largest(guard.signal or 0)
+
+    def _stop_if_asked(self, number: int) -> None:
+        if number:
+            raise TrainingInterrupted(f"interrupted at step {self.progress.step} of {self.total_steps}", number)
+
+    def _models(self) -> dict[str, nn.Module]:
+        """Name what a checkpoint keeps the weights of."""
+        models: dict[str, nn.Module] = {"model": self.accelerator.unwrap_model(self.model)}
+        return models if self.average is None else {**models, "average": self.average}
 
     def _save(self) -> None:
         self._check_finite()
         own = {"means": self.means.state_dict(), "mixer": self.mixer.state_dict(), "random": random_state()}
         processes = self._agreement.gather(own)
         if self.accelerator.is_main_process:
+            progress = self.progress
             state = {
-                "progress": self.progress.state_dict(),
+                "progress": progress.state_dict(),
                 "optimizer": self.optimizer.state_dict(),
                 "schedule": self.schedule.state_dict(),
                 "processes": processes,
                 "scaler": self.accelerator.scaler.state_dict() if self.accelerator.scaler is not None else {},
             }
-            model = self.accelerator.unwrap_model(self.model)
-            save_checkpoint(self.directory, self.progress.step, model, state)
+            keep = self.config.keep_checkpoints
+            save_checkpoint(self.directory, progress.step, self._models(), state, keep, progress.best_step)
         self.accelerator.wait_for_everyone()  # whoever ends before the checkpoint is written ends its writer too
 
-    def _load(self) -> dict[str, Any]:
-        """Go back to the newest checkpoint, but for torch's generators, whose state is returned."""
-        state = load_checkpoint(self.directory, self.accelerator.unwrap_model(self.model))
-        processes = state.pop("processes")
+    def _load(self, say: Callable[[str], None]) -> dict[str, Any] | None:
+        """Go back to the newest checkpoint, but for the generators of the process, whose state is returned."""
+        try:
+            state = load_checkpoint(self.directory, self._models(), say)
+            if state is None:
+                say(f"{self.directory} has no checkpoint to go on from: it starts from the beginning")
+                return None
+            return self._restore(state)
+        except (TextmixError, OSError):
+            raise
+        except Exception as error:  # the state of another run fails in as many ways as it has parts
+            reason = str(error).strip().partition("\n")[0] or type(error).__name__
+            raise RunError(
+                f"the checkpoint of {self.directory} does not fit its config.yaml or its data, which may have changed:"
+                f" {reason}"
+            ) from error
+
+    def _restore(self, state: dict[str, Any]) -> dict[str, Any]:
+        processes = state["processes"]
         if len(processes) != self._agreement.size:
             raise RunError(
                 f"the checkpoint was saved by {len(processes)} processes and cannot be gone on with in"

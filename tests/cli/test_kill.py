@@ -1,0 +1,134 @@
+"""Runs that are killed with SIGKILL and resumed end like those that are not, down to the last bit."""
+
+import os
+import random
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests import killing
+from tests.cli.helpers import SMALL
+from tests.conftest import topic_rows
+
+OPTIONS = [*SMALL, "--train.epochs", "3", "--train.batch_size", "8", "--train.learning_rate", "0.02"]
+OPTIONS += [
+    "--train.log_steps",
+    "1",
+    "--train.save_steps",
+    "3",
+    "--train.ema_decay",
+    "0.8",
+    "--train.precision",
+    "fp32",
+]
+STEPS = 24
+
+
+@dataclass
+class Reference:
+    """A run that nothing has disturbed.
+
+    Args:
+        nursery: Starts others.
+        train: The command that started it, without its directory.
+        outcome: What it left.
+        changes: How often it changed a file.
+    """
+
+    nursery: killing.Nursery
+    train: list[str]
+    outcome: dict[str, Any]
+    changes: int
+
+
+@pytest.fixture(scope="module")
+def reference(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reference]:
+    directory = tmp_path_factory.mktemp("killing")
+    source = directory / "topics.csv"
+    source.write_text("text,label\n" + "".join(f"{text},{label}\n" for text, label in topic_rows(90)))
+    train = ["train", "--data.source", str(source), *OPTIONS]
+    with killing.Nursery(directory / "log") as nursery:
+        assert nursery.run([*train, "--output_dir", str(directory / "whole")]) == 0, nursery.said()
+        changes = int((directory / "log.count").read_text())
+        yield Reference(nursery, train, killing.outcome(directory / "whole"), changes)
+
+
+def finish(reference: Reference, directory: Path) -> None:
+    """Go on with a killed run to its end, and compare what it leaves with the reference."""
+    code = reference.nursery.run(killing.go_on(reference.train, directory))
+    assert code == 0, reference.nursery.said()
+    assert killing.differences(reference.outcome, killing.outcome(directory)) == []
+
+
+def test_the_reference_logs_every_step(reference: Reference) -> None:
+    assert reference.outcome["history.jsonl"].count(b"\n") == STEPS + 3
+    assert not any("checkpoint" in name or name.startswith(".") for name in reference.outcome)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_killed_at_a_random_step(reference: Reference, tmp_path: Path, seed: int) -> None:
+    directory = tmp_path / "run"
+    step = random.Random(seed).randint(1, STEPS - 4)
+    train = [*reference.train, "--output_dir", str(directory)]
+    assert killing.kill_at_step(reference.nursery, train, directory, step) == -9
+    finish(reference, directory)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_killed_twice_while_files_change(reference: Reference, tmp_path: Path, seed: int) -> None:
+    directory = tmp_path / "run"
+    chosen = random.Random(seed)
+    train = [*reference.train, "--output_dir", str(directory)]
+    assert reference.nursery.run(train, chosen.randint(1, reference.changes)) == -9
+    reference.nursery.run(killing.go_on(reference.train, directory), chosen.randint(1, reference.changes))
+    finish(reference, directory)
+
+
+def test_killed_at_its_last_changes(reference: Reference, tmp_path: Path) -> None:
+    """Where the results are complete, but the checkpoints not yet removed."""
+    directory = tmp_path / "run"
+    train = [*reference.train, "--output_dir", str(directory)]
+    assert reference.nursery.run(train, reference.changes) == -9
+    finish(reference, directory)
+    assert (
+        reference.nursery.said().splitlines()[-1].startswith(f"textmix: {directory} has finished; its figures are in")
+    )
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_saves_at_the_next_step(reference: Reference, tmp_path: Path, number: int, code: int) -> None:
+    directory = tmp_path / "run"
+    pid = reference.nursery.start([*reference.train, "--train.save_steps", "1000", "--output_dir", str(directory)])
+    while not (directory / "history.jsonl").exists() or b"\n" not in (directory / "history.jsonl").read_bytes():
+        assert not killing.is_dead(pid), reference.nursery.said()
+    os.kill(pid, number)
+    assert reference.nursery.end() == code
+    hint = re.escape(f"go on with: textmix train --resume {directory}")
+    last = reference.nursery.said().splitlines()[-1]
+    found = re.fullmatch(rf"textmix: interrupted at step (\d+) of {STEPS}; {hint}", last)
+    assert found, reference.nursery.said()
+    assert f"step-{int(found[1]):08d}" in {path.name for path in (directory / "checkpoints").iterdir()}
+    assert reference.nursery.run(["train", "--resume", str(directory)]) == 0, reference.nursery.said()
+    for name in ("model/model.safetensors", "history.jsonl", "predictions.csv"):
+        assert (directory / name).read_bytes() == reference.outcome[name], name
+
+
+def test_a_process_of_its_own_is_killed_before_its_first_checkpoint(reference: Reference, tmp_path: Path) -> None:
+    """One that imports everything itself."""
+    directory = tmp_path / "run"
+    arguments = [*reference.train, "--output_dir", str(directory)]
+    code = "import sys, torch; torch.set_num_threads(1); from textmix.cli import main; sys.exit(main())"
+    process = subprocess.Popen([sys.executable, "-c", code, *arguments], stdout=subprocess.DEVNULL)
+    while not (directory / "config.yaml").exists():
+        assert process.poll() is None
+    process.kill()
+    assert process.wait() == -9
+    finish(reference, directory)
+    assert "has no checkpoint to go on from: it starts from the beginning" in reference.nursery.said()

@@ -1,0 +1,70 @@
+"""The directory of a run: the names in it, and who may write there when."""
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from textmix.config import CONFIG_FILE
+from textmix.errors import RunError
+from textmix.files import clear_leftovers, is_leftover, locked
+from textmix.training.checkpoint import checkpoint_directory
+from textmix.training.trainer import HISTORY, PROFILE
+
+METRICS, REPORT, PREDICTIONS, MODEL = "metrics.json", "report.md", "predictions.csv", "model"
+ENVIRONMENT, EVALUATIONS = "environment.json", "evaluations"
+
+
+def has_finished(directory: Path) -> bool:
+    """Say whether a run has finished: what is in `METRICS` is written last of all."""
+    return (directory / METRICS).is_file()
+
+
+def check_directory(directory: Path, overwrite: bool) -> None:
+    """Fail early when a run cannot start in a directory.
+
+    Raises:
+        RunError: If there is something that is no run, or a run that may not be overwritten.
+    """
+    parent = directory if directory.exists() else next(path for path in directory.parents if path.exists())
+    if not parent.is_dir():
+        raise RunError(f"cannot make output_dir {directory}: {parent} is a file")
+    if not directory.exists() or all(is_leftover(path) for path in directory.iterdir()):
+        return
+    if not all((directory / name).is_file() for name in (CONFIG_FILE, ENVIRONMENT)):
+        raise RunError(f"output_dir {directory} exists and is not a run; choose another")
+    if not overwrite:
+        raise RunError(f"a run exists at {directory}; use --overwrite to replace it, or choose another output_dir")
+
+
+def clear_directory(directory: Path) -> None:
+    """Remove what an earlier run wrote there, and nothing else; its configuration is replaced later."""
+    for name in (METRICS, REPORT, PREDICTIONS, HISTORY):
+        (directory / name).unlink(missing_ok=True)
+    for name in (checkpoint_directory(directory).name, MODEL, EVALUATIONS, PROFILE):
+        shutil.rmtree(directory / name, ignore_errors=True)
+
+
+def refuse_links(directory: Path) -> None:
+    """Make sure that what is written into a run, which may come from elsewhere, stays in it.
+
+    Raises:
+        RunError: If a directory in it is a link.
+    """
+    for path in (checkpoint_directory(directory), directory / EVALUATIONS):
+        if path.is_symlink():
+            raise RunError(f"{path} leads out of the run; put a directory in its place")
+
+
+@contextmanager
+def claimed(directory: Path) -> Iterator[None]:
+    """Keep other processes from training there, and clear away what killed ones left of what they were writing.
+
+    Raises:
+        RunError: If another process is training there, or a directory in it is a link.
+    """
+    refuse_links(directory)
+    with locked(directory):
+        clear_leftovers(directory)
+        clear_leftovers(checkpoint_directory(directory))
+        yield
