@@ -113,16 +113,24 @@ def _is_another_process(pid: int) -> bool:
 
 @contextmanager
 def _system_errors(target: Path) -> Iterator[None]:
-    """Turn what libraries written in Rust raise when they cannot write into the OSError that it is."""
+    """Turn what libraries written in Rust and C++ raise when they cannot write into the OSError that it is."""
     try:
         yield
     except OSError:
         raise
     except Exception as error:
-        number = re.search(r"\(os error (\d+)\)", str(error))
+        number = _system_error(error)
         if number is None:
             raise
-        raise OSError(int(number[1]), os.strerror(int(number[1])), str(target)) from error
+        raise OSError(number, os.strerror(number), str(target)) from error
+
+
+def _system_error(error: BaseException) -> int | None:
+    """Find the number of the system's error behind another: safetensors and tokenizers name it, torch met it itself."""
+    named = re.search(r"\(os error (\d+)\)", str(error))
+    if named:
+        return int(named[1])
+    return error.__context__.errno if isinstance(error.__context__, OSError) else None
 
 
 def _flush(path: Path) -> None:
