@@ -9,7 +9,7 @@ from torch import nn
 from tests.training.test_trainer import data, history, stop_at, topic_rows, trainer, weights
 from textmix.evaluation.metrics import Evaluation
 from textmix.models.loading import load_model
-from textmix.prediction import Predictor
+from textmix.predictor import Predictor
 from textmix.training.ema import averaged
 
 

@@ -168,8 +168,12 @@ class TestResume:
 
     def test_the_checkpoint_of_another_run_is_refused(self, tmp_path: Path) -> None:
         trainer(tmp_path).train()
-        with pytest.raises(RunError, match=r"does not fit its config\.yaml or its data"):
+        with pytest.raises(RunError, match=r"has no average\.safetensors: it was saved by a run with other options"):
             trainer(tmp_path, ema_decay=0.9).train(resume=True)
+        torch.manual_seed(0)
+        smaller = TextCNN(TextCNNConfig(vocab_size=len(TOKENIZER), embedding_dim=8, num_filters=8, num_labels=3))
+        with pytest.raises(RunError, match=r"does not fit its config\.yaml or its data, which may have changed"):
+            trainer(tmp_path, model=smaller).train(resume=True)
 
     @pytest.mark.parametrize("epoch", [1, 3])
     def test_a_signal_during_evaluation_is_granted_after_it(self, tmp_path: Path, epoch: int) -> None:

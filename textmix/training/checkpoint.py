@@ -150,5 +150,8 @@ def _load(checkpoint: Path, models: Mapping[str, nn.Module]) -> dict[str, Any]:
             f"{checkpoint / _STATE} holds something else than tensors and plain values; it was not loaded"
         ) from error
     for name, model in models.items():
-        load_model(model, str(checkpoint / f"{name}.safetensors"))
+        weights = checkpoint / f"{name}.safetensors"
+        if not weights.is_file():
+            raise RunError(f"{checkpoint} has no {weights.name}: it was saved by a run with other options")
+        load_model(model, str(weights))
     return dict(state)
