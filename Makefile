@@ -38,7 +38,7 @@ format: .venv/dev
 	touch $@
 
 .venv/dev: .venv/bin/python pyproject.toml constraints.txt
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[bundled,vectors,export,dev]'
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[bundled,vectors,export,ray,dev]'
 	touch $@ .venv/bundled
 
 clean:
