@@ -97,7 +97,7 @@ class MixupTrainer:
         self.accelerator = Accelerator(
             mixed_precision=_MIXED_PRECISION[self.precision],
             cpu=not torch.accelerator.is_available(),  # which accelerate must be told to see several processes there
-            log_with=list(config.trackers),
+            log_with=config.trackers or None,
             project_config=ProjectConfiguration(logging_dir=str(directory / TENSORBOARD)),
         )
         self._agreement = Agreement()
