@@ -1,8 +1,8 @@
 """Train alike in one process, in two, and on two machines: python benchmarks/processes.py [--models textcnn,minilm].
 
 Each of two processes gets half of the batches of the one, without mixing and dropout, so that all must see the same
-loss at every step. The two machines are network namespaces joined by a virtual cable, each with a launcher of its own; they
-share the file system, as machines that train together do. Namespaces need root and the command `ip` of iproute2;
+loss at every step. The two machines are network namespaces joined by a virtual cable, each with a launcher of its own;
+they share the file system, as machines that train together do. Namespaces need root and the command `ip` of iproute2;
 without them that part is left out. The table goes to standard output, everything to benchmarks/results/processes.json.
 """
 

@@ -41,6 +41,7 @@ from textmix.training.profiling import profiled
 from textmix.training.progress import RunningMeans, TrainProgress
 from textmix.training.randomness import random_state, restore_random_state
 from textmix.training.sampling import EpochBatches, padded_loader, row_lengths
+from textmix.training.sharding import prepare_sharding, sharded_by, whole_weights
 from textmix.training.trackers import TENSORBOARD, check_trackers, finish_trackers, log_line, start_trackers
 
 _MIXED_PRECISION = {"fp32": "no", "bf16": "bf16", "fp16": "fp16"}
@@ -100,6 +101,7 @@ class MixupTrainer:
             log_with=config.trackers or None,
             project_config=ProjectConfiguration(logging_dir=str(directory / TENSORBOARD)),
         )
+        prepare_sharding(self.accelerator, model, config, mix)
         self._agreement = Agreement()
         assert config.learning_rate is not None
         self.average = averaged(model, config.ema_decay) if config.ema_decay is not None else None
@@ -343,11 +345,12 @@ class MixupTrainer:
         return Evaluation(labels, probabilities, self.class_names).scores()
 
     def _save_model(self) -> None:
+        weights = whole_weights(self.accelerator, self.model)
         self.accelerator.wait_for_everyone()
         if self.accelerator.is_main_process:
             with replacing(self.directory / "model") as temporary:
                 model: Any = self.accelerator.unwrap_model(self.model) if self.average is None else self.average.module
-                model.save_pretrained(temporary)
+                model.save_pretrained(temporary, state_dict=weights)
                 self.tokenizer.save_pretrained(temporary)
 
     def _save_is_due(self) -> bool:
@@ -369,7 +372,10 @@ class MixupTrainer:
         return models if self.average is None else {**models, "average": self.average}
 
     def _save(self) -> None:
+        """Save a checkpoint, but for divided weights: then what is asked for has been refused in the beginning."""
         self._check_finite()
+        if sharded_by(self.accelerator) is not None:
+            return
         own = {"means": self.means.state_dict(), "mixer": self.mixer.state_dict(), "random": random_state()}
         processes = self._agreement.gather(own)
         if self.accelerator.is_main_process:
