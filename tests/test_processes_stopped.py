@@ -105,7 +105,8 @@ def test_a_checkpoint_of_two_processes_is_none_for_one(
 
 def test_when_one_process_is_killed_the_other_ends_with_one_line(whole: tuple[list[str], Path], tmp_path: Path) -> None:
     process = launch([*whole[0], "--output_dir", str(tmp_path / "run")])
-    wait_for(lambda: (tmp_path / "run" / "history.jsonl").exists(), process)
+    told = tmp_path / "run" / "history.jsonl"
+    wait_for(lambda: told.exists() and told.stat().st_size > 0, process)
     os.kill(workers(process)[1], signal.SIGKILL)
     _, errors = process.communicate(timeout=60)
     assert process.returncode != 0
@@ -148,8 +149,9 @@ def test_processes_that_see_other_data_do_not_train(tmp_path: Path) -> None:
         )
     errors = "".join(process.communicate(timeout=240)[1] for process in processes)
     assert [process.returncode for process in processes] == [2, 2]
-    assert said(errors) == [
+    # Without a launcher the first process keeps what says who told: when it is gone, the other may tell it again.
+    assert set(said(errors)) == {
         "textmix: error: process 1 has other data and vocabulary than process 0; all need the same files and the same"
         " options"
-    ]
+    }
     assert not (tmp_path / "0" / "run").exists()
