@@ -53,7 +53,7 @@ def test_mixing_trains_divided_weights_and_what_needs_them_whole_is_refused(tmp_
     _, errors = launch(refused, program="tests.fsdp_on_cpu", launcher=FSDP).communicate(timeout=240)
     (line,) = said(errors)
     assert line == (
-        "textmix: error: under FSDP, checkpoints to go on from are not supported: leave train.save_steps at null; and"
+        "textmix: error: under FSDP, checkpoints to go on from are not supported: set train.save_steps to null; and"
         " partner nearest needs the embedding table whole"
     )
     finished(launch(arguments, program="tests.fsdp_on_cpu", launcher=FSDP))

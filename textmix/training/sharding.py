@@ -44,8 +44,10 @@ def prepare_sharding(accelerator: Accelerator, model: nn.Module, config: TrainCo
         )
         if not plugin.transformer_cls_names_to_wrap:
             plugin.auto_wrap_policy = None
-    if config.save_steps is not None:
-        wrong.append("checkpoints to go on from are not supported: leave train.save_steps at null")
+    if isinstance(config.save_steps, int):
+        wrong.append("checkpoints to go on from are not supported: set train.save_steps to null")
+    if config.ema_decay is not None:
+        wrong.append("weights cannot be averaged: set train.ema_decay to null")
     if mix.strategy == "ssmix" or "ssmix" in (mix.choices or {}):
         wrong.append("strategy ssmix needs gradients of a pass of its own")
     if mix.partner in _BY_MEANING:
