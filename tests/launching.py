@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,19 +14,20 @@ ROOT = Path(__file__).parents[1]
 SIZES = ["--model.name", "textcnn", "--model.textcnn.embedding_dim", "16", "--model.textcnn.num_filters", "8"]
 
 
-def launch(arguments: list[str], processes: int = 2, **options: Any) -> "subprocess.Popen[str]":
-    """Start `accelerate launch … -m textmix ARGUMENTS` on the CPU."""
-    counts = ["--multi_gpu", "--num_processes", str(processes), "--num_machines", "1", "--main_process_port", "0"]
+def launch(
+    arguments: list[str], program: str = "textmix", launcher: Sequence[str] = ("--multi_gpu",)
+) -> "subprocess.Popen[str]":
+    """Start `accelerate launch … -m textmix ARGUMENTS` in two processes on the CPU."""
+    counts = [*launcher, "--num_processes", "2", "--num_machines", "1", "--main_process_port", "0"]
     quiet = ["--mixed_precision", "no", "--dynamo_backend", "no"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false"}
     return subprocess.Popen(
-        [sys.executable, "-m", "accelerate.commands.launch", *counts, *quiet, "-m", "textmix", *arguments],
+        [sys.executable, "-m", "accelerate.commands.launch", *counts, *quiet, "-m", program, *arguments],
         cwd=ROOT,
         env={**environment, "OMP_NUM_THREADS": "1"},
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        **options,
     )
 
 

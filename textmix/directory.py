@@ -9,6 +9,7 @@ from textmix.config import CONFIG_FILE
 from textmix.errors import RunError
 from textmix.files import clear_leftovers, is_leftover, locked
 from textmix.training.checkpoint import checkpoint_directory
+from textmix.training.trackers import TENSORBOARD
 from textmix.training.trainer import HISTORY, PROFILE
 
 METRICS, REPORT, PREDICTIONS, MODEL = "metrics.json", "report.md", "predictions.csv", "model"
@@ -41,7 +42,7 @@ def clear_directory(directory: Path) -> None:
     """Remove what an earlier run wrote there, and nothing else; its configuration is replaced later."""
     for name in (METRICS, REPORT, PREDICTIONS, HISTORY):
         (directory / name).unlink(missing_ok=True)
-    for name in (checkpoint_directory(directory).name, MODEL, EVALUATIONS, PROFILE):
+    for name in (checkpoint_directory(directory).name, MODEL, EVALUATIONS, PROFILE, TENSORBOARD):
         shutil.rmtree(directory / name, ignore_errors=True)
 
 

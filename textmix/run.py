@@ -195,6 +195,7 @@ def _prepare(
         config.mix,
         config.loss,
         directory,
+        config.to_dict(),
     )
     trainer.check_processes(
         {"data": (names, labels[TRAIN]), "vocabulary": sorted(loaded.tokenizer.get_vocab().items())}

@@ -47,11 +47,12 @@ def trainer(
     mix = options.pop("mix", MixConfig(strategy=strategy))
     loss = options.pop("loss", LossConfig())
     rows = data(options.pop("rows", ROWS))
+    settings = options.pop("settings", None)
     config = TrainConfig(
         **{"epochs": 3, "batch_size": 8, "learning_rate": 5e-3, "log_steps": 2, "precision": "fp32", **options}
     )
     model = model or textcnn()
-    return MixupTrainer(model, TOKENIZER, rows, validation, NAMES, config, mix, loss, directory)
+    return MixupTrainer(model, TOKENIZER, rows, validation, NAMES, config, mix, loss, directory, settings)
 
 
 def weights(directory: Path) -> dict[str, torch.Tensor]:

@@ -1,6 +1,6 @@
 """TrainConfig: how a model is trained. Imports no torch, so that `--help` stays fast."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from textmix.errors import ConfigError
@@ -38,6 +38,8 @@ class TrainConfig:
             that it reaches about 1 / (1 - ema_decay) steps back; null means the weights themselves.
         profile: Record ten steps near the beginning: profile/trace.json for a trace viewer, and profile/table.txt with
             the time by operation.
+        trackers: Also tell these what history.jsonl is told: `tensorboard` (which writes into the run directory),
+            `wandb`, `trackio`; each needs the extra of its name.
     """
 
     epochs: int = 3
@@ -59,6 +61,7 @@ class TrainConfig:
     keep_checkpoints: int = 1
     ema_decay: float | None = None
     profile: bool = False
+    trackers: list[Literal["tensorboard", "wandb", "trackio"]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         """Check every field and report all that is wrong at once.

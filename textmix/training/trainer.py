@@ -4,7 +4,7 @@ import json
 import math
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import nullcontext
 from itertools import islice
 from pathlib import Path
@@ -15,7 +15,7 @@ import torch
 from accelerate import Accelerator
 from accelerate.data_loader import prepare_data_loader
 from accelerate.state import AcceleratorState
-from accelerate.utils import set_seed
+from accelerate.utils import ProjectConfiguration, set_seed
 from datasets import Dataset
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
@@ -41,6 +41,8 @@ from textmix.training.profiling import profiled
 from textmix.training.progress import RunningMeans, TrainProgress
 from textmix.training.randomness import random_state, restore_random_state
 from textmix.training.sampling import EpochBatches, padded_loader, row_lengths
+from textmix.training.sharding import prepare_sharding, sharded_by, whole_weights
+from textmix.training.trackers import TENSORBOARD, check_trackers, finish_trackers, log_line, start_trackers
 
 _MIXED_PRECISION = {"fp32": "no", "bf16": "bf16", "fp16": "fp16"}
 HISTORY, PROFILE = "history.jsonl", "profile"
@@ -62,9 +64,11 @@ class MixupTrainer:
         mix: How to mix; class counts and special tokens that it leaves open are filled in.
         loss: How to score; balanced class weights are those of `train_data`.
         directory: Directory of the run.
+        settings: The run's options, nested, for trackers.
 
     Raises:
-        ConfigError: If class counts or class weights are not as many as there are classes.
+        ConfigError: If class counts or class weights are not as many as there are classes, or a tracker is not
+            installed.
         ModelError: If the model lacks a site that the strategy needs.
     """
 
@@ -79,19 +83,25 @@ class MixupTrainer:
         mix: MixConfig,
         loss: LossConfig,
         directory: Path,
+        settings: Mapping[str, Any] | None = None,
     ) -> None:
+        check_trackers(config.trackers)
         self.tokenizer = tokenizer
         self.validation_data = validation_data
         self.class_names = class_names
         self.config = config
         self.directory = directory
+        self._settings = settings or {}
         self.progress = TrainProgress()
         self.means = RunningMeans()
         self.precision = choose_precision(config.precision)
         self.accelerator = Accelerator(
             mixed_precision=_MIXED_PRECISION[self.precision],
             cpu=not torch.accelerator.is_available(),  # which accelerate must be told to see several processes there
+            log_with=config.trackers or None,
+            project_config=ProjectConfiguration(logging_dir=str(directory / TENSORBOARD)),
         )
+        prepare_sharding(self.accelerator, model, config, mix)
         self._agreement = Agreement()
         assert config.learning_rate is not None
         self.average = averaged(model, config.ema_decay) if config.ema_decay is not None else None
@@ -158,6 +168,7 @@ class MixupTrainer:
                 # Each process drops out other units, and the first one those that it would drop alone.
                 set_seed((self.config.seed + self._agreement.rank) % 2**32)
             self._rewrite_history()
+            start_trackers(self.accelerator, self.directory, self._settings, self.progress.step)
             traces = self.directory / PROFILE if self.config.profile and self.accelerator.is_main_process else None
             with (
                 InterruptGuard() as guard,
@@ -178,6 +189,7 @@ class MixupTrainer:
                 self._stop_if_asked(self._asked(guard))
         finally:
             self.mixer.detach()
+            finish_trackers(self.accelerator)
             self.accelerator.free_memory()
             # The state is shared by all accelerators of a process; the next run may ask for another precision.
             AcceleratorState._reset_state()
@@ -288,6 +300,7 @@ class MixupTrainer:
 
     def _add_history(self, line: dict[str, Any]) -> None:
         self.progress.history.append(line)
+        log_line(self.accelerator, line)
         if self.accelerator.is_main_process:
             with (self.directory / HISTORY).open("a", encoding="utf-8") as file:
                 file.write(json.dumps(line) + "\n")
@@ -332,11 +345,12 @@ class MixupTrainer:
         return Evaluation(labels, probabilities, self.class_names).scores()
 
     def _save_model(self) -> None:
+        weights = whole_weights(self.accelerator, self.model)
         self.accelerator.wait_for_everyone()
         if self.accelerator.is_main_process:
             with replacing(self.directory / "model") as temporary:
                 model: Any = self.accelerator.unwrap_model(self.model) if self.average is None else self.average.module
-                model.save_pretrained(temporary)
+                model.save_pretrained(temporary, state_dict=weights)
                 self.tokenizer.save_pretrained(temporary)
 
     def _save_is_due(self) -> bool:
@@ -358,7 +372,10 @@ class MixupTrainer:
         return models if self.average is None else {**models, "average": self.average}
 
     def _save(self) -> None:
+        """Save a checkpoint, but for divided weights: then what is asked for has been refused in the beginning."""
         self._check_finite()
+        if sharded_by(self.accelerator) is not None:
+            return
         own = {"means": self.means.state_dict(), "mixer": self.mixer.state_dict(), "random": random_state()}
         processes = self._agreement.gather(own)
         if self.accelerator.is_main_process:
