@@ -1,5 +1,6 @@
 """A whole run: read data, build the model, train with mixing, evaluate, write the run directory."""
 
+import math
 import os
 import platform
 import shutil
@@ -7,22 +8,26 @@ import sys
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from accelerate import PartialState
 from accelerate.utils import set_seed
 from datasets import Dataset, DatasetDict
+from transformers import PreTrainedTokenizerBase
 
 from textmix.config import CONFIG_FILE, RunConfig, slug
+from textmix.data.columns import Texts, categories
 from textmix.data.config import DataConfig
-from textmix.data.rows import LABEL, PAIR, TEXT, class_names, encode_labels
+from textmix.data.rows import IN_MEMORY, LABEL, PAIR, TEXT, class_names, encode_labels, text_columns
 from textmix.data.sources import absolute, source_name
 from textmix.data.splits import TEST, TRAIN, VALIDATION, build_splits, load_rows
-from textmix.data.tokenization import tokenize
+from textmix.data.tokenization import LazyTokens, tokenize
 from textmix.directory import (
     ENVIRONMENT,
     PREDICTIONS,
@@ -44,6 +49,7 @@ from textmix.models.loading import TEXTCNN, build_model, check_model_name, load_
 from textmix.predictor import Predictor
 from textmix.processes import joined, leave
 from textmix.training.checkpoint import checkpoint_directory
+from textmix.training.config import TrainConfig
 from textmix.training.optimization import choose_precision
 from textmix.training.pooled import check_pooled, pool_rows
 from textmix.training.progress import TrainProgress
@@ -52,6 +58,8 @@ from textmix.training.trainer import MixupTrainer
 # Devlin et al. 2019 for encoders, the default of Adam (Kingma and Ba 2015) for TextCNN.
 _LEARNING_RATE, _TEXTCNN_LEARNING_RATE = 5e-5, 1e-3
 _PACKAGES = ("textmix", "torch", "transformers", "tokenizers", "datasets", "accelerate", "scikit-learn", "numpy")
+# Rows predicted at a time in evaluation; among so many, texts of like length find each other.
+_BLOCK = 16_384
 
 Say = Callable[[str], None]
 
@@ -167,7 +175,7 @@ def _train(config: RunConfig, overwrite: bool, resume: bool, say: Say, processes
 
 def _prepare(
     config: RunConfig, directory: Path, say: Say
-) -> tuple[MixupTrainer, DatasetDict, dict[str, list[int]], dict[str, int]]:
+) -> tuple[MixupTrainer, DatasetDict, dict[str, npt.NDArray[np.int64]], dict[str, int]]:
     """Read the data and build the model; writes nothing."""
     check_model_name(config.model)
     splits, split_report = build_splits(config.data, config.train.seed)
@@ -175,16 +183,19 @@ def _prepare(
     for line in split_report.lines():
         say(line)
     set_seed(config.train.seed)
-    texts = (text for column in (TEXT, PAIR) if column in splits[TRAIN].column_names for text in splits[TRAIN][column])
-    loaded = build_model(config.model, names, texts)
-    data = {
-        name: tokenize(splits[name], loaded.tokenizer, labels[name]) for name in (TRAIN, VALIDATION) if name in splits
-    }
-    if config.model.freeze == "encoder":
-        assert isinstance(loaded.model, MixupForSequenceClassification)
-        check_pooled(config.mix)
-        size = config.train.eval_batch_size
-        data = {name: pool_rows(loaded.model, loaded.tokenizer, rows, size) for name, rows in data.items()}
+    loaded = build_model(config.model, names, Texts(text_columns(splits[TRAIN])))
+    data: dict[str, Dataset | LazyTokens] = {}
+    for name in (TRAIN, VALIDATION):
+        if name not in splits:
+            continue
+        if config.model.freeze == "encoder":
+            assert isinstance(loaded.model, MixupForSequenceClassification)
+            check_pooled(config.mix)
+            tokens = tokenize(splits[name], loaded.tokenizer, labels[name])
+            data[name] = pool_rows(loaded.model, loaded.tokenizer, tokens, config.train.eval_batch_size)
+        else:
+            used = _rows_trained_on(config.train) if name == TRAIN else math.inf
+            data[name] = _tokenized(splits[name], loaded.tokenizer, labels[name], used)
     trainer = MixupTrainer(
         loaded.model,
         loaded.tokenizer,
@@ -198,7 +209,10 @@ def _prepare(
         config.to_dict(),
     )
     trainer.check_processes(
-        {"data": (names, labels[TRAIN]), "vocabulary": sorted(loaded.tokenizer.get_vocab().items())}
+        {
+            "data": (names, sha256(labels[TRAIN].tobytes()).hexdigest()),
+            "vocabulary": sorted(loaded.tokenizer.get_vocab().items()),
+        }
     )
     return trainer, splits, labels, split_report.sizes
 
@@ -207,11 +221,26 @@ def _say_nothing(line: str) -> None:
     """Take a line from a process that is not the first."""
 
 
+def _rows_trained_on(config: TrainConfig) -> float:
+    if config.max_steps is None:
+        return math.inf
+    return config.max_steps * config.accumulation_steps * config.batch_size * PartialState().num_processes
+
+
+def _tokenized(
+    rows: Dataset, tokenizer: PreTrainedTokenizerBase, labels: npt.NDArray[np.int64], used: float
+) -> Dataset | LazyTokens:
+    """Tokenise rows beforehand, or as they are asked for where they are many or not all of them are used."""
+    if rows.num_rows > min(IN_MEMORY, used):
+        return LazyTokens(rows, tokenizer, labels)
+    return tokenize(rows, tokenizer, labels)
+
+
 def _finish(
     directory: Path,
     config: RunConfig,
     splits: DatasetDict,
-    labels: dict[str, list[int]],
+    labels: dict[str, npt.NDArray[np.int64]],
     progress: TrainProgress,
     sizes: dict[str, int],
 ) -> RunResult:
@@ -240,9 +269,12 @@ def _finish(
 def write_evaluation(directory: Path, title: str, rows: Dataset, evaluation: Evaluation) -> None:
     """Write report.md and predictions.csv."""
     write_text(directory / REPORT, markdown_report(title, evaluation))
-    texts = {column: rows[column][:] for column in (TEXT, PAIR) if column in rows.column_names}
-    with replacing(directory / PREDICTIONS) as temporary:
-        predictions_table(texts, evaluation).to_csv(temporary, index=False)
+    with replacing(directory / PREDICTIONS) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+        for start in range(0, rows.num_rows, _BLOCK):
+            part = slice(start, start + _BLOCK)
+            texts = rows.select_columns([name for name in (TEXT, PAIR) if name in rows.column_names])[part]
+            block = replace(evaluation, labels=evaluation.labels[part], probabilities=evaluation.probabilities[part])
+            predictions_table(texts, block).to_csv(file, index=False, header=start == 0)
 
 
 def evaluate(directory: Path, config: RunConfig, data: DataConfig | None) -> tuple[Evaluation, Dataset, str]:
@@ -267,26 +299,26 @@ def evaluate(directory: Path, config: RunConfig, data: DataConfig | None) -> tup
         rows, where = splits[TEST], f"test split of {source_name(config.data.source)}"
     else:
         rows, where = load_rows(data), source_name(data.source)
-    labels = encode_labels(rows[LABEL][:], predictor.class_names, where)
+    labels = encode_labels(categories(rows, LABEL), predictor.class_names, where)
     return _evaluate(predictor, rows, labels), rows, where
 
 
-def _evaluate(predictor: Predictor, rows: Dataset, labels: list[int]) -> Evaluation:
-    pairs = rows[PAIR][:] if PAIR in rows.column_names else None
-    return Evaluation(np.asarray(labels), predictor(rows[TEXT][:], pairs), predictor.class_names)
+def _evaluate(predictor: Predictor, rows: Dataset, labels: npt.NDArray[np.int64]) -> Evaluation:
+    texts, *pairs = text_columns(rows)
+    blocks = [range(start, min(start + _BLOCK, rows.num_rows)) for start in range(0, rows.num_rows, _BLOCK)]
+    probabilities = [predictor(texts.take(block), pairs[0].take(block) if pairs else None) for block in blocks]
+    return Evaluation(labels, np.concatenate(probabilities), predictor.class_names)
 
 
-def _encode(splits: DatasetDict, data: DataConfig) -> tuple[dict[str, list[int]], list[str]]:
-    names = class_names(splits[TRAIN][LABEL][:], source_name(data.source))
+def _encode(splits: DatasetDict, data: DataConfig) -> tuple[dict[str, npt.NDArray[np.int64]], list[str]]:
+    labels = {name: categories(split, LABEL) for name, split in splits.items()}
+    names = class_names(labels[TRAIN], source_name(data.source))
     where = {
         TRAIN: data.source,
         VALIDATION: data.validation_source or data.source,
         TEST: data.test_source or data.source,
     }
-    return {
-        name: encode_labels(split[LABEL][:], names, f"{source_name(where[name])} ({name})")
-        for name, split in splits.items()
-    }, names
+    return {name: encode_labels(labels[name], names, f"{source_name(where[name])} ({name})") for name in splits}, names
 
 
 def _drop_checkpoints(directory: Path) -> None:

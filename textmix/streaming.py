@@ -7,6 +7,7 @@ from itertools import islice
 
 import pyarrow as pa
 
+from textmix.data.columns import stored_tables
 from textmix.data.rows import Columns, check_columns
 from textmix.data.sources import load_source, source_name
 from textmix.data.splits import TEST, TRAIN, VALIDATION, pick
@@ -44,9 +45,7 @@ def open_source(source: str, columns: list[str]) -> Source:
         return Source(_read_lines(columns))
     dataset = pick(load_source(source), TEST, VALIDATION, TRAIN)
     check_columns(dataset, Columns(columns, None), source_name(source))
-    rows = dataset.with_format("arrow")
-    windows = (rows[start : start + WINDOW] for start in range(0, dataset.num_rows, WINDOW))
-    return Source(windows, dataset.num_rows)
+    return Source(stored_tables(dataset, WINDOW), dataset.num_rows)
 
 
 def _read_lines(columns: list[str]) -> Iterator[pa.Table]:

@@ -121,6 +121,26 @@ class TestTrain:
         token = loaded.tokenizer.convert_tokens_to_ids("soup")
         assert loaded.model.embeddings.weight[token].tolist() == [0.5] * 16
 
+    def test_a_few_steps_on_data_that_is_not_tokenised_beforehand(
+        self, topics_csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        arguments = [
+            "train",
+            "--data.source",
+            str(topics_csv),
+            *QUICK,
+            "--train.max_steps",
+            "7",
+            "--train.group_by_length",
+            "false",
+        ]
+        assert main([*arguments, "--output_dir", str(tmp_path / "lazy")]) == 0
+        monkeypatch.setattr("textmix.run._rows_trained_on", lambda *arguments: 10_000)
+        assert main([*arguments, "--output_dir", str(tmp_path / "whole")]) == 0
+        assert json.loads((tmp_path / "lazy" / "metrics.json").read_text())["train"]["steps"] == 7
+        for name in ("history.jsonl", "predictions.csv", "model/model.safetensors"):
+            assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "lazy" / name).read_bytes(), name
+
     def test_an_interrupted_run_says_how_to_go_on(self, topics_csv: Path, tmp_path: Path) -> None:
         directory = tmp_path / "run"
         arguments = ["--data.source", str(topics_csv), *SMALL, "--train.epochs", "400", "--output_dir", str(directory)]

@@ -86,7 +86,7 @@ def test_a_single_class_is_refused() -> None:
 
 
 def test_unseen_labels_are_counted() -> None:
-    assert encode_labels(["b", "a"], ["a", "b"], "test") == [1, 0]
+    assert encode_labels(["b", "a"], ["a", "b"], "test").tolist() == [1, 0]
     with pytest.raises(
         DataError, match=r"test: 2 labels that training never saw: 'c' \(2 rows\), 'd' \(1 rows\); .* a, b"
     ):
@@ -97,3 +97,26 @@ def test_superscripts_are_no_numbers_and_keys_of_the_report_no_classes() -> None
     assert class_names(["²", "1"], "x") == ["1", "²"]
     with pytest.raises(DataError, match="'macro avg' is a key of the classification report; rename that class"):
         class_names(["macro avg", "b"], "x")
+
+
+def test_a_column_of_all_different_values_holds_no_classes() -> None:
+    with pytest.raises(DataError, match=r"d: 200 classes in 300 rows, such as 0, 1, 10 and 197 more; .*label_column"):
+        class_names([str(number % 200) for number in range(300)], "d")
+    assert len(class_names([str(number % 200) for number in range(400)], "d")) == 200
+    with pytest.raises(DataError, match="there may be at most 10000"):
+        class_names([str(number % 10_001) for number in range(50_000)], "d")
+
+
+def test_of_many_classes_or_columns_only_the_first_are_named() -> None:
+    names = [f"c{number}" for number in range(1000)]
+    with pytest.raises(DataError, match=r"the classes are c0, .*, c19 and 980 more$"):
+        encode_labels(["x"], names, "d")
+    with pytest.raises(DataError, match=r"it has c0, .*, c19 and 980 more$"):
+        standardize(table(**{name: ["a"] for name in names}), Columns(["text"], None), "d")
+
+
+def test_no_rows_and_a_column_named_twice() -> None:
+    with pytest.raises(DataError, match="x: no rows"):
+        standardize(table(text=[], label=[]), Columns(["text"], "label"), "x")
+    rows, _ = standardize(table(text=["a"], label=["y"]), Columns(["text", "text"], "label"), "x")
+    assert rows.to_dict() == {"text": ["a"], "text_pair": ["a"], "label": ["y"]}

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from datasets import Dataset
@@ -13,7 +14,7 @@ from transformers import AutoModelForSequenceClassification, PreTrainedModel, Pr
 
 from tests.conftest import TOPICS, topic_rows
 from textmix import TextCNN, TextCNNConfig
-from textmix.data.tokenization import tokenize
+from textmix.data.tokenization import LazyTokens, tokenize
 from textmix.errors import RunError, TrainingError, TrainingInterrupted
 from textmix.evaluation.metrics import Evaluation
 from textmix.mixing.config import LossConfig, MixConfig
@@ -46,7 +47,7 @@ def trainer(
     validation = options.pop("validation", data(topic_rows(30, seed=1)))
     mix = options.pop("mix", MixConfig(strategy=strategy))
     loss = options.pop("loss", LossConfig())
-    rows = data(options.pop("rows", ROWS))
+    rows = options.pop("tokens", None) or data(options.pop("rows", ROWS))
     settings = options.pop("settings", None)
     config = TrainConfig(
         **{"epochs": 3, "batch_size": 8, "learning_rate": 5e-3, "log_steps": 2, "precision": "fp32", **options}
@@ -117,6 +118,18 @@ def stop_at(instance: MixupTrainer, step: int, action: Callable[[], None]) -> No
 
 
 class TestResume:
+    @pytest.mark.parametrize("step", [2, 8, 10, 11])
+    def test_steps_that_were_asked_for_survive(self, tmp_path: Path, step: int) -> None:
+        """Also when the run was stopped after its last step, which is no end of an epoch, and before its evaluation."""
+        trainer(tmp_path / "whole", max_steps=11).train()
+        first = trainer(tmp_path / "parts", max_steps=11)
+        stop_at(first, step, lambda: os.kill(os.getpid(), signal.SIGINT))
+        with pytest.raises(TrainingInterrupted, match=f"interrupted at step {step} of 11"):
+            first.train()
+        assert trainer(tmp_path / "parts", max_steps=11).train(resume=True).step == 11
+        assert same(weights(tmp_path / "whole"), weights(tmp_path / "parts"))
+        assert history(tmp_path / "whole") == history(tmp_path / "parts")
+
     @pytest.mark.parametrize("step", [1, 7, 8, 9, 23])
     def test_an_interrupted_run_ends_like_the_uninterrupted_one(self, tmp_path: Path, step: int) -> None:
         trainer(tmp_path / "whole").train()
@@ -222,6 +235,26 @@ def test_each_micro_batch_is_mixed_on_its_own(tmp_path: Path) -> None:
     instance.train()
     assert plans == [8] * 7 + [4]
     assert instance.progress.step == 2
+
+
+@pytest.mark.parametrize(("steps", "evaluated"), [(3, [3]), (8, [8]), (13, [8, 13]), (30, [8, 16, 24, 30])])
+def test_as_many_steps_as_asked_for_whatever_the_epochs(tmp_path: Path, steps: int, evaluated: list[int]) -> None:
+    progress = trainer(tmp_path, epochs=2, max_steps=steps, log_steps=1).train()
+    lines = history(tmp_path)
+    assert progress.step == steps
+    assert [line["step"] for line in lines if "validation" in line] == evaluated
+    rates = [line["learning_rate"] for line in lines if "loss" in line]
+    assert len(rates) == steps
+    assert rates[-1] == 0  # the schedule ends there too
+    assert (tmp_path / "model" / "model.safetensors").is_file()
+
+
+def test_rows_tokenised_on_demand_train_the_same_model(tmp_path: Path) -> None:
+    rows = Dataset.from_dict({"text": [text for text, _ in ROWS]})
+    tokens = LazyTokens(rows, TOKENIZER, np.array([NAMES.index(label) for _, label in ROWS]))
+    trainer(tmp_path / "beforehand", group_by_length=False, validation=data(ROWS)).train()
+    trainer(tmp_path / "on-demand", group_by_length=False, tokens=tokens, validation=tokens).train()
+    assert same(weights(tmp_path / "beforehand"), weights(tmp_path / "on-demand"))
 
 
 class TestSelection:

@@ -17,7 +17,8 @@ class DataConfig:
         validation_source: Validation data, given like `source`; null means a stratified part of what is left.
         text_column: Column of the text; of two columns the second is the other sentence of a pair; further ones are
             appended to the second.
-        label_column: Column of the class, as text or as an integer.
+        label_column: Column of the class, as text or as an integer. There may be at most 10 000 classes, and beyond 100
+            no more than half as many as training rows: otherwise the column holds something else.
         subset: Configuration of a hub data set, where it has several.
         test_fraction: Share of `source` that becomes the test split when there is none.
         validation_fraction: Share of what is left that becomes the validation split when there is none; 0 means that

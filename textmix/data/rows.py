@@ -4,15 +4,28 @@ import re
 from collections import Counter
 from dataclasses import dataclass
 from datetime import date
-from typing import Any
+from typing import Any, TypeAlias
 
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
 from datasets import ClassLabel, Dataset, Features, Value
 
-from textmix.errors import DataError, nearest
+from textmix.data.columns import TextColumn
+from textmix.errors import DataError, listed, nearest
 
 # What scikit-learn's classification_report puts beside the classes.
 _REPORT_KEYS = {"accuracy", "micro avg", "macro avg", "weighted avg", "samples avg"}
 TEXT, PAIR, LABEL = "text", "text_pair", "label"
+# Up to so many rows are copied in memory, more into a file beside the datasets library's own copy of the source.
+IN_MEMORY = 100_000
+_BATCH = 10_000
+# Reports have a line and predictions a column for each class: beyond this nobody reads them and nothing can hold them.
+MOST_CLASSES = 10_000
+_FEW_CLASSES = 100
+
+Labels: TypeAlias = list[str] | pa.DictionaryArray  # Python 3.11 has no `type`
 
 
 @dataclass(frozen=True)
@@ -46,27 +59,26 @@ def standardize(dataset: Dataset, columns: Columns, where: str) -> tuple[Dataset
         DataError: If a column is missing (naming the columns there are), or values are and `drop_missing` is off.
     """
     check_columns(dataset, columns, where)
-    parts = [_as_strings(dataset, name) for name in columns.text]
-    rows = join_texts(parts)
+    if dataset.num_rows == 0:
+        raise DataError(f"{where}: no rows")
+    standard = _to_strings(dataset, columns)
+    texts = [name for name in (TEXT, PAIR) if name in standard.column_names]
+    # Of a pair one sentence may be empty; a row without any text may not.
+    empty = {columns.text[0]: np.logical_and.reduce([_blank(standard, name) for name in texts])}
+    if columns.label is not None:
+        empty[columns.label] = _blank(standard, LABEL)
     problems: list[str] = []
-    missing: set[int] = set()
-    for name, values in [*zip(columns.text, parts, strict=True), *_labels(dataset, columns, rows)]:
-        empty = [number for number, value in enumerate(values) if not value.strip()]
-        # Of a pair one sentence may be empty; a row without any text may not.
-        if len(parts) > 1 and name in columns.text:
-            empty = [number for number in empty if not any(part[number].strip() for part in parts)]
-        if empty and not missing.issuperset(empty):
-            problems.append(f"{len(empty)} of {len(values)} rows have an empty or missing '{name}'")
-            problems[-1] += f" (the first is row {empty[0] + 1})"
-        missing.update(empty)
-    if missing and not columns.drop_missing:
+    missing = np.zeros(standard.num_rows, dtype=bool)
+    for name, rows in empty.items():
+        if (rows & ~missing).any():
+            problems.append(f"{rows.sum()} of {len(rows)} rows have an empty or missing '{name}'")
+            problems[-1] += f" (the first is row {rows.argmax() + 1})"
+        missing |= rows
+    if missing.any() and not columns.drop_missing:
         raise DataError(f"{where}: {'; '.join(problems)}; mend them, or leave them out with --data.drop_missing true")
-    standard = Dataset.from_dict(rows, features=Features({name: Value("string") for name in rows}))
-    if missing:
-        standard = standard.select([number for number in range(len(standard)) if number not in missing])
-        if standard.num_rows == 0:
-            raise DataError(f"{where}: no rows are left: every text or label is empty or missing")
-    return standard, len(missing)
+    if missing.all():
+        raise DataError(f"{where}: no rows are left: every text or label is empty or missing")
+    return standard.select(np.flatnonzero(~missing)) if missing.any() else standard, int(missing.sum())
 
 
 def check_columns(dataset: Dataset, columns: Columns, where: str) -> None:
@@ -79,7 +91,7 @@ def check_columns(dataset: Dataset, columns: Columns, where: str) -> None:
         if name not in dataset.column_names:
             option = "data.label_column" if name == columns.label else "data.text_column"
             raise DataError(
-                f"{where}: no column '{name}' ({option}); it has {', '.join(dataset.column_names)}"
+                f"{where}: no column '{name}' ({option}); it has {listed(dataset.column_names)}"
                 f"{nearest(name, dataset.column_names)}"
             )
 
@@ -92,19 +104,52 @@ def join_texts(parts: list[list[str]]) -> dict[str, list[str]]:
     return rows
 
 
-def _labels(dataset: Dataset, columns: Columns, rows: dict[str, list[str]]) -> list[tuple[str, list[str]]]:
-    if columns.label is None:
-        return []
-    rows[LABEL] = [value.strip() for value in _as_strings(dataset, columns.label)]
-    return [(columns.label, rows[LABEL])]
+def _to_strings(dataset: Dataset, columns: Columns) -> Dataset:
+    """Copy the columns as strings, missing values as empty ones: batch by batch, and a large data set onto the disk."""
+    names = [TEXT, PAIR][: len(columns.text)] + ([LABEL] if columns.label is not None else [])
+    wanted = dict.fromkeys([*columns.text, *([columns.label] if columns.label is not None else [])])
+    standard: Dataset = dataset.select_columns(list(wanted))
+    return (
+        standard.with_format("arrow")
+        .map(
+            _standard_batch,
+            batched=True,
+            batch_size=_BATCH,
+            writer_batch_size=_BATCH,
+            fn_kwargs={"columns": columns, "features": dict(standard.features)},
+            remove_columns=standard.column_names,
+            features=Features({name: Value("string") for name in names}),
+            keep_in_memory=dataset.num_rows <= IN_MEMORY,
+            load_from_cache_file=False,
+        )
+        .with_format(None)
+    )
 
 
-def _as_strings(dataset: Dataset, name: str) -> list[str]:
-    feature = dataset.features[name]
-    values: list[Any] = dataset[name][:]
+def _standard_batch(batch: pa.Table, columns: Columns, features: dict[str, Any]) -> pa.Table:
+    parts = [_as_strings(batch.column(name), features[name]) for name in columns.text]
+    result = {TEXT: parts[0]}
+    if len(parts) > 1:
+        result[PAIR] = pc.binary_join_element_wise(*parts[1:], " ")
+    if columns.label is not None:
+        result[LABEL] = pc.utf8_trim_whitespace(_as_strings(batch.column(columns.label), features[columns.label]))
+    return pa.table(result)
+
+
+def _as_strings(column: pa.ChunkedArray, feature: Any) -> pa.ChunkedArray:
     if isinstance(feature, ClassLabel):  # a hub data set's integers have names; -1 marks a missing one
-        return ["" if value is None or value < 0 else feature.int2str(value) for value in values]
-    return [as_string(value) for value in values]
+        values = ["" if value is None or value < 0 else feature.int2str(value) for value in column.to_pylist()]
+        return pa.chunked_array([values], pa.string())
+    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type) or pa.types.is_integer(column.type):
+        return pc.fill_null(column.cast(pa.string()), "")
+    return pa.chunked_array([[as_string(value) for value in column.to_pylist()]], pa.string())
+
+
+def _blank(rows: Dataset, name: str) -> npt.NDArray[np.bool_]:
+    """Say of each row of a data set whether its string is empty or nothing but white space."""
+    chunks = rows.data.column(name).chunks
+    blank = [pc.equal(pc.utf8_trim_whitespace(chunk), "").to_numpy(zero_copy_only=False) for chunk in chunks]
+    return np.concatenate(blank)
 
 
 def as_string(value: Any) -> str:
@@ -122,34 +167,63 @@ def as_string(value: Any) -> str:
     raise DataError(f"a text or label is a {type(value).__name__}, not a string or a number: {str(value)[:60]}")
 
 
-def class_names(labels: list[str], where: str) -> list[str]:
+def text_columns(rows: Dataset) -> list[TextColumn]:
+    """Return the texts of standard rows and, of pairs, their second sentences, as columns to read from."""
+    return [TextColumn(rows, name) for name in (TEXT, PAIR) if name in rows.column_names]
+
+
+def class_names(labels: Labels, where: str) -> list[str]:
     """List the classes of the training labels: integers in numeric order, else in alphabetical order.
 
     Raises:
-        DataError: If there is only one class.
+        DataError: If there is only one class, or so many that the column can hold no classes.
     """
-    names = set(labels)
+    encoded = _encoded(labels)
+    names = set(encoded.dictionary.take(pc.unique(encoded.indices)).to_pylist())
     taken = names & _REPORT_KEYS
     if taken:
         raise DataError(f"{where}: '{min(taken)}' is a key of the classification report; rename that class")
     if len(names) < 2:
-        raise DataError(f"{where}: all {len(labels)} labels are '{labels[0]}'; a classifier needs at least two classes")
+        raise DataError(
+            f"{where}: all {len(encoded)} labels are '{min(names)}'; a classifier needs at least two classes"
+        )
+    if len(names) > MOST_CLASSES or (len(names) > _FEW_CLASSES and 2 * len(names) > len(encoded)):
+        raise DataError(
+            f"{where}: {len(names)} classes in {len(encoded)} rows, such as {listed(sorted(names), 3)}; there may be at"
+            f" most {MOST_CLASSES}, and beyond {_FEW_CLASSES} no more than half as many as rows: does"
+            " data.label_column hold classes?"
+        )
     if all(re.fullmatch("-?[0-9]+", name) for name in names):
         return sorted(names, key=lambda name: (int(name), name))
     return sorted(names)
 
 
-def encode_labels(labels: list[str], names: list[str], where: str) -> list[int]:
+def encode_labels(labels: Labels, names: list[str], where: str) -> npt.NDArray[np.int64]:
     """Turn class names into ids.
+
+    Args:
+        labels: N class names.
+        names: The classes, in the order of their ids.
+        where: Name of the source, for errors.
+
+    Returns:
+        Ids, shape (N,).
 
     Raises:
         DataError: If a label is none of the classes seen in training.
     """
-    ids = {name: number for number, name in enumerate(names)}
-    unseen = Counter(label for label in labels if label not in ids)
-    if unseen:
+    encoded = _encoded(labels)
+    codes = encoded.indices.to_numpy()
+    ids = pc.index_in(encoded.dictionary, value_set=pa.array(names, pa.string())).fill_null(-1).to_numpy()[codes]
+    if (ids < 0).any():
+        counts = np.bincount(codes[ids < 0], minlength=len(encoded.dictionary))
+        unseen = Counter({encoded.dictionary[int(code)].as_py(): int(counts[code]) for code in np.flatnonzero(counts)})
         shown = ", ".join(f"'{label}' ({count} rows)" for label, count in unseen.most_common(5))
         raise DataError(
-            f"{where}: {len(unseen)} labels that training never saw: {shown}; the classes are {', '.join(names)}"
+            f"{where}: {len(unseen)} labels that training never saw: {shown}; the classes are {listed(names)}"
         )
-    return [ids[label] for label in labels]
+    return np.asarray(ids, dtype=np.int64)
+
+
+def _encoded(labels: Labels) -> pa.DictionaryArray:
+    return labels if isinstance(labels, pa.DictionaryArray) else pa.array(labels, pa.string()).dictionary_encode()

@@ -8,9 +8,9 @@ from typing import Any
 
 import pandas as pd
 from datasets import Dataset, DatasetDict, Features, Value, disable_progress_bars, load_dataset
-from datasets.exceptions import DatasetGenerationError
 
 from textmix.data.builtin import BUILTIN_DATASETS, load_builtin
+from textmix.data.columns import stored_tables
 from textmix.errors import DataError, did_you_mean, nearest
 
 # Ending of a file to the reader of the datasets library and its options.
@@ -19,10 +19,12 @@ READERS: dict[str, tuple[str, dict[str, Any]]] = {
     ".tsv": ("csv", {"sep": "\t"}),
     ".jsonl": ("json", {}),
     ".json": ("json", {}),
-    ".parquet": ("parquet", {}),
+    ".parquet": ("parquet", {"batch_size": 10_000}),  # by default a row group at once, of a million rows or more
 }
 # Only an empty field is missing: "NA", "null" and "None" are words that people write, and class names.
 _CSV_OPTIONS: dict[str, Any] = {"keep_default_na": False, "na_values": [""], "encoding": "utf-8-sig"}
+
+_CHECKED_AT_ONCE = 10_000
 
 
 def load_source(source: str | list[str], subset: str | None = None) -> DatasetDict:
@@ -118,9 +120,9 @@ def _load_files(files: list[str]) -> Dataset:
     try:
         dataset = load_dataset(builder, data_files=[glob.escape(file) for file in files], split="train", **options)
         # The JSON and parquet readers let bytes pass that are no text; reading such a cell would fail much later.
-        for name in dataset.column_names:
-            dataset.data.column(name).validate(full=True)
-    except (DatasetGenerationError, ValueError, OSError, EOFError, KeyError, TypeError) as error:
+        for table in stored_tables(dataset, _CHECKED_AT_ONCE):
+            table.validate(full=True)
+    except Exception as error:  # broken bytes make the readers raise many kinds, such as zlib.error
         raise DataError(_explain(files, builder, error)) from error
     if dataset.num_rows == 0:
         raise DataError(f"{', '.join(files)}: no rows")
@@ -133,7 +135,7 @@ def _csv_columns(file: str) -> list[str]:
         head = pd.read_csv(file, nrows=1, dtype=str, **options, **_CSV_OPTIONS)
     except pd.errors.EmptyDataError:
         raise DataError(f"{file} is empty") from None
-    except (pd.errors.ParserError, ValueError, OSError, EOFError) as error:
+    except Exception as error:  # as in _load_files
         raise DataError(_explain([file], "csv", error)) from error
     if not isinstance(head.index, pd.RangeIndex):  # pandas takes surplus fields of the first row for an index
         raise DataError(f"{file}: broken line 2: it has more fields than the {len(head.columns)} of the header")
@@ -179,8 +181,8 @@ def _broken_json_line(file: str) -> str | None:
                 row = json.loads(line)
             except UnicodeDecodeError as error:
                 return f"{file}: line {number} is not UTF-8 ({error.reason}); save it as UTF-8"
-            except json.JSONDecodeError as error:
-                return f"{file}: broken line {number}: {error.msg}"
+            except (ValueError, RecursionError) as error:  # also numbers of thousands of digits, and deep nesting
+                return f"{file}: broken line {number}: {getattr(error, 'msg', error)}"
             if not isinstance(row, dict):
                 return f"{file}: broken line {number}: a JSON object is needed, not {type(row).__name__}"
     return None

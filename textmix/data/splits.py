@@ -1,17 +1,18 @@
 """Training, validation and test splits: stratified, fixed by a seed, with duplicates between them reported."""
 
-from collections import Counter
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
+import numpy.typing as npt
+import pyarrow.compute as pc
 from datasets import Dataset, DatasetDict
 from sklearn.model_selection import train_test_split
 
+from textmix.data.columns import TextColumn, categories
 from textmix.data.config import DataConfig
-from textmix.data.rows import LABEL, PAIR, TEXT, Columns, standardize
+from textmix.data.rows import LABEL, Columns, standardize, text_columns
 from textmix.data.sources import load_source, source_name
-from textmix.errors import DataError
+from textmix.errors import DataError, listed
 
 TRAIN, VALIDATION, TEST = "train", "validation", "test"
 
@@ -43,7 +44,7 @@ class SplitReport:
         if self.removed:
             lines.append(f"removed {self.removed} rows whose text occurs elsewhere")
         if self.rare:
-            lines.append(f"too few rows to split, all kept for training: {', '.join(self.rare)}")
+            lines.append(f"too few rows to split, all kept for training: {listed(self.rare)}")
         shared = {pair: count for pair, count in self.duplicates.items() if count}
         for pair, count in shared.items():
             first, second = pair.split("/")
@@ -121,48 +122,70 @@ def _read(config: DataConfig, report: SplitReport) -> dict[str, Dataset]:
 
 
 def _is_labelled(rows: Dataset, column: str) -> bool:
-    return column not in rows.column_names or any(label not in (None, "", -1) for label in rows[column][:])
+    return column not in rows.column_names or any(
+        label not in (None, "", -1) for chunk in rows.data.column(column).chunks for label in chunk.to_pylist()
+    )
 
 
-def _keys(split: Dataset) -> Iterable[tuple[str, ...]]:
-    return zip(*(split[name][:] for name in (TEXT, PAIR) if name in split.column_names), strict=True)
+def _keys(split: Dataset) -> npt.NDArray[np.int64]:
+    """Hash each row's texts, as the texts of all rows may not fit into memory.
+
+    Of 2 million different texts two have the same hash with a probability of 1e-7.
+    """
+    keys = map(hash, zip(*text_columns(split), strict=True))
+    return np.fromiter(keys, dtype=np.int64, count=split.num_rows)
+
+
+def _is_in(keys: npt.NDArray[np.int64], among: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+    if not len(among):
+        return np.zeros(len(keys), dtype=bool)
+    among = np.sort(among)
+    places = np.searchsorted(among, keys)
+    return np.asarray(among[np.minimum(places, len(among) - 1)] == keys)
 
 
 def _deduplicate(splits: dict[str, Dataset], report: SplitReport) -> dict[str, Dataset]:
     """Keep a given test split whole, take its texts out of validation, and both's out of training."""
-    seen: set[tuple[str, ...]] = set()
+    seen = np.empty(0, dtype=np.int64)
     kept: dict[str, Dataset] = {}
     for name in (TEST, VALIDATION, TRAIN):
         if name not in splits:
             continue
-        rows, mine = [], set()
-        for number, key in enumerate(_keys(splits[name])):
-            if key not in seen and not (name == TRAIN and key in mine):
-                rows.append(number)
-            mine.add(key)
-        report.removed += splits[name].num_rows - len(rows)
-        if not rows:
+        keys = _keys(splits[name])
+        keep = ~_is_in(keys, seen)
+        if name == TRAIN:
+            first = np.zeros(len(keys), dtype=bool)
+            first[np.unique(keys, return_index=True)[1]] = True
+            keep &= first
+        report.removed += int((~keep).sum())
+        if not keep.any():
             raise DataError(f"no rows of the {name} split are left: every text occurs in another split")
-        kept[name] = splits[name].select(rows)
-        seen |= mine
+        kept[name] = splits[name].select(np.flatnonzero(keep))
+        seen = np.concatenate([seen, keys])
     return kept
 
 
 def _count_duplicates(splits: dict[str, Dataset]) -> dict[str, int]:
-    texts = {name: list(_keys(split)) for name, split in splits.items()}
+    keys = {name: _keys(split) for name, split in splits.items()}
     names = list(splits)
     return {
-        f"{first}/{second}": sum(key in other for key in texts[first])
+        f"{first}/{second}": int(_is_in(keys[first], keys[second]).sum())
         for position, first in enumerate(names)
         for second in names[position + 1 :]
-        for other in [set(texts[second])]
     }
+
+
+def _classes(rows: Dataset) -> npt.NDArray[np.int32]:
+    """Number the classes of the rows in alphabetical order."""
+    labels = categories(rows, LABEL)
+    rank = pc.rank(labels.dictionary, sort_keys="ascending").to_numpy().astype(np.int32)
+    return np.asarray(rank[labels.indices.to_numpy()])
 
 
 def _sample(rows: Dataset, size: int, seed: int, report: SplitReport) -> Dataset:
     """Take a stratified sample; so few rows that not every class can lose one are taken away at random."""
     surplus = rows.num_rows - size
-    if surplus < len(set(rows[LABEL][:])):
+    if surplus < np.count_nonzero(np.bincount(_classes(rows))):
         dropped = np.random.default_rng(seed).choice(rows.num_rows, surplus, replace=False)
         return rows.select(np.setdiff1d(np.arange(rows.num_rows), dropped))
     kept, _ = _split(rows, surplus, seed, report, f"data.max_train_samples {size}")
@@ -171,14 +194,15 @@ def _sample(rows: Dataset, size: int, seed: int, report: SplitReport) -> Dataset
 
 def _split(rows: Dataset, size: float, seed: int, report: SplitReport, option: str) -> tuple[Dataset, Dataset]:
     """Split off a stratified part; rows of classes with fewer than two rows stay in the first."""
-    labels = np.asarray(rows[LABEL][:])
-    counts = Counter(labels.tolist())
-    rare = {name for name, count in counts.items() if count < 2}
-    report.rare.extend(rare)
-    common = np.flatnonzero(~np.isin(labels, list(rare)))
+    classes = _classes(rows)
+    counts = np.bincount(classes)
+    rare = np.flatnonzero((counts == 1)[classes])
+    report.rare.extend(TextColumn(rows, LABEL).take(rare))
+    common = np.flatnonzero((counts > 1)[classes])
     try:
-        first, second = train_test_split(common, test_size=size, random_state=seed, stratify=labels[common])
+        first, second = train_test_split(common, test_size=size, random_state=seed, stratify=classes[common])
     except ValueError as error:
-        raise DataError(f"cannot split {rows.num_rows} rows of {len(counts)} classes ({option}): {error}") from error
-    first = np.concatenate([first, np.flatnonzero(np.isin(labels, list(rare)))])
+        number = np.count_nonzero(counts)
+        raise DataError(f"cannot split {rows.num_rows} rows of {number} classes ({option}): {error}") from error
+    first = np.concatenate([first, rare])
     return rows.select(np.sort(first)), rows.select(np.sort(second))

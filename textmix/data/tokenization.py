@@ -1,11 +1,14 @@
 """Turn rows of text into rows of token ids."""
 
+from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 from datasets import Dataset
 from transformers import PreTrainedTokenizerBase
 
-from textmix.data.rows import PAIR, TEXT
+from textmix.data.rows import PAIR, TEXT, text_columns
 
 
 def special_ids(tokenizer: PreTrainedTokenizerBase) -> list[int]:
@@ -13,7 +16,9 @@ def special_ids(tokenizer: PreTrainedTokenizerBase) -> list[int]:
     return sorted(set(tokenizer.all_special_ids) - {tokenizer.unk_token_id})
 
 
-def tokenize(rows: Dataset, tokenizer: PreTrainedTokenizerBase, labels: list[int] | None = None) -> Dataset:
+def tokenize(
+    rows: Dataset, tokenizer: PreTrainedTokenizerBase, labels: Sequence[int] | npt.NDArray[np.int64] | None = None
+) -> Dataset:
     """Tokenise the columns `text` and `text_pair`, cutting at `tokenizer.model_max_length`.
 
     Args:
@@ -30,3 +35,44 @@ def tokenize(rows: Dataset, tokenizer: PreTrainedTokenizerBase, labels: list[int
 
     encoded = rows.map(encode, batched=True, remove_columns=rows.column_names, load_from_cache_file=False)
     return encoded if labels is None else encoded.add_column("labels", labels)
+
+
+class LazyTokens:
+    """Rows that are tokenised when a batch asks for them, for data too large to be tokenised beforehand.
+
+    Gives a DataLoader what a data set of `tokenize` gives it.
+
+    Args:
+        rows: Rows with `text` and perhaps `text_pair`.
+        tokenizer: The model's tokenizer.
+        labels: Class ids, shape (N,).
+    """
+
+    def __init__(self, rows: Dataset, tokenizer: PreTrainedTokenizerBase, labels: npt.NDArray[np.int64]) -> None:
+        self.labels = labels
+        self._columns = text_columns(rows)
+        self._tokenizer = tokenizer
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def lengths(self) -> npt.NDArray[np.int64]:
+        """Return about how long each row is, shape (N,): its bytes, as its tokens are not known."""
+        lengths: npt.NDArray[np.int64] = np.sum([column.byte_lengths() for column in self._columns], axis=0)
+        return lengths
+
+    def __getitem__(self, number: int) -> dict[str, Any]:
+        return self.__getitems__([number])[0]
+
+    def __getitems__(self, numbers: list[int]) -> list[dict[str, Any]]:
+        encoded = self._tokenizer(*(column.take(numbers) for column in self._columns), truncation=True)
+        labels = self.labels[numbers].tolist()
+        return [
+            {**dict(zip(encoded, values, strict=True)), "labels": label}
+            for *values, label in zip(*encoded.values(), labels, strict=True)
+        ]
+
+
+def labels_of(data: Dataset | LazyTokens) -> npt.NDArray[np.int64]:
+    """Return the class ids of tokenised rows, shape (N,)."""
+    return data.labels if isinstance(data, LazyTokens) else np.asarray(data.with_format("numpy")["labels"][:])

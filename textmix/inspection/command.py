@@ -197,7 +197,7 @@ def _load(name: str, config: RunConfig | None, data: DataConfig, seed: int) -> "
             loaded = build_model(model, names, [])
     labels = encode_labels(rows[LABEL][:], names, where)
     pairs = rows[PAIR][:] if PAIR in rows.column_names else None
-    return loaded, Texts(rows[TEXT][:], pairs, labels, names), trained is None
+    return loaded, Texts(rows[TEXT][:], pairs, labels.tolist(), names), trained is None
 
 
 def _trained(directory: Path) -> Path | None:

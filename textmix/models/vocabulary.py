@@ -21,7 +21,8 @@ def train_tokenizer(
     """Train a vocabulary.
 
     Args:
-        texts: The training texts, and nothing else: a vocabulary that has seen the test texts leaks them.
+        texts: The training texts, and nothing else: a vocabulary that has seen the test texts leaks them. They are read
+            twice for `wordpiece`, so that an iterator will not do.
         kind: `word` (words and punctuation marks), `wordpiece`, or `bpe` (byte level, never unknown).
         vocab_size: Most entries the vocabulary may have.
         min_frequency: Occurrences that put an entry into the vocabulary.
@@ -54,7 +55,6 @@ def train_tokenizer(
             )
         else:
             tokenizer.decoder = decoders.WordPiece()
-            texts = list(texts)
             trainer = trainers.WordPieceTrainer(
                 vocab_size=vocab_size,
                 min_frequency=min_frequency,
@@ -76,7 +76,7 @@ def train_tokenizer(
     )
 
 
-def _continuations(tokenizer: Tokenizer, texts: list[str]) -> list[str]:
+def _continuations(tokenizer: Tokenizer, texts: Iterable[str]) -> list[str]:
     """List the characters inside words as WordPiece's continuation tokens, sorted.
 
     WordPieceTrainer numbers them in the order of a hash map, and breaks ties by number, so that the same texts give

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
+import numpy as np
+import numpy.typing as npt
 from transformers import PreTrainedTokenizerBase
 
 from textmix.data.tokenization import special_ids
@@ -14,7 +16,7 @@ def complete_mix(
     mix: MixConfig,
     loss: LossConfig,
     tokenizer: PreTrainedTokenizerBase,
-    labels: Sequence[int],
+    labels: Sequence[int] | npt.NDArray[np.int64],
     class_names: Sequence[str],
 ) -> MixConfig:
     """Fill in the class counts and the special tokens where they are left open, and check what depends on the classes.
@@ -39,8 +41,6 @@ def complete_mix(
         raise ConfigError("; ".join(wrong))
     counts = mix.class_counts
     if counts is None:
-        counts = [0] * len(class_names)
-        for label in labels:
-            counts[label] += 1
+        counts = np.bincount(labels, minlength=len(class_names)).tolist()
     ids = special_ids(tokenizer) if mix.special_ids is None else mix.special_ids
     return replace(mix, class_counts=counts, special_ids=ids)

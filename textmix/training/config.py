@@ -12,6 +12,8 @@ class TrainConfig:
 
     Args:
         epochs: Passes over the training split. Default: 3, within the 2 to 4 of Devlin et al. 2019.
+        max_steps: Stop after so many steps of the optimizer, whatever `epochs` says; the schedule ends there too. Null
+            means that `epochs` decides.
         batch_size: Rows of a step. Default: 32 (Devlin et al. 2019).
         accumulation_steps: Batches whose gradients make one step of the optimizer; each is mixed on its own.
         group_by_length: Put rows of like length into one batch, so that little of it is padding; batches still come in
@@ -43,6 +45,7 @@ class TrainConfig:
     """
 
     epochs: int = 3
+    max_steps: int | None = None
     batch_size: int = 32
     accumulation_steps: int = 1
     group_by_length: bool = True
@@ -79,8 +82,11 @@ class TrainConfig:
             "keep_checkpoints",
         )
         wrong += [f"train.{name} must be at least 1" for name in at_least_one if getattr(self, name) < 1]
-        if self.patience is not None and self.patience < 1:
-            wrong.append("train.patience must be at least 1, or null")
+        wrong += [
+            f"train.{name} must be at least 1, or null"
+            for name in ("max_steps", "patience")
+            if getattr(self, name) is not None and getattr(self, name) < 1
+        ]
         if isinstance(self.save_steps, int) and self.save_steps < 1:
             wrong.append("train.save_steps must be at least 1, epoch, or null")
         if self.ema_decay is not None and not 0 < self.ema_decay < 1:

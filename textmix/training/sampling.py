@@ -1,7 +1,7 @@
 """The batches of an epoch: an order that depends on seed and epoch alone, and what each process gets of it."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Sampler
 from transformers import DataCollatorWithPadding, PreTrainedTokenizerBase, default_data_collator
 
+from textmix.data.tokenization import LazyTokens
 from textmix.training.pooled import POOLED
 
 # Batches whose rows are sorted by length together, as in the Trainer of transformers: longer windows save little more
@@ -99,8 +100,10 @@ class EpochBatches(Sampler[list[int]]):
         return torch.cat([whole[torch.randperm(len(whole), generator=generator)].flatten(), order[whole.numel() :]])
 
 
-def row_lengths(data: Dataset) -> npt.NDArray[np.integer[Any]]:
+def row_lengths(data: Dataset | LazyTokens) -> npt.NDArray[np.integer[Any]]:
     """Return the length of each tokenised row, shape (N,), without making Python objects of the rows."""
+    if isinstance(data, LazyTokens):
+        return data.lengths()
     if POOLED in data.column_names:
         return np.ones(len(data), dtype=np.int64)
     ids = data.select_columns(["input_ids"]).with_format("arrow")[:].column("input_ids")
@@ -109,7 +112,10 @@ def row_lengths(data: Dataset) -> npt.NDArray[np.integer[Any]]:
 
 
 def padded_loader(
-    data: Dataset, tokenizer: PreTrainedTokenizerBase, batches: Sampler[list[int]] | None = None, batch_size: int = 1
+    data: Dataset | LazyTokens,
+    tokenizer: PreTrainedTokenizerBase,
+    batches: Sampler[list[int]] | None = None,
+    batch_size: int = 1,
 ) -> DataLoader[Any]:
     """Load tokenised rows in batches, each padded to its longest row; sentence vectors as they are.
 
@@ -121,5 +127,8 @@ def padded_loader(
     """
     order: dict[str, Any] = {"batch_size": batch_size} if batches is None else {"batch_sampler": batches}
     # A generator of its own: without one, each pass would draw from dropout's.
-    collate = default_data_collator if POOLED in data.column_names else DataCollatorWithPadding(tokenizer)
-    return DataLoader(data, collate_fn=collate, generator=torch.Generator(), **order)
+    pooled = isinstance(data, Dataset) and POOLED in data.column_names
+    collate = default_data_collator if pooled else DataCollatorWithPadding(tokenizer)
+    # All that a DataLoader asks of a data set is __len__ and __getitems__.
+    dataset = cast("torch.utils.data.Dataset[Any]", data)
+    return DataLoader(dataset, collate_fn=collate, generator=torch.Generator(), **order)

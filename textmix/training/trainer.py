@@ -10,7 +10,6 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from accelerate import Accelerator
 from accelerate.data_loader import prepare_data_loader
@@ -23,6 +22,7 @@ from tqdm.auto import tqdm
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from textmix.attach import attach
+from textmix.data.tokenization import LazyTokens, labels_of
 from textmix.errors import RunError, TextmixError, TrainingError, TrainingInterrupted
 from textmix.evaluation.metrics import SELECTION_METRICS, Evaluation
 from textmix.files import replacing, write_text
@@ -57,7 +57,7 @@ class MixupTrainer:
     Args:
         model: A sequence classifier.
         tokenizer: Its tokenizer; pads the batches and is saved beside the model.
-        train_data: Tokenised rows with `labels`.
+        train_data: Tokenised rows with `labels`, or those that are tokenised when they are asked for.
         validation_data: Likewise; None to train without selection.
         class_names: Names of the classes.
         config: How to train; `learning_rate` must be set.
@@ -76,8 +76,8 @@ class MixupTrainer:
         self,
         model: PreTrainedModel,
         tokenizer: PreTrainedTokenizerBase,
-        train_data: Dataset,
-        validation_data: Dataset | None,
+        train_data: Dataset | LazyTokens,
+        validation_data: Dataset | LazyTokens | None,
         class_names: list[str],
         config: TrainConfig,
         mix: MixConfig,
@@ -105,7 +105,7 @@ class MixupTrainer:
         self._agreement = Agreement()
         assert config.learning_rate is not None
         self.average = averaged(model, config.ema_decay) if config.ema_decay is not None else None
-        mix = complete_mix(mix, loss, tokenizer, train_data["labels"][:], class_names)
+        mix = complete_mix(mix, loss, tokenizer, labels_of(train_data), class_names)
         self.mixer = attach(model, mix, seed=config.seed, rank=self._agreement.rank, loss=loss)
         processes, rank = self._agreement.size, self._agreement.rank
         lengths = row_lengths(train_data) if config.group_by_length else None
@@ -125,7 +125,8 @@ class MixupTrainer:
         if self.average is not None:
             self.average.module.to(self.accelerator.device)
         self.steps_per_epoch = math.ceil(len(self.loader) / config.accumulation_steps)
-        self.total_steps = self.steps_per_epoch * config.epochs
+        self.total_steps = config.max_steps or self.steps_per_epoch * config.epochs
+        self._epochs = math.ceil(self.total_steps / self.steps_per_epoch)
         self.schedule = build_schedule(optimizer, config, self.total_steps)
         self._validation_loader = None
         if validation_data is not None:
@@ -198,7 +199,7 @@ class MixupTrainer:
     def _done(self) -> bool:
         patience = self.config.patience
         out_of_patience = patience is not None and self.progress.stale_epochs >= patience
-        return self.progress.epoch >= self.config.epochs or out_of_patience
+        return self.progress.epoch >= self._epochs or out_of_patience
 
     def _progress_bar(self) -> "tqdm[Any]":
         return tqdm(
@@ -211,14 +212,14 @@ class MixupTrainer:
 
     def _train_epoch(self, bar: "tqdm[Any]", guard: InterruptGuard, random: dict[str, Any] | None) -> None:
         progress, config = self.progress, self.config
-        bar.set_description(f"epoch {progress.epoch + 1}/{config.epochs}")
+        bar.set_description(f"epoch {progress.epoch + 1}/{self._epochs}")
         self._batches.epoch, self._batches.first = progress.epoch, progress.batches
         self.model.train()
         batches = iter(self.loader)
         if random is not None:
             restore_random_state(random)
         started = time.perf_counter()
-        while window := list(islice(batches, config.accumulation_steps)):
+        while progress.step < self.total_steps and (window := list(islice(batches, config.accumulation_steps))):
             self._step(window)
             progress.batches += len(window)
             bar.update()
@@ -340,7 +341,7 @@ class MixupTrainer:
         model = self.model if self.average is None else self.average.module
         with self.accelerator.autocast():  # the average is not wrapped in it as the model is
             logits = predict_logits(model, loader, self.accelerator.gather_for_metrics)
-        labels = np.asarray(self.validation_data["labels"][:])
+        labels = labels_of(self.validation_data)
         probabilities = logits.double().softmax(dim=-1).numpy()
         return Evaluation(labels, probabilities, self.class_names).scores()
 
