@@ -6,6 +6,7 @@ import sys
 import pytest
 
 import textmix
+from textmix.errors import one_line
 
 
 def run(code: str) -> str:
@@ -61,3 +62,11 @@ for _ in range(2):
     mixer.detach()
 """
     assert run(code).split() == ["embeddings"] * 2
+
+
+def test_a_message_is_one_line_of_printable_characters() -> None:
+    assert one_line("a\n  b\x1b[31m\x00 \u202ec é猫") == "a b\\x1b[31m\\x00 \\u202ec é猫"
+    long = one_line("wrong: " + "x" * 10_000 + " at the end")
+    assert len(long) < 2100
+    assert long.startswith("wrong: ")
+    assert long.endswith(" at the end")

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from textmix.errors import ConfigError, RunError, RunFinished, TextmixError, TrainingInterrupted, did_you_mean
+from textmix.errors import ConfigError, RunError, RunFinished, TextmixError, TrainingInterrupted, did_you_mean, one_line
 from textmix.processes import first_to_tell, process_count
 from textmix.terminal import abandon_output, print_table, quiet_libraries
 from textmix.training.interrupt import Terminated, terminable
@@ -309,10 +309,11 @@ def main(argv: list[str] | None = None) -> int:
             print(f"textmix: {finished}")
         return 0
     except TextmixError as error:
-        _tell(f"textmix: error: {' '.join(str(error).split())}")
+        _tell(f"textmix: error: {one_line(str(error))}")
         return WRONG_INPUT
     except OSError as error:
-        _tell(f"textmix: error: {error.filename or 'cannot read or write'}: {error.strerror or error}")
+        what = f"{error.filename or 'cannot read or write'}: {error.strerror or error}"
+        _tell(f"textmix: error: {one_line(what)}")
         return WRONG_INPUT
     except KeyboardInterrupt as interruption:
         _tell("textmix: interrupted")

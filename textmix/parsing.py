@@ -1,6 +1,7 @@
 """Read options from YAML and the command line, with one-line errors that name the nearest right option. No torch."""
 
 import dataclasses
+import itertools
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,6 +11,7 @@ from jsonargparse import ActionConfigFile, ArgumentError, ArgumentParser, Namesp
 
 from textmix.config import CONFIG_FILE, RunConfig
 from textmix.errors import ConfigError, RunError, nearest
+from textmix.recipe import check_recipe
 
 
 def run_parser(prog: str, description: str) -> ArgumentParser:
@@ -24,8 +26,11 @@ def parse(parser: ArgumentParser, arguments: list[str]) -> Namespace:
     """Parse the command line.
 
     Raises:
-        ConfigError: If an option is unknown, missing, or of the wrong type.
+        ConfigError: If an option is unknown, missing, or of the wrong type, or a recipe cannot be read.
     """
+    for word, following in itertools.pairwise([*arguments, ""]):
+        if word.startswith("--config=") or (word == "--config" and following):
+            check_recipe(Path(word.removeprefix("--config=") if "=" in word else following))
     try:
         return parser.parse_args(arguments)
     except ArgumentError as error:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tests.mixing import loops
 from tests.mixing.batches import generator
-from textmix.errors import ConfigError
+from textmix.errors import ConfigError, DataError
 from textmix.mixing.losses import (
     Blend,
     Scoring,
@@ -230,6 +230,18 @@ def test_class_weights_must_be_as_many_as_classes(labels: str) -> None:
     logits, given = drawn(labels, 2, seed=0)
     with pytest.raises(ConfigError, match=r"^there are 3 class weights for 4 classes$"):
         score(logits, given.unsqueeze(1), KINDS[labels], Scoring(class_weights=torch.ones(3)))
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize(
+    ("kind", "shape"), [("regression", (3,)), ("regression", (3, 2)), ("multi_label_classification", (3, 2))]
+)
+def test_labels_that_are_no_numbers_are_refused(value: float, kind: str, shape: tuple[int, ...]) -> None:
+    labels = torch.ones(shape)
+    labels[1] = value
+    logits = torch.zeros(3, shape[1] if len(shape) > 1 else 1)
+    with pytest.raises(DataError, match=f"labels of {kind} must be finite, but among these are NaN or infinite ones"):
+        plain_loss(logits, labels, kind)
 
 
 def test_plain_loss_without_labels_is_none() -> None:

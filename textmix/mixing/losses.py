@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from textmix.errors import ConfigError
+from textmix.errors import ConfigError, DataError
 
 ProblemType = Literal["single_label_classification", "multi_label_classification", "regression", "token_classification"]
 IGNORED = -100
@@ -71,6 +71,7 @@ def resolve_problem_type(declared: str | None, logits: Tensor, labels: Tensor) -
     Raises:
         ConfigError: If the type is not declared and the labels are neither integer classes nor one number a row, or
             if the labels do not fit the logits.
+        DataError: If there are NaN or infinite ones among labels on a CPU.
     """
     kind = "token_classification" if logits.dim() == 3 else declared
     if kind is None and logits.shape[-1] == 1:
@@ -89,7 +90,11 @@ def resolve_problem_type(declared: str | None, logits: Tensor, labels: Tensor) -
 
 
 def _check_labels(kind: ProblemType, logits: Tensor, labels: Tensor) -> None:
-    """Refuse labels that broadcasting would spread over the wrong logits."""
+    """Refuse labels that broadcasting would spread over the wrong logits, and those that are no numbers."""
+    # A look at the values would make an accelerator wait, and break a compiled graph; there the loss shows it.
+    visible = labels.is_floating_point() and labels.device.type == "cpu" and not torch.compiler.is_compiling()
+    if visible and not bool(torch.isfinite(labels).all()):
+        raise DataError(f"labels of {kind} must be finite, but among these are NaN or infinite ones")
     shape, classes, numbers = tuple(labels.shape), tuple(logits.shape[:-1]), tuple(logits.shape)
     if are_classes(labels, kind):
         fits = shape == classes
