@@ -1,0 +1,135 @@
+"""Measure memory on few and on many rows: python benchmarks/memory.py [--rows 50000 2000000] [--steps 100].
+
+For each number of rows, two commands run as processes of their own: `textmix train` with a TextCNN, `train.max_steps`
+and 1 % of the rows for test and validation each, and `textmix predict` with that model, from parquet to parquet. While
+they run, /proc tells their memory twenty times a second: the most that was resident at once (VmHWM), and the most that
+was anonymous (RssAnon). The difference is pages of files, among them those of the memory-mapped data, which the kernel
+takes back when it needs them. For training, the time until the first step is measured from the start of the process,
+without any copy of the data that an earlier one has left; of it and of the whole also the time of all processors, which
+does not depend on what else runs on the machine. The table goes to standard output, everything to
+benchmarks/results/memory.json.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from textmix.run import environment
+
+RESULTS = Path(__file__).resolve().parent / "results" / "memory.json"
+WORDS, CLASSES, LENGTH, BLOCK = 50_000, 5, 12, 50_000
+
+
+def write_rows(path: Path, count: int) -> None:
+    """Write short texts of Zipf-distributed words, one of which tells the class in three texts of four."""
+    draw = np.random.default_rng(0)
+    vocabulary = np.array([f"word{number}" for number in range(WORDS)], dtype=object)
+    tables = []
+    for start in range(0, count, BLOCK):
+        size = min(BLOCK, count - start)
+        classes = draw.integers(0, CLASSES, size)
+        words = vocabulary[np.minimum(draw.zipf(1.2, (size, LENGTH)), WORDS) - 1]
+        words[:, 0] = np.where(draw.random(size) < 0.75, [f"topic{number}" for number in classes], words[:, 0])
+        texts = pa.array([" ".join(row) for row in words.tolist()])
+        tables.append(pa.table({"text": texts, "label": pa.array([f"class{number}" for number in classes])}))
+    pq.write_table(pa.concat_tables(tables), path)  # in the row groups of pyarrow's default, a million rows each
+
+
+def measure(command: list[str], cache: Path, first_step: Path | None = None) -> dict[str, Any]:
+    """Run a command and watch its memory.
+
+    Args:
+        command: Arguments of `textmix`.
+        cache: Where the datasets library keeps its copies; empty at first.
+        first_step: A file whose first line is written after the first step.
+
+    Returns:
+        Peaks in MB and times in seconds.
+    """
+    variables = {**os.environ, "HF_DATASETS_CACHE": str(cache), "HF_HUB_OFFLINE": "1"}
+    peaks = {"VmHWM": 0, "RssAnon": 0}
+    step: tuple[float, float] | None = None
+    used = 0.0
+    started = time.perf_counter()
+    with subprocess.Popen(
+        [sys.executable, "-m", "textmix", *command], env=variables, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+    ) as process:
+        while process.poll() is None:
+            status = Path(f"/proc/{process.pid}/status").read_text()
+            times = Path(f"/proc/{process.pid}/stat").read_text().rsplit(")", 1)[1].split()
+            used = (int(times[11]) + int(times[12])) / os.sysconf("SC_CLK_TCK")
+            fields = dict(line.split(":", 1) for line in status.splitlines())
+            for name in peaks:
+                peaks[name] = max(peaks[name], int(fields.get(name, "0").split()[0]))
+            if first_step is not None and step is None and first_step.exists() and first_step.stat().st_size:
+                step = time.perf_counter() - started, used
+            time.sleep(0.05)
+        assert process.stderr is not None
+        if process.returncode:
+            sys.exit(process.stderr.read().decode())
+    return {
+        "resident_mb": peaks["VmHWM"] / 1024,
+        "anonymous_mb": peaks["RssAnon"] / 1024,
+        "first_step_seconds": step and step[0],
+        "first_step_processor_seconds": step and step[1],
+        "seconds": time.perf_counter() - started,
+        "processor_seconds": used,
+    }
+
+
+def measure_rows(count: int, steps: int, directory: Path) -> list[dict[str, Any]]:
+    """Measure training and prediction on a number of rows."""
+    source, run, output = directory / f"{count}.parquet", directory / f"run-{count}", directory / f"{count}.out.parquet"
+    write_rows(source, count)
+    train = ["train", "--data.source", str(source), "--model.name", "textcnn", "--train.max_steps", str(steps)]
+    train += ["--model.textcnn.embedding_dim", "64", "--model.textcnn.num_filters", "32"]
+    train += ["--data.test_fraction", "0.01", "--data.validation_fraction", "0.01", "--train.log_steps", "1"]
+    cells = [
+        measure([*train, "--output_dir", str(run)], directory / "train-cache", run / "history.jsonl"),
+        measure(["predict", str(run), str(source), "--output", str(output)], directory / "predict-cache"),
+    ]
+    predicted = pq.read_metadata(output).num_rows
+    if predicted != count:
+        sys.exit(f"{predicted} rows predicted instead of {count}")
+    source.unlink()
+    output.unlink()
+    return [{"command": name, "rows": count, **cell} for name, cell in zip(("train", "predict"), cells, strict=True)]
+
+
+def main() -> None:
+    """Run everything."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rows", type=int, nargs="+", default=[50_000, 2_000_000], help="numbers of rows")
+    parser.add_argument("--steps", type=int, default=100, help="train.max_steps")
+    parser.add_argument("--no-file", action="store_true", help="write no results")
+    options = parser.parse_args()
+    print("| command | rows | resident, MB | anonymous, MB | first step, s (processors) | whole, s (processors) |")
+    print("| --- | --- | --- | --- | --- | --- |")
+    cells = []
+    for count in options.rows:
+        with tempfile.TemporaryDirectory() as directory:
+            for cell in measure_rows(count, options.steps, Path(directory)):
+                memory = f"{cell['resident_mb']:.0f} | {cell['anonymous_mb']:.0f}"
+                whole = f"{cell['seconds']:.0f} ({cell['processor_seconds']:.0f})"
+                first = ""
+                if cell["first_step_seconds"] is not None:
+                    first = f"{cell['first_step_seconds']:.0f} ({cell['first_step_processor_seconds']:.0f})"
+                print(f"| {cell['command']} | {count} | {memory} | {first} | {whole} |", flush=True)
+                cells.append(cell)
+    if not options.no_file:
+        record = {"steps": options.steps, "environment": environment("auto"), "cells": cells}
+        RESULTS.write_text(json.dumps(record, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
