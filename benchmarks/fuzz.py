@@ -1,0 +1,178 @@
+"""Try bad input for a while: python -m benchmarks.fuzz [--minutes 10] [--first 0] [--limit 60].
+
+Each case of tests/hostile.py is one call of the command line in a process of its own, forked from one that has loaded
+everything. It must end within the time limit, in success or with exit code 2 and one line; without a traceback, with
+all files that were there as they were, and, after an error, without a new one. Failures are printed with their number,
+by which `--first NUMBER --cases 1` repeats them. Counts go to standard output and benchmarks/results/fuzz.json.
+"""
+
+import argparse
+import collections
+import gc
+import json
+import os
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+WORK = Path(tempfile.mkdtemp(prefix="textmix-fuzz-"))
+os.environ.update(HF_HUB_OFFLINE="1", HF_DATASETS_CACHE=str(WORK / "cache"), TOKENIZERS_PARALLELISM="false")
+
+import torch  # noqa: E402
+
+from tests.hostile import QUICK, ROWS, Case, make_case, write_rows  # noqa: E402
+from textmix import cli, run  # noqa: E402  # loaded once, before the cases fork
+
+RESULTS = Path(__file__).resolve().parent / "results" / "fuzz.json"
+MOST_MEMORY = 6 << 30
+_NAP = 0.01
+
+
+def call(arguments: list[str], directory: Path, limit: float) -> tuple[int | None, str]:
+    """Run a command in a forked process.
+
+    Returns:
+        Its exit code, negative for a signal, None when it took too long; and what it printed.
+    """
+    log = directory.with_suffix(".log")
+    child = os.fork()
+    if child == 0:
+        os.setsid()
+        _redirect(log)
+        os.chdir(directory)
+        torch.set_num_threads(1)
+        code = 70
+        try:
+            _limit_memory()
+            code = cli.main(arguments)
+        except BaseException:
+            import traceback
+
+            traceback.print_exc()
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(code)
+    code: int | None = None
+    for _ in range(round(limit / _NAP)):  # not by the clock, which goes on when the machine stands still
+        ended, status = os.waitpid(child, os.WNOHANG)
+        if ended:
+            code = os.waitstatus_to_exitcode(status)
+            break
+        time.sleep(_NAP)
+    if code is None:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+    return code, log.read_text(encoding="utf-8", errors="replace")
+
+
+def _redirect(log: Path) -> None:
+    file = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    os.dup2(file, 1)
+    os.dup2(file, 2)
+    sys.stdin = open(0, encoding="utf-8", closefd=False)  # noqa: SIM115
+    sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115
+    sys.stderr = open(2, "w", encoding="utf-8", errors="backslashreplace", closefd=False)  # noqa: SIM115
+
+
+def _limit_memory() -> None:
+    import resource
+
+    resource.setrlimit(resource.RLIMIT_DATA, (MOST_MEMORY, MOST_MEMORY))
+
+
+def snapshot(directory: Path) -> dict[str, Any]:
+    """Describe all that a directory holds."""
+    return {
+        str(path.relative_to(directory)): path.read_bytes() if path.is_file() and not path.is_symlink() else "other"
+        for path in sorted(directory.rglob("*"))
+    }
+
+
+def problem(case: Case, code: int | None, printed: str, before: dict[str, Any], after: dict[str, Any]) -> str | None:
+    """Say what is wrong with how a case ended."""
+    if code is None:
+        return "hangs"
+    if code not in (0, 2):
+        return f"exit code {code}"
+    if "Traceback" in printed:
+        return "traceback"
+    output = case.arguments[case.arguments.index("--output") + 1] if "--output" in case.arguments else None
+    if code == 0:
+        changed = [name for name in before if after.get(name) != before[name] and name != output]
+        return f"changed {changed[0]}" if changed else None
+    if "lower train.learning_rate" in printed:  # found in the middle of training, whose files stay to be looked at
+        return None
+    if after != before:
+        return f"left {sorted(set(after) ^ set(before)) or 'a changed file'} behind"
+    # The lines of a run that was under way may come first: the split report, and a progress bar.
+    errors = [line for line in printed.replace("\r", "\n").splitlines() if line.startswith("textmix: error: ")]
+    lines = printed.strip().split("\n")
+    if len(errors) != 1 or not lines[-1].replace("\r", "\n").split("\n")[-1].startswith("textmix: error: "):
+        return "not one line"
+    return "a very long line" if len(errors[0]) > 5000 else None
+
+
+def main() -> None:
+    """Run everything."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--minutes", type=float, default=10)
+    parser.add_argument("--first", type=int, default=0, help="number of the first case")
+    parser.add_argument("--cases", type=int, default=10**9, help="most cases")
+    parser.add_argument("--limit", type=float, default=60, help="seconds that a case may take")
+    parser.add_argument("--no-file", action="store_true", help="write no results")
+    options = parser.parse_args()
+    gc.freeze()
+    finished = WORK / "run"
+    write_rows(WORK / "train.csv", ROWS)
+    code, printed = call(["train", "--data.source", "train.csv", *QUICK, "--output_dir", str(finished)], WORK, 300)
+    if code != 0:
+        sys.exit(f"cannot train: {printed}")
+    counts: collections.Counter[str] = collections.Counter()
+    failures: list[dict[str, Any]] = []
+    slowest = 0.0
+    number, started = options.first, time.monotonic()
+    while number < options.first + options.cases and time.monotonic() - started < options.minutes * 60:
+        directory = WORK / "case"
+        directory.mkdir()
+        case = make_case(number, directory, finished)
+        before, began = snapshot(directory), time.monotonic()
+        code, printed = call(case.arguments, directory, options.limit)
+        slowest = max(slowest, time.monotonic() - began)
+        wrong = problem(case, code, printed, before, snapshot(directory))
+        counts[f"{case.kind.split(':')[0].split(' .')[0]}, exit code {code}"] += 1
+        if wrong is not None:
+            failures.append({"number": number, "kind": case.kind, "problem": wrong})
+            print(f"case {number} ({case.kind}) {wrong}: textmix {' '.join(case.arguments)[:300]}", flush=True)
+            print("    " + "\n    ".join(printed.strip().splitlines()[-6:])[:3000], flush=True)
+        if options.cases == 1:
+            print(printed)
+        shutil.rmtree(directory)
+        shutil.rmtree(WORK / "cache", ignore_errors=True)
+        number += 1
+    minutes = (time.monotonic() - started) / 60
+    inputs = number - options.first
+    print(f"{inputs} inputs in {minutes:.1f} minutes, the slowest {slowest:.1f} s; {len(failures)} failures")
+    for name, count in sorted(counts.items()):
+        print(f"{count:7d}  {name}")
+    shutil.rmtree(WORK)
+    if not options.no_file:
+        record = {
+            "first": options.first,
+            "inputs": inputs,
+            "minutes": minutes,
+            "slowest_seconds": slowest,
+            "counts": dict(sorted(counts.items())),
+            "failures": failures,
+            "environment": run.environment("fp32"),
+        }
+        RESULTS.write_text(json.dumps(record, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
