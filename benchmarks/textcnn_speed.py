@@ -82,6 +82,7 @@ def train_ours(model: Any, tokenizer: Any, data: Any, names: list[str], seed: in
         warmup_ratio=0.0,
         schedule="constant",
         max_grad_norm=0.0,
+        save_steps=None,
         seed=seed,
     )
     with tempfile.TemporaryDirectory() as directory:

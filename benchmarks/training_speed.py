@@ -89,7 +89,13 @@ def train_ours(model: Any, tokenizer: Any, data: Any, names: list[str], seed: in
 
     keep_memory()
     config = TrainConfig(
-        epochs=EPOCHS, batch_size=BATCH, learning_rate=RATE, weight_decay=0.0, warmup_ratio=0.0, seed=seed
+        epochs=EPOCHS,
+        batch_size=BATCH,
+        learning_rate=RATE,
+        weight_decay=0.0,
+        warmup_ratio=0.0,
+        save_steps=None,
+        seed=seed,
     )
     with tempfile.TemporaryDirectory() as directory:
         mix = MixConfig(strategy="none")
