@@ -224,7 +224,8 @@ def _say_nothing(line: str) -> None:
 def _rows_trained_on(config: TrainConfig) -> float:
     if config.max_steps is None:
         return math.inf
-    return config.max_steps * config.accumulation_steps * config.batch_size * PartialState().num_processes
+    processes: int = PartialState().num_processes
+    return config.max_steps * config.accumulation_steps * config.batch_size * processes
 
 
 def _tokenized(
