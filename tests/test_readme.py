@@ -2,6 +2,7 @@ import re
 from pathlib import Path
 
 import pytest
+from accelerate.commands.config.config_args import load_config_from_file
 
 from textmix.cli import main
 from textmix.config import RunConfig
@@ -30,7 +31,18 @@ def test_the_file_map_names_what_is_there() -> None:
         folder = Path(name).parent if "/" in name else folder
 
 
-@pytest.mark.parametrize("path", sorted(ROOT.glob("recipes/**/*.yaml")), ids=lambda path: path.stem)
+LAUNCHES = sorted(ROOT.glob("recipes/scale/*.yaml"))
+
+
+@pytest.mark.parametrize("path", LAUNCHES, ids=lambda path: path.stem)
+def test_configurations_of_accelerate_open_with_their_command_and_are_valid(path: Path) -> None:
+    command = path.read_text().splitlines()[0]
+    assert re.fullmatch(rf"# accelerate launch --config_file {path.relative_to(ROOT)} -m textmix train (\S+)", command)
+    assert (ROOT / command.split()[-1]).is_file()
+    assert load_config_from_file(str(path)).num_processes > 1
+
+
+@pytest.mark.parametrize("path", sorted({*ROOT.glob("recipes/**/*.yaml")} - {*LAUNCHES}), ids=lambda path: path.stem)
 def test_recipes_open_with_their_command_and_are_valid(path: Path) -> None:
     assert path.read_text().splitlines()[0] == f"# textmix train {path.relative_to(ROOT)}"
     parser = run_parser("textmix train", "")
