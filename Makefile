@@ -11,7 +11,7 @@ test: .venv/dev check
 	$(BIN)/pytest -n 2 --dist loadgroup
 
 # The figures of the README, over again: about half an hour on 2 cores.
-slow: .venv/dev
+slow: .venv/slow
 	$(BIN)/pytest -m slow -s
 
 # Change the mathematics of mixing line by line and see which changes the tests notice: docs/mutation.md.
@@ -38,8 +38,12 @@ format: .venv/dev
 	touch $@
 
 .venv/dev: .venv/bin/python pyproject.toml constraints.txt
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[bundled,vectors,export,ray,dev]'
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[bundled,vectors,export,dev]'
 	touch $@ .venv/bundled
+
+.venv/slow: .venv/dev
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[bundled,vectors,export,ray,dev]'
+	touch $@ .venv/dev .venv/bundled
 
 clean:
 	rm -rf .venv build mutants *.egg-info
