@@ -1,6 +1,7 @@
 """`textmix export RUN`, and `textmix predict --backend onnx`."""
 
 import io
+import shutil
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,10 @@ from tests.cli.helpers import fails
 from textmix.cli import main
 
 
-def test_export_and_predict(run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_export_and_predict(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = shutil.copytree(run, tmp_path / "run")  # into which the model is exported; the other tests share the first
     message = fails(["predict", str(run), "-", "--backend", "onnx"], capsys)
     assert message == f"no model.onnx at {run}/onnx; make it with: textmix export {run}"
     assert main(["export", str(run)]) == 0
