@@ -10,51 +10,20 @@ benchmarks/results/training_speed.json.
 """
 
 import argparse
-import csv
 import json
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+
+from training_contest import Contestant, alternate, run_one, textmix
 
 RESULTS = Path(__file__).resolve().parent / "results" / "training_speed.json"
 EPOCHS, BATCH, RATE = 2, 32, 1e-4
 
 
-def read(path: str) -> tuple[list[str], list[str]]:
-    """Read texts and labels."""
-    with Path(path).open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
-    return [row["text"] for row in rows], [row["label"] for row in rows]
-
-
-def run_one(contestant: str, train: str, test: str, seed: int) -> dict[str, float]:
-    """Train one contestant in this process."""
-    from accelerate.utils import set_seed
-    from datasets import Dataset
-
-    from textmix.models.config import ModelConfig
-    from textmix.models.loading import build_model
-    from textmix.predictor import Predictor
-
-    texts, labels = read(train)
-    names = sorted(set(labels))
-    set_seed(seed)
-    loaded = build_model(ModelConfig(name="minilm"), names, [])
-    encoded = loaded.tokenizer(texts, truncation=True)
-    data = Dataset.from_dict({**encoded, "labels": [names.index(label) for label in labels]})
-    seconds = CONTESTANTS[contestant](loaded.model, loaded.tokenizer, data, names, seed)
-    texts, labels = read(test)
-    predicted = Predictor(loaded.model.float().eval(), loaded.tokenizer)(texts).argmax(axis=1)
-    right = [names[number] == label for number, label in zip(predicted, labels, strict=True)]
-    return {"samples_per_second": EPOCHS * len(data) / seconds, "accuracy": sum(right) / len(right)}
-
-
-def train_stock(bf16: bool) -> Callable[..., float]:
+def train_stock(bf16: bool) -> Contestant:
     """Train with the Trainer of transformers; returns a function that gives the seconds."""
 
     def run(model: Any, tokenizer: Any, data: Any, names: list[str], seed: int) -> float:
@@ -82,33 +51,10 @@ def train_stock(bf16: bool) -> Callable[..., float]:
     return run
 
 
-def train_ours(model: Any, tokenizer: Any, data: Any, names: list[str], seed: int) -> float:
-    """Train with MixupTrainer."""
-    from textmix.mixing.config import LossConfig, MixConfig
-    from textmix.training.config import TrainConfig
-    from textmix.training.memory import keep_memory
-    from textmix.training.trainer import MixupTrainer
-
-    keep_memory()
-    config = TrainConfig(
-        epochs=EPOCHS,
-        batch_size=BATCH,
-        learning_rate=RATE,
-        weight_decay=0.0,
-        warmup_ratio=0.0,
-        save_steps=None,
-        seed=seed,
-    )
-    with tempfile.TemporaryDirectory() as directory:
-        mix = MixConfig(strategy="none")
-        trainer = MixupTrainer(model, tokenizer, data, None, names, config, mix, LossConfig(), Path(directory))
-        return trainer.train().seconds
-
-
-CONTESTANTS = {
+CONTESTANTS: dict[str, Contestant] = {
     "Trainer": train_stock(bf16=False),
     "Trainer, bf16": train_stock(bf16=True),
-    "textmix": train_ours,
+    "textmix": textmix(epochs=EPOCHS, batch_size=BATCH, learning_rate=RATE),
 }
 
 
@@ -123,21 +69,14 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
     if options.only is not None:
-        print(json.dumps(run_one(options.only, options.train, options.test, options.seed)))
+        train_one = CONTESTANTS[options.only]
+        print(json.dumps(run_one(train_one, "minilm", options.train, options.test, options.seed, EPOCHS)))
         return
     from textmix.run import environment
     from textmix.training.optimization import choose_precision
 
-    runs: dict[str, list[dict[str, float]]] = {name: [] for name in CONTESTANTS}
-    for seed in range(options.seeds):
-        order = list(CONTESTANTS) if seed % 2 == 0 else list(CONTESTANTS)[::-1]
-        for name in order:
-            if name == "Trainer" and seed >= options.float32_seeds:
-                continue
-            command = [sys.executable, __file__, options.train, options.test, "--only", name, "--seed", str(seed)]
-            done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
-            runs[name].append(json.loads(done.stdout.splitlines()[-1]))
-            print(f"seed {seed}, {name}: {runs[name][-1]}", file=sys.stderr, flush=True)
+    few = {"Trainer": options.float32_seeds}
+    runs = alternate(__file__, options.train, options.test, options.seeds, CONTESTANTS, few)
     ours = runs["textmix"]
     print("| trainer | seeds | samples/s, median | textmix over it | test accuracy | textmix minus it: mean ± sd |")
     print("| --- | --- | --- | --- | --- | --- |")

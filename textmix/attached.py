@@ -129,6 +129,8 @@ class AttachedMixer(Mixer):
         if not model.training:
             return None
         kwargs = {**dict(zip(self._parameters, args, strict=False)), **kwargs}
+        # The model must not score the batch itself: its loss knows nothing of partners, and many models write what
+        # they guess from the labels into config.problem_type.
         labels = kwargs.pop("labels", None)
         if labels is None:
             if self._strict:
@@ -137,8 +139,6 @@ class AttachedMixer(Mixer):
                     " from label_names, or compute_loss_func may have taken them"
                 )
             return None
-        # The model must not score the batch itself: its loss knows nothing of partners, and many models write what
-        # they guess from the labels into config.problem_type.
         mask = kwargs.get("attention_mask")
         if mask is not None and mask.dim() != 2:
             raise ConfigError(f"mixing needs an attention_mask of shape (B, L), not {tuple(mask.shape)}")

@@ -218,12 +218,12 @@ def export(arguments: list[str]) -> None:
     options = parse(parser, arguments)
     directory = Path(options["run"])
     read_run_config(directory)
-    target = Path(options["output_dir"]) if options["output_dir"] else directory / "onnx"
 
     quiet_libraries()
+    from textmix.directory import MODEL, ONNX
     from textmix.export import export_onnx
-    from textmix.run import MODEL
 
+    target = Path(options["output_dir"]) if options["output_dir"] else directory / ONNX
     export_onnx(directory / MODEL, target, options["int8"])
     print(f"saved to {target}")
 

@@ -11,9 +11,10 @@ from textmix.files import clear_leftovers, is_leftover, locked
 from textmix.training.checkpoint import checkpoint_directory
 from textmix.training.trackers import TENSORBOARD
 from textmix.training.trainer import HISTORY, PROFILE
+from textmix.training.trainer import MODEL as MODEL
 
-METRICS, REPORT, PREDICTIONS, MODEL = "metrics.json", "report.md", "predictions.csv", "model"
-ENVIRONMENT, EVALUATIONS = "environment.json", "evaluations"
+METRICS, REPORT, PREDICTIONS = "metrics.json", "report.md", "predictions.csv"
+ENVIRONMENT, EVALUATIONS, ONNX = "environment.json", "evaluations", "onnx"
 
 
 def has_finished(directory: Path) -> bool:

@@ -1,11 +1,17 @@
 """Run a model over texts: the longest first, in batches of like length, rows back in order."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TypeAlias
 
 import torch
+from datasets import Dataset
 from torch import Tensor, nn
 from transformers import DataCollatorWithPadding, PreTrainedTokenizerBase
 
+from textmix.data.tokenization import encode
+
+Rows: TypeAlias = Sequence[dict[str, list[int]]] | Dataset
 # Texts tokenised at once; what the tokenizer returns takes many times the memory of the ids in it.
 _TOKENIZED_AT_ONCE = 1024
 
@@ -25,18 +31,65 @@ def predict_logits(
     Returns:
         Logits of all rows, shape (N, C), float32, on the CPU.
     """
+    with _evaluating(model):
+        # Brought to the CPU all at once, so that a GPU need not wait after each batch.
+        logits = [
+            gather(model(**{name: value for name, value in batch.items() if name != "labels"}).logits).float()
+            for batch in batches
+        ]
+        return torch.cat(logits).cpu()
+
+
+@contextmanager
+def _evaluating(model: nn.Module) -> Iterator[None]:
     was_training = model.training
     model.eval()
     try:
         with torch.inference_mode():
-            # Brought to the CPU all at once, so that a GPU need not wait after each batch.
-            logits = [
-                gather(model(**{name: value for name, value in batch.items() if name != "labels"}).logits).float()
-                for batch in batches
-            ]
-            return torch.cat(logits).cpu()
+            yield
     finally:
         model.train(was_training)
+
+
+def run_longest_first(
+    model: nn.Module,
+    run: Callable[..., Tensor],
+    tokenizer: PreTrainedTokenizerBase,
+    rows: Rows,
+    lengths: Sequence[int],
+    batch_size: int,
+    progress: Callable[[int], object] = lambda rows: None,
+) -> Tensor:
+    """Run a model over tokenised rows in eval mode, and put it back into the mode it was in.
+
+    Rows of like length share a batch, so that next to nothing of it is padding. The longest come first: what they need
+    of memory shows at once, and what they leave fits the others.
+
+    Args:
+        model: A classifier with a `device`.
+        run: Called with the inputs of each batch as keywords; returns a tensor with a row for each of its rows.
+        tokenizer: Pads the batches.
+        rows: N tokenised rows, at least one; anything that gives a row for its number.
+        lengths: Tokens of each.
+        batch_size: Most rows of a batch.
+        progress: Called with the number of rows after each batch.
+
+    Returns:
+        What `run` returned for all rows, in their order, shape (N, ...), float32, on the CPU.
+    """
+    order = sorted(range(len(lengths)), key=lambda number: -lengths[number])
+    collate = DataCollatorWithPadding(tokenizer)
+    parts = []
+    with _evaluating(model):
+        for start in range(0, len(order), batch_size):
+            numbers = order[start : start + batch_size]
+            batch = collate([rows[number] for number in numbers])
+            parts.append(run(**{name: value.to(model.device) for name, value in batch.items()}).float())
+            progress(len(numbers))
+        in_this_order = torch.cat(parts).cpu()
+    results = torch.empty_like(in_this_order)
+    results[order] = in_this_order
+    return results
 
 
 def text_logits(
@@ -61,21 +114,13 @@ def text_logits(
         Logits, shape (N, C), float32, on the CPU, rows in the order of the texts.
     """
     rows = _tokenize(tokenizer, texts, pairs)
-    # Rows of like length share a batch, so that next to nothing of it is padding. The longest come first: what they
-    # need of memory shows at once, and what they leave fits the others.
-    order = sorted(range(len(rows)), key=lambda number: -len(rows[number]["input_ids"]))
-    collate = DataCollatorWithPadding(tokenizer)
+    lengths = [len(row["input_ids"]) for row in rows]
 
-    def batches() -> Iterator[dict[str, Tensor]]:
-        for start in range(0, len(order), batch_size):
-            batch = collate([rows[number] for number in order[start : start + batch_size]])
-            yield {name: value.to(model.device) for name, value in batch.items()}
-            progress(len(order[start : start + batch_size]))
+    def run(**batch: Tensor) -> Tensor:
+        logits: Tensor = model(**batch).logits
+        return logits
 
-    sorted_logits = predict_logits(model, batches())
-    logits = torch.empty_like(sorted_logits)
-    logits[order] = sorted_logits
-    return logits
+    return run_longest_first(model, run, tokenizer, rows, lengths, batch_size, progress)
 
 
 def _tokenize(
@@ -84,6 +129,5 @@ def _tokenize(
     rows: list[dict[str, list[int]]] = []
     for start in range(0, len(texts), _TOKENIZED_AT_ONCE):
         piece = slice(start, start + _TOKENIZED_AT_ONCE)
-        encoded = tokenizer(list(texts[piece]), list(pairs[piece]) if pairs is not None else None, truncation=True)
-        rows += [dict(zip(encoded, values, strict=True)) for values in zip(*encoded.values(), strict=True)]
+        rows += encode(tokenizer, list(texts[piece]), list(pairs[piece]) if pairs is not None else None)
     return rows

@@ -15,6 +15,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from textmix.config import CONFIG_FILE
 from textmix.data.rows import PAIR, TEXT, as_string, join_texts
+from textmix.directory import MODEL, ONNX
 from textmix.errors import DataError, RunError
 from textmix.evaluation.report import prediction_columns
 from textmix.models.loading import load_model
@@ -24,7 +25,6 @@ from textmix.parsing import read_run_config
 from textmix.prediction import text_logits
 from textmix.training.optimization import choose_precision
 
-MODEL, ONNX = "model", "onnx"
 Backend = Literal["torch", "onnx"]
 Precision = Literal["auto", "fp32", "bf16"]
 Table = TypeVar("Table", pd.DataFrame, pa.Table)

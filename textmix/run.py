@@ -178,6 +178,8 @@ def _prepare(
 ) -> tuple[MixupTrainer, DatasetDict, dict[str, npt.NDArray[np.int64]], dict[str, int]]:
     """Read the data and build the model; writes nothing."""
     check_model_name(config.model)
+    if config.model.freeze == "encoder":
+        check_pooled(config.mix)
     splits, split_report = build_splits(config.data, config.train.seed)
     labels, names = _encode(splits, config.data)
     for line in split_report.lines():
@@ -190,7 +192,6 @@ def _prepare(
             continue
         if config.model.freeze == "encoder":
             assert isinstance(loaded.model, MixupForSequenceClassification)
-            check_pooled(config.mix)
             tokens = tokenize(splits[name], loaded.tokenizer, labels[name])
             data[name] = pool_rows(loaded.model, loaded.tokenizer, tokens, config.train.eval_batch_size)
         else:

@@ -16,6 +16,14 @@ def special_ids(tokenizer: PreTrainedTokenizerBase) -> list[int]:
     return sorted(set(tokenizer.all_special_ids) - {tokenizer.unk_token_id})
 
 
+def encode(
+    tokenizer: PreTrainedTokenizerBase, texts: list[str], pairs: list[str] | None = None
+) -> list[dict[str, list[int]]]:
+    """Tokenise texts, cutting at `tokenizer.model_max_length`; returns the model's inputs for each of them."""
+    encoded = tokenizer(texts, pairs, truncation=True)
+    return [dict(zip(encoded, values, strict=True)) for values in zip(*encoded.values(), strict=True)]
+
+
 def tokenize(
     rows: Dataset, tokenizer: PreTrainedTokenizerBase, labels: Sequence[int] | npt.NDArray[np.int64] | None = None
 ) -> Dataset:
@@ -30,10 +38,10 @@ def tokenize(
         A data set with the model's inputs and, if given, `labels`; the order of rows is kept.
     """
 
-    def encode(batch: dict[str, list[str]]) -> dict[str, Any]:
+    def encode_batch(batch: dict[str, list[str]]) -> dict[str, Any]:
         return dict(tokenizer(batch[TEXT], batch.get(PAIR), truncation=True))
 
-    encoded = rows.map(encode, batched=True, remove_columns=rows.column_names, load_from_cache_file=False)
+    encoded = rows.map(encode_batch, batched=True, remove_columns=rows.column_names, load_from_cache_file=False)
     return encoded if labels is None else encoded.add_column("labels", labels)
 
 
@@ -65,12 +73,8 @@ class LazyTokens:
         return self.__getitems__([number])[0]
 
     def __getitems__(self, numbers: list[int]) -> list[dict[str, Any]]:
-        encoded = self._tokenizer(*(column.take(numbers) for column in self._columns), truncation=True)
-        labels = self.labels[numbers].tolist()
-        return [
-            {**dict(zip(encoded, values, strict=True)), "labels": label}
-            for *values, label in zip(*encoded.values(), labels, strict=True)
-        ]
+        rows = encode(self._tokenizer, *(column.take(numbers) for column in self._columns))
+        return [{**row, "labels": label} for row, label in zip(rows, self.labels[numbers].tolist(), strict=True)]
 
 
 def labels_of(data: Dataset | LazyTokens) -> npt.NDArray[np.int64]:

@@ -31,6 +31,7 @@ def blend(
         Blended rows, shape and dtype of `hidden`.
     """
     if mask is None and rows.shape[1] == 2 and weights.dim() == 2:
+        # Sentence vectors, in most cases: so small that the autograd function below would cost more than it spares.
         lam = weights[:, 0].to(hidden.dtype).view(-1, *[1] * (hidden.dim() - 1))
         return torch.lerp(hidden.index_select(0, rows[:, 1]), hidden, lam)
     if mask is not None and padding == "copy":

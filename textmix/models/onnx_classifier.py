@@ -34,9 +34,8 @@ class OnnxClassifier(nn.Module):
 
     def forward(self, **inputs: Tensor) -> SequenceClassifierOutput:
         """Classify a batch; inputs that the file does not know are left out."""
-        if (
-            inputs["input_ids"].shape[1] == 0
-        ):  # every text of the batch is empty: one masked position stands for nothing
+        # Where every text of the batch is empty, one masked position stands for nothing.
+        if inputs["input_ids"].shape[1] == 0:
             inputs = {name: nn.functional.pad(value, (0, 1)) for name, value in inputs.items()}
         (logits,) = self._session.run(None, {name: inputs[name].numpy() for name in self._names})
         return SequenceClassifierOutput(logits=torch.from_numpy(logits))

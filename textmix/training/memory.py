@@ -12,9 +12,9 @@ def keep_memory() -> bool:
     """Let this process keep freed memory for its next allocation instead of handing it back to the system.
 
     Every training step allocates what the one before it freed. By default glibc returns large blocks to the system at
-    once, so that each step faults their pages in anew: in `benchmarks/mixing_overhead.py` that is up to 45 % of a
+    once, so that each step faults their pages in anew: in `benchmarks/mixing_overhead.py` that is nearly half of a
     TextCNN step at 16 tokens. The setting holds for the whole process, and its memory no longer shrinks; so it is for
-    programs that train, as `textmix train` does, and not for libraries.
+    programs that train or predict, as the commands do, and not for libraries.
 
     Returns:
         Whether it took effect: False where the C library is not glibc.

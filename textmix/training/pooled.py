@@ -1,15 +1,14 @@
 """Training on what a frozen encoder makes of the rows: its sentence vectors, computed once."""
 
-import numpy as np
-import torch
 from datasets import Dataset
-from transformers import DataCollatorWithPadding, PreTrainedTokenizerBase
+from transformers import PreTrainedTokenizerBase
 
 from textmix.errors import ConfigError
 from textmix.mixing.config import MixConfig
-from textmix.mixing.strategies.base import POOLED as POOLED
-from textmix.mixing.strategies.base import STRATEGIES, build_strategy
+from textmix.mixing.strategies.base import POOLED, STRATEGIES, build_strategy
 from textmix.models.encoder import MixupForSequenceClassification
+from textmix.prediction import run_longest_first
+from textmix.training.sampling import row_lengths
 
 
 def check_pooled(mix: MixConfig) -> None:
@@ -45,16 +44,6 @@ def pool_rows(
     Returns:
         A data set with the columns `pooled`, float32 vectors of width H, and `labels`; the order of rows is kept.
     """
-    collate, labels = DataCollatorWithPadding(tokenizer), data["labels"][:]
     inputs = data.remove_columns("labels")
-    order = np.argsort([-len(ids) for ids in inputs["input_ids"]], kind="stable")
-    vectors = torch.empty(len(data), model.encoder.config.get_text_config().hidden_size)
-    model.train(False)
-    with torch.inference_mode():
-        for start in range(0, len(order), batch_size):
-            rows = order[start : start + batch_size]
-            batch = collate([inputs[int(row)] for row in rows])
-            on_device = {name: value.to(model.device) for name, value in batch.items()}
-            vectors[rows] = model.pool(**on_device).float().cpu()
-    model.train()
-    return Dataset.from_dict({POOLED: vectors.numpy(), "labels": labels}).with_format("torch")
+    vectors = run_longest_first(model, model.pool, tokenizer, inputs, row_lengths(data).tolist(), batch_size)
+    return Dataset.from_dict({POOLED: vectors.numpy(), "labels": data["labels"][:]}).with_format("torch")

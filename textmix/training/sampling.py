@@ -13,10 +13,10 @@ from torch.utils.data import DataLoader, Sampler
 from transformers import DataCollatorWithPadding, PreTrainedTokenizerBase, default_data_collator
 
 from textmix.data.tokenization import LazyTokens
-from textmix.training.pooled import POOLED
+from textmix.mixing.strategies.base import POOLED
 
-# Batches whose rows are sorted by length together, as in the Trainer of transformers: longer windows save little more
-# padding, and shorter ones leave the order closer to random.
+# Batches whose rows are sorted by length together; the sampler of transformers that groups by length takes at most as
+# many.
 _WINDOW = 50
 
 

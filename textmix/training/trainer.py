@@ -45,7 +45,7 @@ from textmix.training.sharding import prepare_sharding, sharded_by, whole_weight
 from textmix.training.trackers import TENSORBOARD, check_trackers, finish_trackers, log_line, start_trackers
 
 _MIXED_PRECISION = {"fp32": "no", "bf16": "bf16", "fp16": "fp16"}
-HISTORY, PROFILE = "history.jsonl", "profile"
+HISTORY, MODEL, PROFILE = "history.jsonl", "model", "profile"
 
 
 class MixupTrainer:
@@ -349,7 +349,7 @@ class MixupTrainer:
         weights = whole_weights(self.accelerator, self.model)
         self.accelerator.wait_for_everyone()
         if self.accelerator.is_main_process:
-            with replacing(self.directory / "model") as temporary:
+            with replacing(self.directory / MODEL) as temporary:
                 model: Any = self.accelerator.unwrap_model(self.model) if self.average is None else self.average.module
                 model.save_pretrained(temporary, state_dict=weights)
                 self.tokenizer.save_pretrained(temporary)
