@@ -43,7 +43,7 @@ def clear_directory(directory: Path) -> None:
     """Remove what an earlier run wrote there, and nothing else; its configuration is replaced later."""
     for name in (METRICS, REPORT, PREDICTIONS, HISTORY):
         (directory / name).unlink(missing_ok=True)
-    for name in (checkpoint_directory(directory).name, MODEL, EVALUATIONS, PROFILE, TENSORBOARD):
+    for name in (checkpoint_directory(directory).name, MODEL, ONNX, EVALUATIONS, PROFILE, TENSORBOARD):
         shutil.rmtree(directory / name, ignore_errors=True)
 
 

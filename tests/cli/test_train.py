@@ -90,8 +90,9 @@ class TestTrain:
         assert main(arguments) == 0
         (tmp_path / "r" / "notes.txt").write_text("mine")
         (tmp_path / "r" / "evaluations" / "old").mkdir(parents=True)
+        (tmp_path / "r" / "onnx").mkdir()
         assert main([*arguments, "--overwrite"]) == 0
-        assert not (tmp_path / "r" / "evaluations").exists()
+        assert not any((tmp_path / "r" / name).exists() for name in ("evaluations", "onnx"))
         assert (tmp_path / "r" / "notes.txt").read_text() == "mine"
 
     def test_a_directory_that_is_no_run_is_never_overwritten(
