@@ -1,0 +1,58 @@
+"""`textmix evaluate`."""
+
+from pathlib import Path
+
+from textmix.commands.common import TRUST_HELP, command_parser, print_evaluation
+from textmix.config import CONFIG_FILE
+from textmix.data.config import DataConfig
+from textmix.errors import ConfigError, RunError
+from textmix.parsing import TRUST, check_trust, parse, read_run_config
+from textmix.terminal import quiet_libraries
+
+
+def evaluate(arguments: list[str]) -> None:
+    """Evaluate a run on labelled data and print the classification report."""
+    parser = command_parser("evaluate", "Evaluate a run on labelled data: textmix evaluate RUN [OPTIONS]")
+    parser.add_argument("run", help="directory of the run")
+    parser.add_argument(
+        "--data.source",
+        type=str | list[str] | None,
+        default=None,
+        help="labelled data; none means the run's test split",
+    )
+    parser.add_argument("--data.subset", type=str | None, default=None, help="configuration of a hub data set")
+    parser.add_argument(
+        "--data.text_column", type=str | list[str] | None, default=None, help="column of the text; none means the run's"
+    )
+    parser.add_argument(
+        "--data.label_column", type=str | None, default=None, help="column of the class; none means the run's"
+    )
+    parser.add_argument("--data.drop_missing", type=bool, default=False, help="leave out rows with a missing value")
+    parser.add_argument(
+        "--output_dir", type=str | None, default=None, help="where to write; none means RUN/evaluations/<data>"
+    )
+    parser.add_argument(TRUST, type=bool, default=False, help=TRUST_HELP)
+    options = parse(parser, arguments)
+    directory = Path(options["run"])
+    config = check_trust(read_run_config(directory), arguments)
+    given = {name: value for name, value in options["data"].items() if value}
+    if given and "source" not in given:
+        raise ConfigError("the options of data need --data.source")
+    columns = {"text_column": config.data.text_column, "label_column": config.data.label_column}
+    data = DataConfig(**{**columns, **given}) if given else None
+    from textmix.data.sources import source_name
+
+    name = f"data-{source_name(data.source)}" if data is not None else "test-split"
+    target = Path(options["output_dir"]) if options["output_dir"] else directory / "evaluations" / name
+    if (target / CONFIG_FILE).exists():
+        raise RunError(f"{target} is a run, whose own figures would be lost; choose another --output_dir")
+
+    quiet_libraries()
+    from textmix import run
+    from textmix.files import write_json
+
+    evaluation, rows, where = run.evaluate(directory, config, data)
+    write_json(target / run.METRICS, {**evaluation.scores(), "report": evaluation.report()})
+    run.write_evaluation(target, f"{directory.name} on {where}", rows, evaluation)
+    print_evaluation(evaluation, where)
+    print(f"saved to {target}")

@@ -1,0 +1,33 @@
+"""`textmix export`."""
+
+from pathlib import Path
+from typing import Literal
+
+from textmix.commands.common import command_parser
+from textmix.parsing import parse, read_run_config
+from textmix.terminal import quiet_libraries
+
+
+def export(arguments: list[str]) -> None:
+    """Write the model of a run as ONNX."""
+    parser = command_parser("export", "Write the model of a run for other programs: textmix export RUN [OPTIONS]")
+    parser.add_argument("run", help="directory of the run")
+    parser.add_argument("--format", type=Literal["onnx"], default="onnx", help="onnx, which onnxruntime runs")
+    parser.add_argument("--int8", action="store_true", help="round the weights of matrix products to 8-bit integers")
+    parser.add_argument(
+        "--output_dir",
+        type=str | None,
+        default=None,
+        help="directory to write; none means RUN/onnx, which predict finds",
+    )
+    options = parse(parser, arguments)
+    directory = Path(options["run"])
+    read_run_config(directory)
+
+    quiet_libraries()
+    from textmix.directory import MODEL, ONNX
+    from textmix.export import export_onnx
+
+    target = Path(options["output_dir"]) if options["output_dir"] else directory / ONNX
+    export_onnx(directory / MODEL, target, options["int8"])
+    print(f"saved to {target}")

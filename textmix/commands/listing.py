@@ -1,0 +1,38 @@
+"""`textmix datasets`, `textmix models` and `textmix strategies`."""
+
+from textmix.commands.common import command_parser
+from textmix.parsing import parse
+from textmix.terminal import print_table, quiet_libraries
+
+
+def datasets(arguments: list[str]) -> None:
+    """List the built-in data sets."""
+    parse(command_parser("datasets", "List the built-in data sets."), arguments)
+    from textmix.data.builtin import BUILTIN_DATASETS
+
+    print_table(
+        ("data.source", "package", "what it is"),
+        [(name, corpus.distribution, corpus.summary) for name, corpus in BUILTIN_DATASETS.items()],
+    )
+    print("Files (csv, tsv, jsonl, parquet), globs, lists of files and hub ids work too.")
+
+
+def models(arguments: list[str]) -> None:
+    """List the built-in models."""
+    parse(command_parser("models", "List the built-in models."), arguments)
+    quiet_libraries()
+    from textmix.models.bundled import BUNDLED_MODELS
+
+    rows = [(name, model.distribution, model.summary) for name, model in BUNDLED_MODELS.items()]
+    rows.append(("textcnn", "", "TextCNN (Kim 2014), its vocabulary trained on the training texts"))
+    print_table(("model.name", "package", "what it is"), rows)
+    print("Any encoder that transformers' AutoModel loads works too, by hub id or directory.")
+
+
+def strategies(arguments: list[str]) -> None:
+    """List the mixing strategies."""
+    parse(command_parser("strategies", "List the mixing strategies."), arguments)
+    from textmix.mixing.strategies.base import STRATEGIES
+
+    rows = [(strategy.name, strategy.summary, strategy.paper) for strategy in STRATEGIES.values()]
+    print_table(("mix.strategy", "what it does", "paper"), rows)

@@ -1,0 +1,86 @@
+"""`textmix predict`."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from textmix.commands.common import TRUST_HELP, command_parser
+from textmix.errors import ConfigError
+from textmix.parsing import TRUST, check_trust, parse, read_run_config
+from textmix.terminal import quiet_libraries
+
+if TYPE_CHECKING:
+    from pyarrow import Table
+
+
+def predict(arguments: list[str]) -> None:
+    """Predict the classes of new texts."""
+    parser = command_parser("predict", "Predict the classes of new texts: textmix predict RUN SOURCE [OPTIONS]")
+    parser.add_argument("run", help="directory of the run")
+    parser.add_argument("source", help="a csv, tsv, jsonl or parquet file, or - for one text a line on standard input")
+    parser.add_argument(
+        "--output",
+        type=str | None,
+        default=None,
+        help="a csv, tsv, jsonl or parquet file; none prints prediction, confidence and text, separated by tabs",
+    )
+    parser.add_argument(
+        "--data.text_column", type=str | list[str] | None, default=None, help="column of the text; none means the run's"
+    )
+    parser.add_argument("--batch_size", type=int, default=64, help="most rows of a batch")
+    parser.add_argument(
+        "--precision",
+        type=Literal["auto", "fp32", "bf16"],
+        default="fp32",
+        help="bf16 is faster and moves probabilities by up to 1e-2; auto takes it where the machine has it",
+    )
+    parser.add_argument(
+        "--backend", type=Literal["torch", "onnx"], default="torch", help="onnx runs what `textmix export` wrote"
+    )
+    parser.add_argument(TRUST, type=bool, default=False, help=TRUST_HELP)
+    options = parse(parser, arguments)
+    if options["batch_size"] < 1:
+        raise ConfigError(f"--batch_size must be at least 1, not {options['batch_size']}")
+    if options["backend"] == "onnx" and options["precision"] != "fp32":
+        raise ConfigError("--precision has no effect with --backend onnx; leave it out")
+    config = check_trust(read_run_config(Path(options["run"])), arguments)
+    given = options["data"]["text_column"]
+    columns = [given] if isinstance(given, str) else given or config.data.text_columns
+
+    quiet_libraries()
+    from textmix.output import check_output, open_writer
+    from textmix.predictor import Predictor
+    from textmix.streaming import open_source
+    from textmix.training.memory import keep_memory
+
+    keep_memory()
+    predictor = Predictor.from_pretrained(
+        options["run"],
+        backend=options["backend"],
+        precision=options["precision"],
+        batch_size=options["batch_size"],
+        text_columns=columns,
+        trust_remote_code=config.model.trust_remote_code,
+    )
+    output = Path(options["output"]) if options["output"] else None
+    if output is not None:
+        check_output(output)
+    source = open_source(options["source"], columns)
+    predictor.load()
+    if output is None:
+        for window in source.windows:
+            _print_predictions(predictor(window), columns)
+        return
+    from tqdm.auto import tqdm
+
+    with open_writer(output) as write, tqdm(total=source.size, unit="row") as bar:
+        for window in source.windows:
+            write(predictor(window, progress=bar.update))
+    print(f"saved to {output}")
+
+
+def _print_predictions(rows: "Table", columns: list[str]) -> None:
+    predicted = rows.select([*columns, "prediction", "confidence"]).to_pydict()
+    texts = zip(*(predicted[name] for name in columns), strict=True)
+    for label, confidence, fields in zip(predicted["prediction"], predicted["confidence"], texts, strict=True):
+        text = " ".join(str(field) for field in fields if field is not None).replace("\t", " ").replace("\n", " ")
+        print(f"{label}\t{confidence:.4f}\t{text}")

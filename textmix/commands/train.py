@@ -1,0 +1,50 @@
+"""`textmix train`."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from textmix.commands.common import print_evaluation
+from textmix.errors import ConfigError
+from textmix.parsing import TRUST, check_trust, parse, read_run_config, run_parser, to_run_config
+from textmix.terminal import quiet_libraries
+
+
+def train(arguments: list[str]) -> None:
+    """Train, evaluate, and write a run directory."""
+    parser = run_parser("textmix train", "Train a classifier with mixing: textmix train [RECIPE.yaml] [OPTIONS]")
+    parser.add_argument("--overwrite", action="store_true", help="replace the run that is in output_dir already")
+    parser.add_argument(
+        "--resume",
+        metavar="RUN",
+        default=None,
+        help="go on with a run that was interrupted or killed; no other options",
+    )
+    if arguments and not arguments[0].startswith("-"):
+        arguments = ["--config", *arguments]
+    overwrite = resume = False
+    if any(argument.split("=")[0] == "--resume" for argument in arguments):
+        words = [part for word in arguments for part in (word.split("=", 1) if word.startswith("--") else [word])]
+        if len(words) not in (2, 4) or words[0] != "--resume" or words[2:] not in ([], [TRUST, "true"]):
+            raise ConfigError(
+                f"--resume takes the directory of a run and no other options but {TRUST} true: its config.yaml has"
+                " them all"
+            )
+        config, resume = replace(read_run_config(Path(words[1])), output_dir=words[1]), True
+    else:
+        namespace = parse(parser, arguments)
+        namespace.pop("resume")
+        overwrite = namespace.pop("overwrite")
+        config = to_run_config(parser, namespace)
+
+    config = check_trust(config, arguments)
+
+    quiet_libraries()
+    from textmix import run
+    from textmix.training.memory import keep_memory
+
+    keep_memory()
+    result = run.train(config, overwrite=overwrite, resume=resume)
+    if result is None:  # this is one of several processes, and not the one that evaluates
+        return
+    print_evaluation(result.test, "test")
+    print(f"saved to {result.directory}")
