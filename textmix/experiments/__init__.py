@@ -1,0 +1,1 @@
+"""Many runs that answer one question: comparison, cross-validation, search."""

@@ -1,0 +1,54 @@
+"""One run among the many of an experiment, trained once however often the experiment is started."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from textmix.config import CONFIG_FILE, RunConfig
+from textmix.directory import METRICS, has_finished
+from textmix.errors import RunError
+from textmix.parsing import read_run_config
+from textmix.run import Say, resolve, train
+
+
+def run_cell(config: RunConfig, say: Say) -> dict[str, Any]:
+    """Train a run, unless it has finished; one that was interrupted goes on from its newest checkpoint.
+
+    Args:
+        config: What to do, and in which directory.
+        say: Takes lines for the user.
+
+    Returns:
+        What stands in metrics.json of the run.
+
+    Raises:
+        RunError: If the directory holds a run with other options.
+        TextmixError: As `textmix.run.train` raises.
+    """
+    config = resolve(config)
+    assert config.output_dir is not None
+    directory = Path(config.output_dir)
+    begun = (directory / CONFIG_FILE).is_file()
+    if begun:
+        _check_same(directory, config)
+    if not has_finished(directory):
+        train(config, resume=begun, say=say)
+    metrics: dict[str, Any] = json.loads((directory / METRICS).read_text(encoding="utf-8"))
+    return metrics
+
+
+def _check_same(directory: Path, config: RunConfig) -> None:
+    found, asked = _flat(asdict(read_run_config(directory))), _flat(asdict(config))
+    different = sorted(name for name in asked if found.get(name) != asked[name] and name != "output_dir")
+    if different:
+        raise RunError(
+            f"{directory} holds a run with another {', '.join(different)}; choose another --output_dir, or remove it"
+        )
+
+
+def _flat(options: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for name, value in options.items():
+        flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name: value}
+    return flat
