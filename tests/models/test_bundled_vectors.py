@@ -8,7 +8,7 @@ from textmix.errors import ModelError, TextmixError
 from textmix.models import bundled_vectors
 from textmix.models.vectors import read_vectors
 
-needs_package = pytest.mark.skipif(importlib.util.find_spec("wordllama") is None, reason="needs the extra bundled")
+needs_package = pytest.mark.skipif(importlib.util.find_spec("wordllama") is None, reason="needs the extra vectors")
 WORDS = {"[PAD]": 0, "[UNK]": 1, "[SEP]": 2, "king": 3, "queen": 4, "cabbage": 5, "antidisestablishmentarian": 6}
 
 
@@ -41,11 +41,11 @@ def test_the_vector_of_a_word_is_the_mean_of_those_of_its_tokens() -> None:
 
 def test_a_missing_package_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(TextmixError, match=r"wordllama is not installed; install it with: pip install 'textmix\[bund"):
+    with pytest.raises(TextmixError, match=r"wordllama is not installed; install it with: pip install 'textmix\[vect"):
         read_vectors("bundled", WORDS)
 
 
 def test_other_files_than_expected_are_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path: object) -> None:
-    monkeypatch.setattr(bundled_vectors, "package_directory", lambda package, distribution: tmp_path)
+    monkeypatch.setattr(bundled_vectors, "package_directory", lambda *names: tmp_path)
     with pytest.raises(ModelError, match=r"^cannot read the vectors of wordllama \(.*\); reinstall it with: pip"):
         read_vectors("bundled", WORDS)

@@ -21,9 +21,9 @@ class WordOptions:
             the vector of unknown words.
         lowercase: Lower-case all text (`word` and `wordpiece`). Default: true, as in the code of Kim 2014.
         embedding_dim: Width of the word vectors. Null means that of the vectors given; random ones have 300 (Kim 2014).
-        vectors: Null means random ones. `bundled` takes those that ship as a package (the extra `bundled`). Else a file
-            in word2vec or GloVe text format, or word2vec binary format (`.bin`), also with `.gz` behind its name (the
-            extra `vectors`).
+        vectors: Null means random ones. `bundled` takes those that ship as a package. Else a file in word2vec or GloVe
+            text format, or word2vec binary format (`.bin`), also with `.gz` behind its name. Both need the extra
+            `vectors`.
         static: Keep the word vectors fixed instead of tuning them.
     """
 

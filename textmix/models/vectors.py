@@ -1,4 +1,4 @@
-"""Given word vectors: those that ship as a package, or a file, read with gensim (the extra `vectors`)."""
+"""Given word vectors: those that ship as a package, or a file, read with gensim; both are in the extra `vectors`."""
 
 import gzip
 from pathlib import Path
@@ -8,10 +8,13 @@ import numpy as np
 from textmix.errors import ModelError
 from textmix.models.bundled_vectors import bundled_vectors
 from textmix.models.config import BUNDLED_VECTORS
+from textmix.models.vocabulary import SPECIAL_TOKENS
 
 
 def read_vectors(source: str, vocabulary: dict[str, int]) -> dict[int, np.ndarray]:
     """Look up the vectors of the words of a vocabulary.
+
+    Special tokens have none: what a file says of `[UNK]` is about other words.
 
     Args:
         source: `bundled`, or a file: word2vec text (with its header line), GloVe text (without one), or word2vec binary
@@ -25,8 +28,9 @@ def read_vectors(source: str, vocabulary: dict[str, int]) -> dict[int, np.ndarra
         ModelError: If gensim is not installed, or the file is missing, is no vector file, or has none of the words.
         TextmixError: If the package of the bundled vectors is not installed.
     """
+    words = {word: number for word, number in vocabulary.items() if word not in SPECIAL_TOKENS}
     if source == BUNDLED_VECTORS:
-        return bundled_vectors(vocabulary)
+        return bundled_vectors(words)
     try:
         from gensim.models import KeyedVectors
     except ImportError:
@@ -39,9 +43,9 @@ def read_vectors(source: str, vocabulary: dict[str, int]) -> dict[int, np.ndarra
         keyed = KeyedVectors.load_word2vec_format(source, binary=binary, no_header=headless)
     except (ValueError, EOFError, IndexError, OSError) as error:
         raise ModelError(f"{source} is not a file of word vectors: {error}") from error
-    found = {token_id: np.array(keyed[word]) for word, token_id in vocabulary.items() if word in keyed}
+    found = {token_id: np.array(keyed[word]) for word, token_id in words.items() if word in keyed}
     if not found:
-        raise ModelError(f"{source} has a vector for none of the {len(vocabulary)} words of the vocabulary")
+        raise ModelError(f"{source} has a vector for none of the {len(words)} words of the vocabulary")
     return found
 
 
