@@ -9,16 +9,13 @@ from textmix.packages import package_directory
 
 _WEIGHTS, _TENSOR = "weights/l2_supercat_256.safetensors", "embedding.weight"
 _TOKENIZER = "tokenizers/l2_supercat_tokenizer_config.json"
-# Standard deviation of a uniform distribution on [-0.25, 0.25], the random vectors of Kim 2014.
-_DEVIATION = 0.25 / 3**0.5
 
 
 def bundled_vectors(words: dict[str, int]) -> dict[int, np.ndarray]:
     """Look up the vectors of words.
 
     The package has a vector of width 256 for each of the 32 000 tokens of Llama 2. As in the package itself, the vector
-    of a word is the mean of those of its tokens, so that every word has one. The table is scaled to the variance
-    of random vectors.
+    of a word is the mean of those of its tokens, so that every word has one.
 
     Args:
         words: Word to id, without special tokens.
@@ -39,6 +36,5 @@ def bundled_vectors(words: dict[str, int]) -> dict[int, np.ndarray]:
             f"cannot read the vectors of wordllama ({error}); reinstall it with: pip install --force-reinstall"
             " 'textmix[vectors]'"
         ) from error
-    table *= _DEVIATION / table.std()
     pieces = tokenizer.encode_batch(list(words), add_special_tokens=False)
     return {words[word]: table[encoding.ids].mean(axis=0) for word, encoding in zip(words, pieces, strict=True)}
