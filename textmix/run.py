@@ -181,7 +181,7 @@ def _prepare(
     if config.model.freeze == "encoder":
         check_pooled(config.mix)
     splits, split_report = build_splits(config.data, config.train.seed)
-    labels, names = _encode(splits, config.data)
+    labels, names = _encode(splits, config.data, split_report.classes)
     for line in split_report.lines():
         say(line)
     set_seed(config.train.seed)
@@ -317,9 +317,11 @@ def _evaluate(predictor: Predictor, rows: Dataset, labels: npt.NDArray[np.int64]
     return Evaluation(labels, np.concatenate(probabilities), predictor.class_names)
 
 
-def _encode(splits: DatasetDict, data: DataConfig) -> tuple[dict[str, npt.NDArray[np.int64]], list[str]]:
+def _encode(
+    splits: DatasetDict, data: DataConfig, names: list[str] | None
+) -> tuple[dict[str, npt.NDArray[np.int64]], list[str]]:
     labels = {name: categories(split, LABEL) for name, split in splits.items()}
-    names = class_names(labels[TRAIN], source_name(data.source))
+    names = names or class_names(labels[TRAIN], source_name(data.source))
     where = {
         TRAIN: data.source,
         VALIDATION: data.validation_source or data.source,

@@ -114,3 +114,10 @@ def categories(rows: Dataset, name: str) -> pa.DictionaryArray:
     encoded = rows.data.column(name).dictionary_encode().combine_chunks()
     numbers = row_numbers(rows)
     return encoded if numbers is None else encoded.take(pa.array(numbers))
+
+
+def ranks(rows: Dataset, name: str) -> npt.NDArray[np.int32]:
+    """Number the strings of a column in alphabetical order, which does not depend on the order of the rows; (N,)."""
+    found = categories(rows, name)
+    rank = pc.rank(found.dictionary, sort_keys="ascending").to_numpy().astype(np.int32)
+    return np.asarray(rank[found.indices.to_numpy()])

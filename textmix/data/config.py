@@ -28,6 +28,11 @@ class DataConfig:
             (training, validation, test). Without it they are only reported.
         drop_missing: Leave out rows whose text or label is empty or missing, instead of stopping.
         max_train_samples: Train on a stratified sample of at most this many rows; null means all.
+        folds: Number of folds that `source` is cut into, one of which becomes the test split; null means none.
+            `textmix crossval` sets it for each of its runs.
+        fold: Which of them becomes the test split, counted from 0.
+        group_column: Column of `source` whose rows of the same value stay together: no group is in two of the splits
+            made of `source`, whose shares are then the nearest 1/n to those asked for. Null means none.
     """
 
     source: str | list[str]
@@ -42,6 +47,9 @@ class DataConfig:
     deduplicate: bool = False
     drop_missing: bool = False
     max_train_samples: int | None = None
+    folds: int | None = None
+    fold: int | None = None
+    group_column: str | None = None
 
     def __post_init__(self) -> None:
         """Check every field and report all that is wrong at once.
@@ -62,8 +70,24 @@ class DataConfig:
             wrong.append(f"data.max_train_samples must be at least 1, not {self.max_train_samples}")
         if self.split_seed is not None and not 0 <= self.split_seed < 2**32:
             wrong.append(f"data.split_seed must lie in [0, 2**32), not {self.split_seed}")
-        if wrong:
+        if self.group_column is not None and self.group_column == self.label_column:
+            wrong.append("data.group_column must not be data.label_column")
+        if wrong := [*wrong, *self._wrong_folds()]:
             raise ConfigError("; ".join(wrong))
+
+    def _wrong_folds(self) -> list[str]:
+        if self.folds is None:
+            return [] if self.fold is None else ["data.fold needs data.folds, the number of folds"]
+        wrong = []
+        if self.folds < 2:
+            wrong.append(f"data.folds must be at least 2, not {self.folds}")
+        elif self.fold is None:
+            wrong.append(f"data.folds needs data.fold, from 0 to {self.folds - 1}; textmix crossval trains all of them")
+        elif not 0 <= self.fold < self.folds:
+            wrong.append(f"data.fold must lie between 0 and {self.folds - 1}, not {self.fold}")
+        if self.test_source is not None:
+            wrong.append("data.folds makes the test split of data.source; leave out data.test_source")
+        return wrong
 
     @property
     def text_columns(self) -> list[str]:

@@ -1,4 +1,4 @@
-"""Bring the rows of any source to one shape: strings in `text`, `text_pair` and `label`, nothing missing."""
+"""Bring the rows of any source to one shape: strings in `text`, `text_pair`, `label`, `group`, nothing missing."""
 
 import re
 from collections import Counter
@@ -17,7 +17,7 @@ from textmix.errors import DataError, listed, nearest
 
 # What scikit-learn's classification_report puts beside the classes.
 _REPORT_KEYS = {"accuracy", "micro avg", "macro avg", "weighted avg", "samples avg"}
-TEXT, PAIR, LABEL = "text", "text_pair", "label"
+TEXT, PAIR, LABEL, GROUP, ROW = "text", "text_pair", "label", "group", "row"
 # Up to so many rows are copied in memory, more into a file beside the datasets library's own copy of the source.
 IN_MEMORY = 100_000
 _BATCH = 10_000
@@ -35,12 +35,23 @@ class Columns:
     Args:
         text: One column, or several: the second and further ones become the second sentence of a pair.
         label: Column of the class; None for data to predict.
-        drop_missing: Leave out rows with an empty or missing text or label instead of stopping.
+        drop_missing: Leave out rows with an empty or missing text, label or group instead of stopping.
+        group: Column of the group that a row belongs to; None where there are no groups.
+        numbered: Add the number of each row in its source, from 0, as the column `row`.
     """
 
     text: list[str]
     label: str | None
     drop_missing: bool = False
+    group: str | None = None
+    numbered: bool = False
+
+    @property
+    def wanted(self) -> dict[str, str]:
+        """Columns of the source that are read, each with the option that names it."""
+        options = dict.fromkeys(self.text, "data.text_column")
+        options |= {self.group: "data.group_column"} if self.group is not None else {}
+        return options | ({self.label: "data.label_column"} if self.label is not None else {})
 
 
 def standardize(dataset: Dataset, columns: Columns, where: str) -> tuple[Dataset, int]:
@@ -52,8 +63,8 @@ def standardize(dataset: Dataset, columns: Columns, where: str) -> tuple[Dataset
         where: Name of the source, for errors.
 
     Returns:
-        The rows with the columns `text`, `text_pair` (if there are several text columns) and `label` (if asked for),
-        and the number of rows left out.
+        The rows with the columns `text`, `text_pair` (if there are several text columns), and `label`, `group` and
+        `row` (if asked for), and the number of rows left out.
 
     Raises:
         DataError: If a column is missing (naming the columns there are), or values are and `drop_missing` is off.
@@ -67,6 +78,10 @@ def standardize(dataset: Dataset, columns: Columns, where: str) -> tuple[Dataset
     empty = {columns.text[0]: np.logical_and.reduce([_blank(standard, name) for name in texts])}
     if columns.label is not None:
         empty[columns.label] = _blank(standard, LABEL)
+    if columns.group is not None:
+        empty[columns.group] = empty.get(columns.group, False) | _blank(standard, GROUP)
+    if columns.numbered:
+        standard = standard.add_column(ROW, np.arange(standard.num_rows))
     problems: list[str] = []
     missing = np.zeros(standard.num_rows, dtype=bool)
     for name, rows in empty.items():
@@ -87,9 +102,8 @@ def check_columns(dataset: Dataset, columns: Columns, where: str) -> None:
     Raises:
         DataError: Names the columns there are.
     """
-    for name in [*columns.text, *([columns.label] if columns.label is not None else [])]:
+    for name, option in columns.wanted.items():
         if name not in dataset.column_names:
-            option = "data.label_column" if name == columns.label else "data.text_column"
             raise DataError(
                 f"{where}: no column '{name}' ({option}); it has {listed(dataset.column_names)}"
                 f"{nearest(name, dataset.column_names)}"
@@ -106,9 +120,9 @@ def join_texts(parts: list[list[str]]) -> dict[str, list[str]]:
 
 def _to_strings(dataset: Dataset, columns: Columns) -> Dataset:
     """Copy the columns as strings, missing values as empty ones: batch by batch, and a large data set onto the disk."""
-    names = [TEXT, PAIR][: len(columns.text)] + ([LABEL] if columns.label is not None else [])
-    wanted = dict.fromkeys([*columns.text, *([columns.label] if columns.label is not None else [])])
-    standard: Dataset = dataset.select_columns(list(wanted))
+    names = [TEXT, PAIR][: len(columns.text)]
+    names += [name for name, column in ((LABEL, columns.label), (GROUP, columns.group)) if column is not None]
+    standard: Dataset = dataset.select_columns(list(columns.wanted))
     return (
         standard.with_format("arrow")
         .map(
@@ -133,6 +147,8 @@ def _standard_batch(batch: pa.Table, columns: Columns, features: dict[str, Any])
         result[PAIR] = pc.binary_join_element_wise(*parts[1:], " ")
     if columns.label is not None:
         result[LABEL] = pc.utf8_trim_whitespace(_as_strings(batch.column(columns.label), features[columns.label]))
+    if columns.group is not None:
+        result[GROUP] = _as_strings(batch.column(columns.group), features[columns.group])
     return pa.table(result)
 
 

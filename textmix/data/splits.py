@@ -1,20 +1,21 @@
 """Training, validation and test splits: stratified, fixed by a seed, with duplicates between them reported."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow.compute as pc
 from datasets import Dataset, DatasetDict
 from sklearn.model_selection import train_test_split
 
-from textmix.data.columns import TextColumn, categories
+from textmix.data.columns import TextColumn, categories, ranks
 from textmix.data.config import DataConfig
-from textmix.data.rows import LABEL, Columns, standardize, text_columns
+from textmix.data.folds import fold_numbers, scarce_classes, split_groups
+from textmix.data.rows import GROUP, LABEL, ROW, Columns, class_names, standardize, text_columns
 from textmix.data.sources import load_source, source_name
 from textmix.errors import DataError, listed
 
 TRAIN, VALIDATION, TEST = "train", "validation", "test"
+_BLOCK = 10_000
 
 
 @dataclass
@@ -28,6 +29,8 @@ class SplitReport:
         duplicates: For `train/validation`, `train/test` and `validation/test`, the rows of the first whose text the
             second has too, after removal.
         rare: Classes with too few rows to be in every split; their rows are all in the training split.
+        scarce: Classes with fewer rows than there are folds.
+        classes: Classes of all rows of `source`, where training may miss some: with folds or groups.
     """
 
     sizes: dict[str, int] = field(default_factory=dict)
@@ -35,6 +38,8 @@ class SplitReport:
     removed: int = 0
     duplicates: dict[str, int] = field(default_factory=dict)
     rare: list[str] = field(default_factory=list)
+    scarce: list[str] = field(default_factory=list)
+    classes: list[str] | None = None
 
     def lines(self) -> list[str]:
         """Say it in sentences."""
@@ -45,6 +50,8 @@ class SplitReport:
             lines.append(f"removed {self.removed} rows whose text occurs elsewhere")
         if self.rare:
             lines.append(f"too few rows to split, all kept for training: {listed(self.rare)}")
+        if self.scarce:
+            lines.append(f"fewer rows than folds, so that test splits of some folds lack them: {listed(self.scarce)}")
         shared = {pair: count for pair, count in self.duplicates.items() if count}
         for pair, count in shared.items():
             first, second = pair.split("/")
@@ -73,12 +80,19 @@ def build_splits(config: DataConfig, seed: int) -> tuple[DatasetDict, SplitRepor
     splits = _read(config, report)
     if config.deduplicate:
         splits = _deduplicate(splits, report)
+    if config.folds is not None or config.group_column is not None:
+        report.classes = class_names(categories(splits[TRAIN], LABEL), source_name(config.source))
+    if config.folds is not None:
+        numbers = fold_numbers(splits[TRAIN], config.folds, seed)
+        report.scarce = scarce_classes(splits[TRAIN], config.folds)
+        splits[TEST] = splits[TRAIN].select(np.flatnonzero(numbers == config.fold))
+        splits[TRAIN] = splits[TRAIN].select(np.flatnonzero(numbers != config.fold))
     if TEST not in splits:
         option = f"data.test_fraction {config.test_fraction}"
-        splits[TRAIN], splits[TEST] = _split(splits[TRAIN], config.test_fraction, seed, report, option)
+        splits[TRAIN], splits[TEST] = _carve(splits[TRAIN], config.test_fraction, seed, report, option)
     if VALIDATION not in splits and config.validation_fraction > 0:
         option = f"data.validation_fraction {config.validation_fraction}"
-        splits[TRAIN], splits[VALIDATION] = _split(splits[TRAIN], config.validation_fraction, seed, report, option)
+        splits[TRAIN], splits[VALIDATION] = _carve(splits[TRAIN], config.validation_fraction, seed, report, option)
     if config.max_train_samples is not None and config.max_train_samples < splits[TRAIN].num_rows:
         splits[TRAIN] = _sample(splits[TRAIN], config.max_train_samples, seed, report)
     ordered = {name: splits[name] for name in (TRAIN, VALIDATION, TEST) if name in splits}
@@ -86,6 +100,41 @@ def build_splits(config: DataConfig, seed: int) -> tuple[DatasetDict, SplitRepor
     report.duplicates = _count_duplicates(ordered)
     report.rare = sorted(set(report.rare))
     return DatasetDict(ordered), report
+
+
+@dataclass(frozen=True)
+class FoldedSource:
+    """All rows that are cut into folds.
+
+    Args:
+        rows: N rows with the columns of `standardize`.
+        row_numbers: Their numbers in the source, from 0, shape (N,): with rows left out they have gaps.
+        folds: The fold of each row, from 0, shape (N,).
+    """
+
+    rows: Dataset
+    row_numbers: npt.NDArray[np.int64]
+    folds: npt.NDArray[np.int64]
+
+
+def load_folds(config: DataConfig, seed: int) -> FoldedSource:
+    """Read the rows whose folds `build_splits` takes as test splits.
+
+    Args:
+        config: Which data; `config.folds` must be set.
+        seed: As in `build_splits`.
+
+    Raises:
+        DataError: As in `build_splits`.
+    """
+    assert config.folds is not None
+    seed = config.split_seed if config.split_seed is not None else seed
+    splits = _read(config, SplitReport(), numbered=True)
+    if config.deduplicate:
+        splits = _deduplicate(splits, SplitReport())
+    rows = splits[TRAIN]
+    numbers = np.concatenate([np.asarray(block[ROW]) for block in rows.select_columns([ROW]).iter(_BLOCK)])
+    return FoldedSource(rows, numbers, fold_numbers(rows, config.folds, seed))
 
 
 def load_rows(config: DataConfig) -> Dataset:
@@ -105,18 +154,20 @@ def pick(splits: DatasetDict, *preferred: str) -> Dataset:
     return next(splits[name] for name in preferred if name in splits)
 
 
-def _read(config: DataConfig, report: SplitReport) -> dict[str, Dataset]:
+def _read(config: DataConfig, report: SplitReport, numbered: bool = False) -> dict[str, Dataset]:
     given = load_source(config.source, config.subset)
-    # Some hub data sets keep the labels of their test split to themselves.
+    # Some hub data sets keep the labels of their test split to themselves, and folds take the place of one.
     usable = [name for name in given if name == TRAIN or _is_labelled(given[name], config.label_column)]
-    sources = {name: (given[name], source_name(config.source)) for name in (TRAIN, VALIDATION, TEST) if name in usable}
+    names = (TRAIN, VALIDATION, TEST) if config.folds is None else (TRAIN, VALIDATION)
+    sources = {name: (given[name], source_name(config.source)) for name in names if name in usable}
     for name, source in ((TEST, config.test_source), (VALIDATION, config.validation_source)):
         if source is not None:
             sources[name] = pick(load_source(source, config.subset), name, TEST, TRAIN), source_name(source)
     columns = Columns(config.text_columns, config.label_column, config.drop_missing)
     splits: dict[str, Dataset] = {}
     for name, (rows, where) in sources.items():
-        splits[name], missing = standardize(rows, columns, where)
+        more = {"group": config.group_column, "numbered": numbered} if name == TRAIN else {}
+        splits[name], missing = standardize(rows, replace(columns, **more), where)
         report.missing += missing
     return splits
 
@@ -175,26 +226,26 @@ def _count_duplicates(splits: dict[str, Dataset]) -> dict[str, int]:
     }
 
 
-def _classes(rows: Dataset) -> npt.NDArray[np.int32]:
-    """Number the classes of the rows in alphabetical order."""
-    labels = categories(rows, LABEL)
-    rank = pc.rank(labels.dictionary, sort_keys="ascending").to_numpy().astype(np.int32)
-    return np.asarray(rank[labels.indices.to_numpy()])
-
-
 def _sample(rows: Dataset, size: int, seed: int, report: SplitReport) -> Dataset:
     """Take a stratified sample; so few rows that not every class can lose one are taken away at random."""
     surplus = rows.num_rows - size
-    if surplus < np.count_nonzero(np.bincount(_classes(rows))):
+    if surplus < np.count_nonzero(np.bincount(ranks(rows, LABEL))):
         dropped = np.random.default_rng(seed).choice(rows.num_rows, surplus, replace=False)
         return rows.select(np.setdiff1d(np.arange(rows.num_rows), dropped))
     kept, _ = _split(rows, surplus, seed, report, f"data.max_train_samples {size}")
     return kept
 
 
+def _carve(rows: Dataset, share: float, seed: int, report: SplitReport, option: str) -> tuple[Dataset, Dataset]:
+    """Split off a share of the rows, whole groups where there are groups."""
+    if GROUP in rows.column_names:
+        return split_groups(rows, share, seed)
+    return _split(rows, share, seed, report, option)
+
+
 def _split(rows: Dataset, size: float, seed: int, report: SplitReport, option: str) -> tuple[Dataset, Dataset]:
     """Split off a stratified part; rows of classes with fewer than two rows stay in the first."""
-    classes = _classes(rows)
+    classes = ranks(rows, LABEL)
     counts = np.bincount(classes)
     rare = np.flatnonzero((counts == 1)[classes])
     report.rare.extend(TextColumn(rows, LABEL).take(rare))

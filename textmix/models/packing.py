@@ -32,16 +32,21 @@ class PackedLinear(nn.Linear):
         if self._packed:
             weight = torch.ops.mkldnn._reorder_linear_weight(weight, None)
         self.weight = nn.Parameter(weight, requires_grad=False)
-        self.bias = None if linear.bias is None else nn.Parameter(linear.bias.detach().to(dtype), requires_grad=False)
+        # Not rounded: its error would be the same in every row, and adding it makes the result's type at no cost.
+        self.bias = None if linear.bias is None else nn.Parameter(linear.bias.detach(), requires_grad=False)
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002  # the name in nn.Linear
         """Map (..., in_features) to (..., out_features)."""
         rounded = input.to(self.weight.dtype)
+        exact = rounded.dtype == input.dtype
+        bias = self.bias if exact else None
         if self._packed:
-            mapped: Tensor = torch.ops.mkldnn._linear_pointwise(rounded, self.weight, self.bias, "none", [], "")
+            mapped: Tensor = torch.ops.mkldnn._linear_pointwise(rounded, self.weight, bias, "none", [], "")
         else:
-            mapped = F.linear(rounded, self.weight, self.bias)
-        return mapped.to(input.dtype)
+            mapped = F.linear(rounded, self.weight, bias)
+        if exact or self.bias is None:
+            return mapped.to(input.dtype)
+        return mapped + self.bias
 
 
 def pack_linears(model: PreTrainedModel, dtype: torch.dtype) -> None:

@@ -1,0 +1,72 @@
+"""Cut rows into stratified folds, and keep groups of rows together."""
+
+import warnings
+
+import numpy as np
+import numpy.typing as npt
+from datasets import Dataset
+from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
+
+from textmix.data.columns import TextColumn, ranks
+from textmix.data.rows import GROUP, LABEL
+from textmix.errors import DataError
+
+
+def fold_numbers(rows: Dataset, folds: int, seed: int) -> npt.NDArray[np.int64]:
+    """Cut rows into folds that have the classes in like shares; rows of one group come into one fold.
+
+    Args:
+        rows: Rows as `standardize` returns them, with or without groups.
+        folds: How many folds, at least 2.
+        seed: Fixes the folds.
+
+    Returns:
+        The fold of each row, from 0; shape (N,).
+
+    Raises:
+        DataError: If there are too few rows of every class, or too few groups.
+    """
+    classes = ranks(rows, LABEL)
+    groups = ranks(rows, GROUP) if GROUP in rows.column_names else None
+    splitter = (StratifiedKFold if groups is None else StratifiedGroupKFold)(folds, shuffle=True, random_state=seed)
+    numbers = np.full(rows.num_rows, -1, dtype=np.int64)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "The least populated class", UserWarning)  # `scarce_classes` names them all
+        try:
+            for fold, (_, inside) in enumerate(splitter.split(np.zeros(rows.num_rows), classes, groups)):
+                numbers[inside] = fold
+        except ValueError as error:
+            raise DataError(f"cannot cut {_described(rows)} into {folds} folds: {error}") from error
+    if len(np.unique(numbers)) < folds:
+        raise DataError(f"cannot cut {_described(rows)} into {folds} folds: one of them would be empty")
+    return numbers
+
+
+def scarce_classes(rows: Dataset, folds: int) -> list[str]:
+    """Name the classes with fewer rows than there are folds; the test split of some folds has none of them."""
+    classes = ranks(rows, LABEL)
+    scarce = np.flatnonzero((np.bincount(classes) < folds)[classes])
+    return sorted(set(TextColumn(rows, LABEL).take(scarce)))
+
+
+def split_groups(rows: Dataset, share: float, seed: int) -> tuple[Dataset, Dataset]:
+    """Split off whole groups, with the classes in like shares.
+
+    Args:
+        rows: Rows as `standardize` returns them, with groups.
+        share: Which part to split off; the nearest 1/n is taken, and at most a half.
+        seed: Fixes what is split off.
+
+    Returns:
+        What is left, and what was split off.
+
+    Raises:
+        DataError: As in `fold_numbers`.
+    """
+    numbers = fold_numbers(rows, max(2, round(1 / share)), seed)
+    return rows.select(np.flatnonzero(numbers != 0)), rows.select(np.flatnonzero(numbers == 0))
+
+
+def _described(rows: Dataset) -> str:
+    count = f"{rows.num_rows} rows of {len(np.unique(ranks(rows, LABEL)))} classes"
+    return f"{count} in {len(np.unique(ranks(rows, GROUP)))} groups" if GROUP in rows.column_names else count
