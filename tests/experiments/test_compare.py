@@ -87,6 +87,23 @@ def test_with_a_fixed_split_seeds_share_their_rows(topics_csv: Path, tmp_path: P
     assert (tmp_path / "c" / "word" / "seed-6" / "metrics.json").is_file()
 
 
+def test_each_row_is_tested_in_one_of_the_folds(
+    topics_csv: Path, tmp_path: Path, beginnings: Beginnings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(arguments(topics_csv, tmp_path / "c", "--seeds", "null", "--folds", "3")) == 0
+    assert "1/9 none, fold 0: accuracy" in capsys.readouterr().out
+    for fold in range(3):
+        first, *others = beginnings.found[3 * fold : 3 * fold + 3]
+        assert others == [first] * 2
+    assert beginnings.found[0]["weights"] != beginnings.found[3]["weights"]
+    rows = pd.read_csv(topics_csv)
+    for name in DIRECTORIES:
+        tested = pd.concat(
+            [pd.read_csv(tmp_path / "c" / name / f"fold-{fold}" / "predictions.csv") for fold in range(3)]
+        )
+        assert sorted(tested["text"]) == sorted(rows["text"])
+
+
 def test_what_is_written(topics_csv: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     directory = tmp_path / "c"
     assert main(arguments(topics_csv, directory)) == 0
@@ -100,7 +117,7 @@ def test_what_is_written(topics_csv: Path, tmp_path: Path, capsys: pytest.Captur
     assert "training textcnn with strategy word" in (directory / "log.txt").read_text()
 
     found = json.loads((directory / "comparison.json").read_text())
-    assert (found["baseline"], found["seeds"], list(found["strategies"])) == ("none", [0, 1], NAMES)
+    assert (found["baseline"], found["pairs"], list(found["strategies"])) == ("none", ["seed 0", "seed 1"], NAMES)
     for name, place in zip(NAMES, DIRECTORIES, strict=True):
         record = found["strategies"][name]
         assert {"accuracy", "macro_f1", "nll", "ece", "scaled_nll", "scaled_ece", "p_value", "options"} < set(record)
@@ -119,7 +136,7 @@ def test_finished_runs_are_not_made_again(
 ) -> None:
     directory = tmp_path / "c"
     assert main(arguments(topics_csv, directory, "--seeds", "1")) == 0
-    assert "One seed, 0: nothing is tested" in (directory / "comparison.md").read_text()
+    assert "One seed, seed 0: nothing is tested" in (directory / "comparison.md").read_text()
     assert len(beginnings.found) == 3
     first = {name: (directory / name / "seed-0" / "metrics.json").read_bytes() for name in DIRECTORIES}
     assert main(arguments(topics_csv, directory, "--seeds", "2")) == 0
@@ -146,6 +163,8 @@ def test_wrong_input_is_told_before_anything_is_written(
     directory = tmp_path / "c"
     for more, message in (
         (["--seeds", "0"], "--seeds must be at least 1, not 0"),
+        (["--folds", "1", "--seeds", "null"], "--folds must be at least 2, not 1"),
+        (["--folds", "3"], "give --seeds or --folds, not both: each fold has a seed of its own"),
         (["--strategies", "wrod"], "unknown mix.strategy 'wrod'"),
         (["--train.seed", str(2**32 - 1)], "train.seed must lie in"),
         (["--sedes", "3"], "unknown option --sedes; did you mean '--seeds'?"),

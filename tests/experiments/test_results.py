@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from textmix.experiments.results import NOT_SHOWN, fewest_seeds, summarize
+from textmix.experiments.results import NOT_SHOWN, fewest_pairs, summarize
 from textmix.experiments.statistics import bootstrap_interval, holm, pairs_needed, sign_flip_test
 from textmix.experiments.tables import differences_table, notes, report, scores_table, standing_table
 
@@ -25,11 +25,13 @@ def runs(*gains: list[float], count: int = 8) -> list[dict[str, Any]]:
     return [run(sum(values)) for values in list(zip(NONE, *gains, strict=True))[:count]]
 
 
-def comparison(metrics: dict[str, list[dict[str, Any]]], baseline: str = "none", **train: Any) -> dict[str, Any]:
+def comparison(
+    metrics: dict[str, list[dict[str, Any]]], baseline: str = "none", unit: str = "seed", **train: Any
+) -> dict[str, Any]:
     settings = {"metric": "macro_f1", "max_steps": None, "epochs": 4, "patience": None, **train}
     return {
         "baseline": baseline,
-        "seeds": list(range(len(metrics[baseline]))),
+        "pairs": [f"{unit} {number}" for number in range(len(metrics[baseline]))],
         "strategies": summarize(metrics, baseline),
         "config": {"train": settings},
     }
@@ -46,8 +48,8 @@ def test_means_tests_and_their_correction() -> None:
     expected = holm([sign_flip_test(GAIN), sign_flip_test(NOISE)])
     assert [records[name]["accuracy"]["p_value"] for name in ("word", "cutmix")] == pytest.approx(expected)
     assert [records[name]["p_value"] for name in ("word", "cutmix")] == pytest.approx(expected)
-    assert accuracy["seeds_needed"] == fewest_seeds(2) > pairs_needed(GAIN)
-    assert records["cutmix"]["accuracy"]["seeds_needed"] == pairs_needed(NOISE) > fewest_seeds(2)
+    assert accuracy["pairs_needed"] == fewest_pairs(2) > pairs_needed(GAIN)
+    assert records["cutmix"]["accuracy"]["pairs_needed"] == pairs_needed(NOISE) > fewest_pairs(2)
     assert records["none"]["p_value"] is None
     assert "difference" not in records["none"]["accuracy"]
     assert records["none"]["seconds_per_step"]["mean"] == 0.05
@@ -68,22 +70,32 @@ def test_one_seed_is_not_tested() -> None:
     assert differences_table(one["strategies"], "none").rows == []
     assert scores_table(one["strategies"]).rows[1][:2] == ["word", "0.9200"]
     text = report(one)
-    assert "One seed, 0: nothing is tested, and differences may be chance alone." in text
+    assert "One seed, seed 0: nothing is tested, and differences may be chance alone." in text
     assert "what it shows" not in text
 
 
-def test_the_fewest_seeds_are_those_that_can_show_something() -> None:
+def test_the_fewest_pairs_are_those_that_can_show_something() -> None:
     for comparisons in (1, 3, 5):
-        seeds = fewest_seeds(comparisons)
+        seeds = fewest_pairs(comparisons)
         assert comparisons * sign_flip_test([1.0] * seeds) < 0.05 <= comparisons * sign_flip_test([1.0] * (seeds - 1))
 
 
 def test_too_few_seeds_are_told() -> None:
     said = notes(comparison({"none": runs(count=5), "word": runs(GAIN, count=5)}))
     assert said[-1].startswith("With 5 seeds the test cannot show any difference, however large; ")
-    assert said[-1].endswith("takes at least 6 seeds.")
+    assert said[-1].endswith("takes at least 6.")
+    said = notes(comparison({"none": runs(count=4), "word": runs(GAIN, count=4)}))
+    assert said[-1] == "Intervals of fewer than 5 seeds are too narrow."
     said = notes(comparison({"none": runs(), "word": runs(GAIN)}))
     assert not any("cannot show" in line for line in said)
+
+
+def test_folds_are_called_folds_and_said_to_overlap() -> None:
+    said = notes(comparison({"none": runs(), "word": runs(GAIN)}, unit="fold"))
+    assert "8 folds (fold 0 to fold 7)" in said[2]
+    assert "paired by fold" in said[3]
+    assert "folds overlap" in said[-1]
+    assert not any("folds" in line for line in notes(comparison({"none": runs(), "word": runs(GAIN)})))
 
 
 def test_the_report() -> None:
@@ -99,7 +111,7 @@ def test_the_report() -> None:
     assert "| nll | word | -0.0200 |" in text
     assert "Equal budgets: each run trained for 40 steps (4 epochs)." in text
     assert "chosen by macro_f1 on its validation split" in text
-    assert "8 seeds, 0 to 7" in text
+    assert "8 seeds (seed 0 to seed 7)" in text
 
 
 def test_without_validation_nothing_is_scaled() -> None:
@@ -120,14 +132,16 @@ def test_unequal_steps_are_told() -> None:
 
 
 def test_a_table_while_it_goes_on() -> None:
-    table = standing_table({"none": runs(count=2), "word": runs(GAIN, count=1)}, ["none", "word", "cutmix"], [0, 1, 2])
-    assert table.header[:3] == ["strategy", "seeds", "accuracy"]
+    table = standing_table(
+        {"none": runs(count=2), "word": runs(GAIN, count=1)}, ["none", "word", "cutmix"], ["seed 0", "seed 1", "seed 2"]
+    )
+    assert table.header[:3] == ["strategy", "runs", "accuracy"]
     assert [row[:3] for row in table.rows] == [
         ["none", "2 of 3", "0.9050 ± 0.0071"],
         ["word", "1 of 3", "0.9200"],
         ["cutmix", "0 of 3", ""],
     ]
-    assert standing_table({}, ["none"], [0]).rows[0][:2] == ["none", "0 of 1"]
+    assert standing_table({}, ["none"], ["seed 0"]).rows[0][:2] == ["none", "0 of 1"]
 
 
 def test_the_first_is_the_baseline_without_none_and_a_bar_does_not_break_the_table() -> None:

@@ -16,6 +16,8 @@ from textmix.terminal import console, quiet_libraries
 if TYPE_CHECKING:
     from textmix.experiments.compare import Standing
 
+_SEEDS = 10
+
 
 def compare(arguments: list[str]) -> None:
     """Compare strategies over seeds, with tests against no mixing."""
@@ -23,10 +25,15 @@ def compare(arguments: list[str]) -> None:
     if arguments and not arguments[0].startswith("-"):
         arguments = ["--config", *arguments]
     namespace = parse(parser, arguments)
-    strategies, seeds, keep_models, plot = map(namespace.pop, ("strategies", "seeds", "keep_models", "plot"))
+    strategies, seeds, folds = map(namespace.pop, ("strategies", "seeds", "folds"))
+    keep_models, plot = map(namespace.pop, ("keep_models", "plot"))
     config = check_trust(to_run_config(parser, namespace), arguments)
-    if seeds < 1:
+    if seeds is not None and folds is not None:
+        raise ConfigError("give --seeds or --folds, not both: each fold has a seed of its own")
+    if seeds is not None and seeds < 1:
         raise ConfigError(f"--seeds must be at least 1, not {seeds}")
+    if folds is not None and folds < 2:
+        raise ConfigError(f"--folds must be at least 2, not {folds}")
     variants = parse_variants(strategies, config.mix)
 
     quiet_libraries()
@@ -40,7 +47,7 @@ def compare(arguments: list[str]) -> None:
         check_plots()
     keep_memory()
     config = place(config)
-    cells = plan_cells(config, variants, seeds)
+    cells = plan_cells(config, variants, folds or seeds or _SEEDS, folds=folds is not None)
     with _watching() as watch:
         comparison = make_runs(config, variants, cells, keep_models, watch)
     directory = Path(str(config.output_dir))
@@ -65,7 +72,15 @@ def _parser() -> ArgumentParser:
         " 'none,sentence(regmix=1.0,alpha=0.2)'; what the recipe says of mixing holds for those that it means something"
         " to; they are tested against none, or else the first",
     )
-    parser.add_argument("--seeds", type=int, default=10, help="number of seeds, counted from train.seed")
+    parser.add_argument(
+        "--seeds", type=int | None, default=None, help=f"number of seeds, counted from train.seed; null means {_SEEDS}"
+    )
+    parser.add_argument(
+        "--folds",
+        type=int | None,
+        default=None,
+        help="instead of that, cut the data into so many folds, each with a seed of its own",
+    )
     parser.add_argument("--keep_models", action="store_true", help="keep the model of each run, which takes disk space")
     parser.add_argument("--plot", action="store_true", help="also draw comparison.png; needs the extra plots")
     return parser
@@ -89,9 +104,9 @@ def _watching() -> Iterator[Callable[["Standing"], None]]:
         def show(standing: "Standing") -> None:
             if standing.done == len(standing.cells):
                 return
-            table = standing_table(standing.metrics, standing.names, standing.seeds).rich()
+            table = standing_table(standing.metrics, standing.names, standing.pairs).rich()
             cell = standing.cells[standing.done]
-            under_way = f"run {standing.done + 1} of {len(standing.cells)}: {cell.name}, seed {cell.seed}"
+            under_way = f"run {standing.done + 1} of {len(standing.cells)}: {cell.name}, {cell.pair}"
             live.update(Group(table, Spinner("dots", under_way)))
 
         yield show
@@ -104,7 +119,7 @@ def _tell_last(standing: "Standing") -> None:
     metrics = standing.metrics[cell.name][-1]
     scores = ", ".join(f"{name} {metrics['test'][name]:.4f}" for name in ("accuracy", "macro_f1", "nll", "ece"))
     print(
-        f"{standing.done}/{len(standing.cells)} {cell.name}, seed {cell.seed}: {scores};"
+        f"{standing.done}/{len(standing.cells)} {cell.name}, {cell.pair}: {scores};"
         f" {metrics['train']['seconds']:.1f} s of training",
         flush=True,
     )

@@ -25,12 +25,12 @@ class Cell:
 
     Args:
         name: The strategy, as it was written.
-        seed: Its seed.
+        pair: The seed or fold that it shares with a run of each other strategy, such as `seed 0`.
         config: What to do, and where.
     """
 
     name: str
-    seed: int
+    pair: str
     config: RunConfig
 
 
@@ -39,7 +39,7 @@ class Standing:
     """How far a comparison has come.
 
     Args:
-        cells: All runs, in the order in which they are made: all strategies with the first seed come first.
+        cells: All runs, in the order in which they are made: all strategies with the first seed or fold come first.
         metrics: For each strategy what is in metrics.json of the runs that have finished.
     """
 
@@ -52,9 +52,9 @@ class Standing:
         return list(dict.fromkeys(cell.name for cell in self.cells))
 
     @property
-    def seeds(self) -> list[int]:
-        """The seeds."""
-        return list(dict.fromkeys(cell.seed for cell in self.cells))
+    def pairs(self) -> list[str]:
+        """The seeds or folds."""
+        return list(dict.fromkeys(cell.pair for cell in self.cells))
 
     @property
     def done(self) -> int:
@@ -62,7 +62,7 @@ class Standing:
         return sum(map(len, self.metrics.values()))
 
 
-def plan_cells(config: RunConfig, variants: Sequence[Variant], count: int) -> list[Cell]:
+def plan_cells(config: RunConfig, variants: Sequence[Variant], count: int, folds: bool = False) -> list[Cell]:
     """Lay out the runs of a comparison.
 
     Splits, initial weights, batch order and dropout depend on the seed alone, mixing has a generator of its own: for a
@@ -72,26 +72,25 @@ def plan_cells(config: RunConfig, variants: Sequence[Variant], count: int) -> li
         config: The recipe; its `train.seed` is the first seed.
         variants: What to compare.
         count: Number of seeds.
+        folds: Cut the data into so many folds, and take one after the other as test split, each with a seed of its own.
 
     Raises:
-        ConfigError: If the seeds are not in their range.
+        ConfigError: If the seeds are not in their range, or the data cannot be cut into folds.
     """
     assert config.output_dir is not None
-    first = config.train.seed
-    return [
-        Cell(
-            variant.name,
-            seed,
-            replace(
-                config,
-                mix=variant.mix,
-                train=replace(config.train, seed=seed),
-                output_dir=str(Path(config.output_dir) / variant.directory / f"seed-{seed}"),
-            ),
-        )
-        for seed in range(first, first + count)
-        for variant in variants
-    ]
+    cells = []
+    for number in range(count):
+        data, seed = config.data, config.train.seed + number
+        pair = f"fold {number}" if folds else f"seed {seed}"
+        if folds:  # which are those of one seed, whatever the seed of the run
+            split_seed = config.train.seed if data.split_seed is None else data.split_seed
+            data = replace(data, folds=count, fold=number, split_seed=split_seed)
+        for variant in variants:
+            directory = Path(config.output_dir) / variant.directory / pair.replace(" ", "-")
+            train = replace(config.train, seed=seed)
+            own = replace(config, data=data, mix=variant.mix, train=train, output_dir=str(directory))
+            cells.append(Cell(variant.name, pair, own))
+    return cells
 
 
 def place(config: RunConfig) -> RunConfig:
@@ -147,7 +146,7 @@ def make_runs(
     records = summarize(standing.metrics, baseline)
     return {
         "baseline": baseline,
-        "seeds": standing.seeds,
+        "pairs": standing.pairs,
         "strategies": {variant.name: {"options": variant.options, **records[variant.name]} for variant in variants},
         "config": config.to_dict(),
         "environment": environment(config.train.precision),
@@ -163,7 +162,7 @@ def _run(cell: Cell, keep_models: bool) -> dict[str, Any]:
             f"interrupted in {directory}; the same command goes on from there", interruption.number
         ) from None
     except TextmixError as error:
-        raise type(error)(f"{cell.name}, seed {cell.seed}: {error}") from error
+        raise type(error)(f"{cell.name}, {cell.pair}: {error}") from error
     if not keep_models:
         shutil.rmtree(directory / MODEL, ignore_errors=True)
     return metrics

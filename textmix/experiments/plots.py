@@ -33,16 +33,14 @@ def plot_comparison(comparison: Mapping[str, Any], path: Path) -> None:
     strategies = comparison["strategies"]
     names = list(strategies)
     shown = [figure for figure in COMPARED if figure in strategies[names[0]]]
-    drawing = Figure(figsize=(1.5 + 0.9 * len(names) * min(3, len(shown)), 3.2 * -(-len(shown) // 3)), dpi=150)
-    for number, figure in enumerate(shown, start=1):
-        axes = drawing.add_subplot(-(-len(shown) // 3), min(3, len(shown)), number)
+    drawing = Figure(figsize=(3 + 1.8 * len(shown), 1.5 + 0.5 * len(names)), dpi=120, layout="constrained")
+    for axes, figure in zip(drawing.subplots(1, len(shown), sharey=True), shown, strict=True):
         for values in zip(*(strategies[name][figure]["values"] for name in names), strict=True):
-            axes.plot(names, values, marker=".", color="0.75", linewidth=0.6)
-        axes.plot(names, [strategies[name][figure]["mean"] for name in names], "_", color="C0", markersize=18)
+            axes.plot(values, names, marker=".", color="0.75", linewidth=0.6)
+        axes.plot([strategies[name][figure]["mean"] for name in names], names, "|", color="C0", markersize=18)
         axes.set_title(figure)
-        axes.tick_params(axis="x", rotation=60)
-        axes.margins(x=0.15)
-    drawing.suptitle("one line a seed; the bar is the mean")
-    drawing.set_layout_engine("tight")
+        axes.margins(y=0.15)
+    axes.invert_yaxis()  # all share it
+    drawing.suptitle("a grey line for each seed or fold; the blue bar is the mean")
     with replacing(path) as temporary:
         drawing.savefig(temporary, format="png")

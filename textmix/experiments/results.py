@@ -32,15 +32,15 @@ def summarize(metrics: Mapping[str, Sequence[Mapping[str, Any]]], baseline: str)
     """Summarise the runs of each strategy and test its scores against those of the baseline.
 
     Args:
-        metrics: For each strategy what is in metrics.json of its runs, in the same order of seeds.
+        metrics: For each strategy what is in metrics.json of its runs, in the same order of seeds or folds.
         baseline: The strategy that the others are tested against.
 
     Returns:
         For each strategy a record: for each of `COMPARED` that there is (the scaled ones need a validation split), for
         `seconds_per_step`, and for `steps`, its `mean`, standard deviation `sd` (null for one run) and `values`. With
         two runs or more, and unless it is the baseline, those of `COMPARED` also have the mean paired `difference`,
-        its 95 % `interval`, the `p_value` corrected for the number of strategies, a `verdict`, and `seeds_needed` to
-        show the difference seen: enough for `pairs_needed`, and for `fewest_seeds`; null for more than a million.
+        its 95 % `interval`, the `p_value` corrected for the number of strategies, a `verdict`, and as `pairs_needed`
+        the seeds or folds that would show the difference seen (no fewer than `fewest_pairs`; null for over a million).
         `p_value` of the record is that of the accuracy.
     """
     values = {name: [_figures(run) for run in runs] for name, runs in metrics.items()}
@@ -56,12 +56,12 @@ def summarize(metrics: Mapping[str, Sequence[Mapping[str, Any]]], baseline: str)
     return {name: {**record, "p_value": record[first].get("p_value")} for name, record in records.items()}
 
 
-def fewest_seeds(comparisons: int) -> int:
-    """Return the number of seeds below which the corrected test cannot show any difference."""
-    seeds = 2
-    while comparisons * smallest_p(seeds) >= LEVEL:
-        seeds += 1
-    return seeds
+def fewest_pairs(comparisons: int) -> int:
+    """Return the number of pairs below which the corrected test cannot show any difference."""
+    pairs = 2
+    while comparisons * smallest_p(pairs) >= LEVEL:
+        pairs += 1
+    return pairs
 
 
 def _figures(run: Mapping[str, Any]) -> dict[str, float]:
@@ -83,7 +83,7 @@ def _test(others: list[Record], baseline: Record, more_is_better: bool) -> None:
         other["interval"] = bootstrap_interval(differences)
         other["p_value"] = sign_flip_test(differences)
         pairs = pairs_needed(differences)
-        other["seeds_needed"] = None if pairs is None else max(pairs, fewest_seeds(len(others)))
+        other["pairs_needed"] = None if pairs is None else max(pairs, fewest_pairs(len(others)))
     for other, p_value in zip(others, holm([other["p_value"] for other in others]), strict=True):
         other["p_value"] = p_value
         better = (other["difference"] > 0) == more_is_better

@@ -11,6 +11,9 @@ Array = npt.NDArray[np.float64]
 
 # What is usual: errors of the first kind, and power as in Cohen 1988.
 LEVEL, POWER = 0.05, 0.8
+# An interval ends at the smallest and the largest difference, between which the mean lies with a probability of
+# 1 - 2 ** (1 - N) where differences are symmetric: 0.94 for 5.
+FEWEST_FOR_INTERVALS = 5
 # So many choices of signs are tried, and so many bootstrap samples drawn: their percentiles lie far out.
 _RESAMPLES = 20_000
 # Nobody trains more pairs of models than this.
@@ -51,8 +54,7 @@ def bootstrap_interval(differences: Sequence[float]) -> tuple[float, float]:
     """Find the 95 % interval of the mean of paired differences by the bootstrap over pairs.
 
     The percentiles are those that Hesterberg 2015 takes for few samples ("expanded percentile interval"): the ordinary
-    ones are too narrow, for 5 pairs by a factor of 0.63. No interval reaches beyond the smallest and the largest
-    difference.
+    ones are too narrow, for 5 pairs by a factor of 0.63. Those of fewer than `FEWEST_FOR_INTERVALS` pairs still are.
 
     Args:
         differences: One for each of the N ≥ 2 pairs.
@@ -106,7 +108,7 @@ def pairs_needed(differences: Sequence[float]) -> int | None:
     known = (norm.ppf(1 - LEVEL / 2) + norm.ppf(POWER)) ** 2
     if known > _MOST_PAIRS * effect**2:
         return None
-    pairs = max(2, math.floor(known / effect**2))
+    pairs: int = max(2, math.floor(known / effect**2))
     while _power(pairs, effect) < POWER:
         pairs += 1
     return pairs

@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from textmix.experiments.results import COMPARED, NOT_SHOWN, SECONDS_PER_STEP, STEPS, fewest_seeds, summarize
+from textmix.experiments.results import COMPARED, NOT_SHOWN, SECONDS_PER_STEP, STEPS, fewest_pairs, summarize
+from textmix.experiments.statistics import FEWEST_FOR_INTERVALS
 
 if TYPE_CHECKING:
     from rich.table import Table as RichTable
@@ -41,7 +42,7 @@ class Table:
 
 
 def scores_table(strategies: Mapping[str, Mapping[str, Any]]) -> Table:
-    """Lay out the scores of each strategy: mean ± standard deviation over the seeds."""
+    """Lay out the scores of each strategy: mean ± standard deviation over the runs."""
     shown = [name for name in COMPARED if any(name in record for record in strategies.values())]
     rows = [
         [
@@ -55,20 +56,20 @@ def scores_table(strategies: Mapping[str, Mapping[str, Any]]) -> Table:
 
 
 def standing_table(
-    metrics: Mapping[str, Sequence[Mapping[str, Any]]], names: Sequence[str], seeds: Sequence[int]
+    metrics: Mapping[str, Sequence[Mapping[str, Any]]], names: Sequence[str], pairs: Sequence[str]
 ) -> Table:
     """Lay out the scores of the runs that have finished, for each strategy of as many as there are."""
     records = {name: summarize({name: metrics[name]}, name)[name] if name in metrics else {} for name in names}
     table = scores_table(records)
-    done = [f"{len(metrics.get(name, ()))} of {len(seeds)}" for name in names]
+    done = [f"{len(metrics.get(name, ()))} of {len(pairs)}" for name in names]
     return Table(
-        ["strategy", "seeds", *table.header[1:]],
+        ["strategy", "runs", *table.header[1:]],
         [[row[0], count, *row[1:]] for row, count in zip(table.rows, done, strict=True)],
     )
 
 
 def differences_table(strategies: Mapping[str, Mapping[str, Any]], baseline: str) -> Table:
-    """Lay out the tests against the baseline, metric by metric; without rows for one seed."""
+    """Lay out the tests against the baseline, metric by metric; without rows for one run of each."""
     rows = [
         [
             figure,
@@ -77,52 +78,50 @@ def differences_table(strategies: Mapping[str, Mapping[str, Any]], baseline: str
             "{:+.4f} to {:+.4f}".format(*test["interval"]),
             f"{test['p_value']:.4f}",
             test["verdict"],
-            "over 1000000" if test["seeds_needed"] is None else str(test["seeds_needed"]),
+            "over 1 000 000" if test["pairs_needed"] is None else str(test["pairs_needed"]),
         ]
         for figure in COMPARED
         for name, record in strategies.items()
         if (test := record.get(figure, {})).get("p_value") is not None
     ]
-    header = ["metric", "strategy", f"minus {baseline}", "95 % interval", "p", "what it shows", "seeds needed"]
+    header = ["metric", "strategy", f"minus {baseline}", "95 % interval", "p", "what it shows", "needed"]
     return Table(header, rows)
 
 
 def notes(comparison: Mapping[str, Any]) -> list[str]:
     """Say in sentences how the figures came about, and what they can show."""
-    strategies, seeds, baseline = comparison["strategies"], comparison["seeds"], comparison["baseline"]
+    strategies, pairs, baseline = comparison["strategies"], comparison["pairs"], comparison["baseline"]
     config = comparison["config"]
-    lines = [_budget(config, strategies)]
-    if any("scaled_nll" in record for record in strategies.values()):
-        lines.append(
-            f"The best epoch of each run was chosen by {config['train']['metric']} on its validation split, and the"
-            " temperature of scaled_nll and scaled_ece fitted there; the test split served for the scores alone."
-        )
-    else:
-        lines.append(
-            "There is no validation split: each run keeps its last epoch, and no temperature is fitted. The test split"
-            " served for the scores alone."
-        )
-    if len(seeds) == 1:
-        return [*lines, f"One seed, {seeds[0]}: nothing is tested, and differences may be chance alone."]
-    others = len(strategies) - 1
+    unit = pairs[0].split()[0]  # seed or fold
+    lines = [_budget(config, strategies), _selection(config, strategies)]
+    if len(pairs) == 1:
+        return [*lines, f"One seed, {pairs[0]}: nothing is tested, and differences may be chance alone."]
     lines.append(
-        f"Mean ± standard deviation over {len(seeds)} seeds, {seeds[0]} to {seeds[-1]}. For a seed, all strategies have"
-        " the same splits, initial weights and order of batches."
+        f"Mean ± standard deviation over {len(pairs)} {unit}s ({pairs[0]} to {pairs[-1]}). For each, all strategies"
+        " have the same splits, initial weights and order of batches."
     )
+    others = len(strategies) - 1
     if others == 0:
         return lines
     lines += [
-        f"Tests are against {baseline}, paired by seed: p from a sign-flip permutation test of the mean difference,"
+        f"Tests are against {baseline}, paired by {unit}: p from a sign-flip permutation test of the mean difference,"
         f" corrected for {others} comparisons (Holm) within each metric; the interval, which is not corrected, from a"
-        f" bootstrap over seeds. At p ≥ 0.05 there is {NOT_SHOWN}.",
-        "Seeds needed: for a paired t test at 5 % to show the difference seen with a probability of 80 %, if difference"
-        " and noise are what they seem to be; before the correction.",
+        f" bootstrap over {unit}s. At p ≥ 0.05 there is {NOT_SHOWN}.",
+        f"Needed: {unit}s for an uncorrected paired t test at 5 % to show the difference seen with a probability"
+        " of 80 %, if difference and noise are what they seem to be; at least as many as let p fall below 0.05 at all.",
     ]
-    if len(seeds) < fewest_seeds(others):
+    if unit == "fold":
         lines.append(
-            f"With {len(seeds)} seeds the test cannot show any difference, however large; with so many comparisons it"
-            f" takes at least {fewest_seeds(others)} seeds."
+            "Training splits of folds overlap, so that their runs are not independent: p values are somewhat too small"
+            " and intervals too narrow (Nadeau and Bengio 2003)."
         )
+    if len(pairs) < fewest_pairs(others):
+        lines.append(
+            f"With {len(pairs)} {unit}s the test cannot show any difference, however large; with so many comparisons it"
+            f" takes at least {fewest_pairs(others)}."
+        )
+    if len(pairs) < FEWEST_FOR_INTERVALS:
+        lines.append(f"Intervals of fewer than {FEWEST_FOR_INTERVALS} {unit}s are too narrow.")
     return lines
 
 
@@ -135,6 +134,18 @@ def report(comparison: Mapping[str, Any]) -> str:
         parts.append(tests.markdown())
     parts += notes(comparison)
     return "\n\n".join(parts) + "\n"
+
+
+def _selection(config: Mapping[str, Any], strategies: Mapping[str, Mapping[str, Any]]) -> str:
+    if any("scaled_nll" in record for record in strategies.values()):
+        return (
+            f"The best epoch of each run was chosen by {config['train']['metric']} on its validation split, and the"
+            " temperature of scaled_nll and scaled_ece fitted there; the test split served for the scores alone."
+        )
+    return (
+        "There is no validation split: each run keeps its last epoch, and no temperature is fitted. The test split"
+        " served for the scores alone."
+    )
 
 
 def _budget(config: Mapping[str, Any], strategies: Mapping[str, Mapping[str, Any]]) -> str:
