@@ -92,7 +92,7 @@ def measure_rows(count: int, steps: int, directory: Path) -> list[dict[str, Any]
     source, run, output = directory / f"{count}.parquet", directory / f"run-{count}", directory / f"{count}.out.parquet"
     write_rows(source, count)
     train = ["train", "--data.source", str(source), "--model.name", "textcnn", "--train.max_steps", str(steps)]
-    train += ["--model.textcnn.embedding_dim", "64", "--model.textcnn.num_filters", "32"]
+    train += ["--model.words.embedding_dim", "64", "--model.textcnn.num_filters", "32"]
     train += ["--data.test_fraction", "0.01", "--data.validation_fraction", "0.01", "--train.log_steps", "1"]
     cells = [
         measure([*train, "--output_dir", str(run)], directory / "train-cache", run / "history.jsonl"),

@@ -21,7 +21,7 @@ FROZEN = ["--model.name", "minilm", "--mix.strategy", "sentence", "--train.epoch
 TEXTCNN = [
     "--model.name",
     "textcnn",
-    "--model.textcnn.min_frequency",
+    "--model.words.min_frequency",
     "1",
     "--mix.strategy",
     "word",

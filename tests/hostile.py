@@ -23,7 +23,7 @@ from textmix.parsing import option_names
 QUICK = [
     "--model.name",
     "textcnn",
-    "--model.textcnn.embedding_dim",
+    "--model.words.embedding_dim",
     "4",
     "--model.textcnn.num_filters",
     "2",
@@ -570,7 +570,7 @@ PLACES: dict[str, Callable[[Path, random.Random, Path], list[str]]] = {
         "--data.source",
         _data(d, "d.csv"),
         *QUICK,
-        "--model.textcnn.vectors",
+        "--model.words.vectors",
         c.choice(["d.csv", ".", "/dev/null", "v.bin"]),
     ],
     "config of a run damaged": lambda d, c, r: _damaged_run(d, c, r),

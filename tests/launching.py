@@ -11,7 +11,7 @@ from typing import Any
 from tests.conftest import topic_rows
 
 ROOT = Path(__file__).parents[1]
-SIZES = ["--model.name", "textcnn", "--model.textcnn.embedding_dim", "16", "--model.textcnn.num_filters", "8"]
+SIZES = ["--model.name", "textcnn", "--model.words.embedding_dim", "16", "--model.textcnn.num_filters", "8"]
 
 
 def launch(

@@ -44,8 +44,9 @@ from textmix.errors import RunError, RunFinished, TrainingInterrupted
 from textmix.evaluation.metrics import Evaluation, scaled_scores
 from textmix.evaluation.report import markdown_report, predictions_table
 from textmix.files import replacing, write_json, write_text
+from textmix.models.config import WORD_MODELS
 from textmix.models.encoder import MixupForSequenceClassification
-from textmix.models.loading import TEXTCNN, build_model, check_model_name, load_model
+from textmix.models.loading import build_model, check_model_name, load_model
 from textmix.predictor import Predictor
 from textmix.processes import joined, leave
 from textmix.training.checkpoint import checkpoint_directory
@@ -55,8 +56,8 @@ from textmix.training.pooled import check_pooled, pool_rows
 from textmix.training.progress import TrainProgress
 from textmix.training.trainer import MixupTrainer
 
-# Devlin et al. 2019 for encoders, the default of Adam (Kingma and Ba 2015) for TextCNN.
-_LEARNING_RATE, _TEXTCNN_LEARNING_RATE = 5e-5, 1e-3
+# Devlin et al. 2019 for encoders, the default of Adam (Kingma and Ba 2015) for models of words.
+_LEARNING_RATE, _WORDS_LEARNING_RATE = 5e-5, 1e-3
 _PACKAGES = ("textmix", "torch", "transformers", "tokenizers", "datasets", "accelerate", "scikit-learn", "numpy")
 # Rows predicted at a time in evaluation; among so many, texts of like length find each other.
 _BLOCK = 16_384
@@ -90,8 +91,8 @@ def resolve(config: RunConfig) -> RunConfig:
     directory = config.output_dir or str(Path("runs") / f"{data}-{model}-{config.mix.strategy}")
     rate = train.learning_rate
     if rate is None:
-        rate = _TEXTCNN_LEARNING_RATE if config.model.name == TEXTCNN else _LEARNING_RATE
-    vectors = config.model.textcnn.vectors
+        rate = _WORDS_LEARNING_RATE if config.model.name in WORD_MODELS else _LEARNING_RATE
+    vectors = config.model.words.vectors
     if vectors is not None:
         vectors = str(Path(vectors).absolute())
     return replace(
@@ -103,7 +104,7 @@ def resolve(config: RunConfig) -> RunConfig:
             test_source=absolute(config.data.test_source) if config.data.test_source else None,
             validation_source=absolute(config.data.validation_source) if config.data.validation_source else None,
         ),
-        model=replace(config.model, textcnn=replace(config.model.textcnn, vectors=vectors)),
+        model=replace(config.model, words=replace(config.model.words, vectors=vectors)),
         train=replace(train, learning_rate=rate, precision=choose_precision(train.precision)),
     )
 

@@ -28,7 +28,7 @@ class TestHelp:
             main(["train", "--help"])
         assert caught.value.code == 0
         text = " ".join(capsys.readouterr().out.split())
-        groups = {"data", "model", "mix", "loss", "train", "model.textcnn"}
+        groups = {"data", "model", "mix", "loss", "train", "model.words", "model.textcnn"}
         options = [name for name in option_names() if name not in groups]
         assert len(options) > 40
         for name in options:

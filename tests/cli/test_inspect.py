@@ -245,7 +245,7 @@ class TestWrongInput:
             (str(run), "missing.csv"): r"no file at 'missing\.csv'",
             ("nowhere", source): r"no model 'nowhere' \(built in: minilm, textcnn; or a directory, or a hub id\)",
             ("empty", source): r"no model 'empty'",
-            ("textcnn", source): r"a TextCNN has no vocabulary until it is trained; give the directory of a run",
+            ("textcnn", source): r"a textcnn has no vocabulary until it is trained; give the directory of a run",
             (str(run), source, "--strategy", "cutmx"): r"unknown mix\.strategy 'cutmx'; did you mean 'cutmix'\?",
             (str(run), source, "--strategy", "none"): r"strategy 'none' mixes nothing",
             (str(run), source, "--strategy", "any"): r"mix\.strategy any needs mix\.choices",

@@ -113,9 +113,9 @@ class TestTrain:
         vectors.write_text("soup " + " ".join(["0.5"] * 16) + "\n")
         base = ["train", "--data.source", str(source), "--data.text_column", "[q,p]", "--data.label_column", "y"]
         for kind in ("wordpiece", "bpe"):
-            options = [*SMALL, "--model.textcnn.tokenizer", kind, "--train.epochs", "1"]
+            options = [*SMALL, "--model.words.tokenizer", kind, "--train.epochs", "1"]
             assert main([*base, *options, "--output_dir", str(tmp_path / kind)]) == 0
-        options = [*SMALL, "--model.textcnn.vectors", str(vectors), "--model.textcnn.static", "true"]
+        options = [*SMALL, "--model.words.vectors", str(vectors), "--model.words.static", "true"]
         assert main([*base, *options, "--train.epochs", "1", "--output_dir", str(tmp_path / "static")]) == 0
         from textmix.models.loading import load_model
 

@@ -131,7 +131,7 @@ WRONG_DATA = {
         [],
         r"d: 'accuracy' is a key of the classification report",
     ),
-    "tiny vocabulary": ("", ["--model.textcnn.vocab_size", "1"], r"model\.textcnn\.vocab_size must be at least 10"),
+    "tiny vocabulary": ("", ["--model.words.vocab_size", "1"], r"model\.words\.vocab_size must be at least 10"),
     "too short": (
         "text,label\n" + BODY,
         ["--model.name", "minilm", "--model.max_length", "3"],
@@ -145,7 +145,7 @@ WRONG_DATA = {
     "a file in the way": ("text,label\n" + BODY, ["--output_dir", "d.csv/run"], r"cannot make output_dir d\.csv/run"),
     "missing vectors": (
         "text,label\n" + BODY,
-        ["--model.textcnn.vectors", "no.txt"],
+        ["--model.words.vectors", "no.txt"],
         r"no file of word vectors at .*no\.txt",
     ),
 }

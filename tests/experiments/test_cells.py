@@ -11,14 +11,14 @@ from textmix.data.config import DataConfig
 from textmix.errors import RunError
 from textmix.experiments.cells import run_cell
 from textmix.mixing.config import MixConfig
-from textmix.models.config import ModelConfig, TextCNNOptions
+from textmix.models.config import ModelConfig, TextCNNOptions, WordOptions
 from textmix.training.config import TrainConfig
 
 
 def cell(source: Path, directory: Path) -> RunConfig:
     return RunConfig(
         DataConfig(source=str(source)),
-        ModelConfig(name="textcnn", textcnn=TextCNNOptions(min_frequency=1, embedding_dim=8, num_filters=4)),
+        ModelConfig("textcnn", words=WordOptions(min_frequency=1, embedding_dim=8), textcnn=TextCNNOptions(4)),
         MixConfig(strategy="word"),
         train=TrainConfig(epochs=1),
         output_dir=str(directory),

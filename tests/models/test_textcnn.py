@@ -113,7 +113,7 @@ def test_given_vectors_replace_random_ones() -> None:
 
 
 def test_vectors_of_another_width_are_refused() -> None:
-    with pytest.raises(ModelError, match=r"shape \(7,\) but model\.textcnn\.embedding_dim is 6"):
+    with pytest.raises(ModelError, match=r"shape \(7,\) but model\.words\.embedding_dim is 6"):
         tiny().set_word_vectors({4: np.zeros(7)})
 
 

@@ -174,8 +174,8 @@ def _load(name: str, config: RunConfig | None, data: DataConfig, seed: int) -> "
     from textmix.data.sources import source_name
     from textmix.data.splits import load_rows
     from textmix.inspection.layout import Texts
-    from textmix.models.config import ModelConfig
-    from textmix.models.loading import TEXTCNN, build_model, check_model_name, load_model
+    from textmix.models.config import WORD_MODELS, ModelConfig
+    from textmix.models.loading import build_model, check_model_name, load_model
     from textmix.predictor import Predictor
     from textmix.run import MODEL
 
@@ -186,8 +186,8 @@ def _load(name: str, config: RunConfig | None, data: DataConfig, seed: int) -> "
         names = Predictor(loaded.model, loaded.tokenizer).class_names
         rows = load_rows(data)
     else:
-        if name == TEXTCNN:
-            raise ModelError("a TextCNN has no vocabulary until it is trained; give the directory of a run of it")
+        if name in WORD_MODELS:
+            raise ModelError(f"a {name} has no vocabulary until it is trained; give the directory of a run of it")
         model = ModelConfig(name=name)
         check_model_name(model)
         rows = load_rows(data)

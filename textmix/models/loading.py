@@ -1,7 +1,7 @@
 """Build or load a model and its tokenizer by name."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,7 +18,7 @@ from transformers import (
 from textmix.errors import ModelError, RunError
 from textmix.models import textcnn
 from textmix.models.bundled import BUNDLED_MODELS, resolve_model_path
-from textmix.models.config import ModelConfig
+from textmix.models.config import WORD_MODELS, ModelConfig
 from textmix.models.encoder import MixupForSequenceClassification
 from textmix.models.pooling_choice import declared_max_length
 from textmix.models.vectors import read_vectors
@@ -26,7 +26,7 @@ from textmix.models.vocabulary import train_tokenizer
 from textmix.sites import find_sites
 
 LONGEST = 512
-TEXTCNN = "textcnn"
+_EMBEDDING_DIM = 300  # of random word vectors (Kim 2014)
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ def check_model_name(config: ModelConfig) -> None:
     Raises:
         ModelError: If neither a built-in model nor a local directory nor a hub model has that name.
     """
-    if config.name != TEXTCNN:
+    if config.name not in WORD_MODELS:
         _load_config(config)
 
 
@@ -59,7 +59,7 @@ def _load_config(model: ModelConfig) -> Any:
         return AutoConfig.from_pretrained(path, trust_remote_code=model.trust_remote_code)
     except (OSError, ValueError, KeyError) as error:
         reason = _reason(error)
-        hint = ", ".join([*BUNDLED_MODELS, TEXTCNN])
+        hint = ", ".join([*BUNDLED_MODELS, *WORD_MODELS])
         raise ModelError(f"no model '{name}' (built in: {hint}; or a directory, or a hub id): {reason}") from error
 
 
@@ -69,7 +69,7 @@ def build_model(config: ModelConfig, class_names: list[str], texts: Iterable[str
     Args:
         config: Which model.
         class_names: Names of the classes, in the order of their ids.
-        texts: Training texts, on which TextCNN's vocabulary is trained; not read for other models.
+        texts: Training texts, on which the vocabulary of a model of words is trained; not read for other models.
 
     Raises:
         ModelError: If the model or its word vectors cannot be loaded.
@@ -79,8 +79,8 @@ def build_model(config: ModelConfig, class_names: list[str], texts: Iterable[str
         "label2id": {name: number for number, name in enumerate(class_names)},
         "problem_type": "single_label_classification",
     }
-    if config.name == TEXTCNN:
-        return _build_textcnn(config, labels, texts)
+    if config.name in WORD_MODELS:
+        return _build_word_model(config, labels, texts)
     encoder_config = _load_config(config)
     if encoder_config.model_type.startswith("textmix-"):
         raise ModelError(
@@ -157,24 +157,24 @@ def freeze_lowest(model: PreTrainedModel, count: int | Literal["encoder"]) -> No
         module.requires_grad_(False)
 
 
-def _build_textcnn(config: ModelConfig, labels: dict[str, Any], texts: Iterable[str]) -> LoadedModel:
-    options = config.textcnn
+def _build_word_model(config: ModelConfig, labels: dict[str, Any], texts: Iterable[str]) -> LoadedModel:
+    options = config.words
     tokenizer = train_tokenizer(texts, options.tokenizer, options.vocab_size, options.min_frequency, options.lowercase)
     tokenizer.model_max_length = config.max_length or LONGEST
     if config.dropout is not None:
         labels = {**labels, "dropout": config.dropout}
+    vectors = read_vectors(options.vectors, tokenizer.get_vocab()) if options.vectors is not None else {}
+    given = next((len(vector) for vector in vectors.values()), _EMBEDDING_DIM)
     model = textcnn.TextCNN(
         textcnn.TextCNNConfig(
             vocab_size=len(tokenizer),
-            embedding_dim=options.embedding_dim,
-            num_filters=options.num_filters,
-            kernel_sizes=options.kernel_sizes,
+            embedding_dim=options.embedding_dim or given,
             static_embeddings=options.static,
+            **asdict(config.textcnn),
             **labels,
         )
     )
-    if options.vectors is not None:
-        model.set_word_vectors(read_vectors(options.vectors, tokenizer.get_vocab()))
+    model.set_word_vectors(vectors)
     return LoadedModel(model, tokenizer)
 
 

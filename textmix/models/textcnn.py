@@ -135,7 +135,7 @@ class TextCNN(PreTrainedModel):
         for token_id, vector in vectors.items():
             if vector.shape != (self.config.embedding_dim,):
                 raise ModelError(
-                    f"word vectors have shape {vector.shape} but model.textcnn.embedding_dim is"
+                    f"word vectors have shape {vector.shape} but model.words.embedding_dim is"
                     f" {self.config.embedding_dim}"
                 )
             with torch.no_grad():

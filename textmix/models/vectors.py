@@ -25,7 +25,7 @@ def read_vectors(path: str, vocabulary: dict[str, int]) -> dict[int, np.ndarray]
     except ImportError:
         raise ModelError("reading word vectors needs gensim; install it with: pip install 'textmix[vectors]'") from None
     if not Path(path).is_file():
-        raise ModelError(f"no file of word vectors at {path} (model.textcnn.vectors)")
+        raise ModelError(f"no file of word vectors at {path} (model.words.vectors)")
     binary = path.endswith(".bin")
     try:
         keyed = KeyedVectors.load_word2vec_format(path, binary=binary, no_header=not binary and not _has_header(path))

@@ -19,8 +19,8 @@ class TrainConfig:
         group_by_length: Put rows of like length into one batch, so that little of it is padding; batches still come in
             random order. `benchmarks/training_speed.py` measures what it saves, and that accuracy does not change.
         eval_batch_size: Rows of a batch in evaluation.
-        learning_rate: Highest learning rate; null means 5e-5 for encoders (Devlin et al. 2019) and 1e-3 for TextCNN
-            (Kingma and Ba 2015).
+        learning_rate: Highest learning rate; null means 5e-5 for encoders (Devlin et al. 2019) and 1e-3 for models of
+            words (Kingma and Ba 2015).
         weight_decay: Decoupled weight decay, on neither biases nor normalisations. Default: 0.01 (Devlin et al. 2019).
         schedule: Learning rate after the warm-up: `linear` or `cosine` to zero, or `constant`.
         warmup_ratio: Share of the steps over which the learning rate rises from zero. Default: 0.1 (Devlin et al. 2019
