@@ -30,7 +30,7 @@ def test_the_comparison_runs(tmp_path: Path) -> None:
     recipe, *options = shlex.split(command)[1:]
     sample = ["--data.source", str(ROOT / "data" / "messages.csv"), "--train.epochs", "1", "--seeds", "1"]
     assert main(["compare", str(ROOT / recipe), *options, *sample, "--output_dir", str(tmp_path / "c")]) == 0
-    assert len(list((tmp_path / "c").glob("*/seed-0/metrics.json"))) == 4
+    assert len(list((tmp_path / "c").glob("*/seed-0/metrics.json"))) == 3
 
 
 def test_the_file_map_names_what_is_there() -> None:
