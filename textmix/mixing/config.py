@@ -1,5 +1,6 @@
 """MixConfig and LossConfig: how to mix and how to score. Imports no torch, so that `--help` stays fast."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Literal, get_args, get_origin
 
@@ -83,7 +84,7 @@ class MixConfig:
         Raises:
             ConfigError: If a value is out of its range or an option has no effect beside the others.
         """
-        wrong = [*self._wrong_words(), *self._wrong_numbers(), *self._without_effect()]
+        wrong = [*self._wrong_words(), *self._wrong_numbers(), *without_effect(vars(self)).values()]
         if wrong:
             raise ConfigError("; ".join(wrong))
 
@@ -137,24 +138,6 @@ class MixConfig:
             wrong.append(f"mix.class_counts must be numbers of rows, not {self.class_counts}")
         return wrong
 
-    def _without_effect(self) -> list[str]:
-        used = {option for name in self.names if name in STRATEGIES for option in STRATEGIES[name].options}
-        used |= set(STRATEGIES[self.strategy].options) if self.strategy in STRATEGIES else set()
-        owners: dict[str, list[str]] = {}
-        for strategy in STRATEGIES.values():
-            for option in strategy.options:
-                owners.setdefault(option, []).append(strategy.name)
-        defaults = {field.name: field.default for field in fields(self)}
-        wrong = [
-            f"mix.{option} has no effect with strategy '{self.strategy}'; it belongs to {', '.join(names)}"
-            for option, names in owners.items()
-            if option not in used and getattr(self, option) != defaults[option] and self.strategy in STRATEGIES
-        ]
-        for option, (other, values) in _ONLY_WITH.items():
-            if getattr(self, option) != defaults[option] and getattr(self, other) not in values:
-                wrong.append(f"mix.{option} has an effect only with mix.{other} {' or '.join(values)}")
-        return wrong
-
 
 _WORDS = {field.name: get_args(field.type) for field in fields(MixConfig) if get_origin(field.type) is Literal}
 
@@ -167,6 +150,37 @@ _ONLY_WITH: dict[str, tuple[str, tuple[str, ...]]] = {
     "remix_kappa": ("targets", ("remix",)),
     "remix_tau": ("targets", ("remix",)),
 }
+
+
+def without_effect(options: Mapping[str, Any]) -> dict[str, str]:
+    """Find options that differ from their defaults but mean nothing beside the others.
+
+    Args:
+        options: Options of `MixConfig` by name; those that are missing have their defaults.
+
+    Returns:
+        For each of them, what is wrong with it.
+    """
+    defaults = {field.name: field.default for field in fields(MixConfig)}
+    values = {**defaults, **options}
+    strategy = values["strategy"]
+    wrong: dict[str, str] = {}
+    if strategy in STRATEGIES:
+        drawn = [strategy, *((values["choices"] or {}) if strategy == "any" else ())]
+        used = {option for name in drawn if name in STRATEGIES for option in STRATEGIES[name].options}
+        owners: dict[str, list[str]] = {}
+        for owner in STRATEGIES.values():
+            for option in owner.options:
+                owners.setdefault(option, []).append(owner.name)
+        for option, names in owners.items():
+            if option not in used and values[option] != defaults[option]:
+                wrong[option] = (
+                    f"mix.{option} has no effect with strategy '{strategy}'; it belongs to {', '.join(names)}"
+                )
+    for option, (other, needed) in _ONLY_WITH.items():
+        if values[option] != defaults[option] and values[other] not in needed:
+            wrong.setdefault(option, f"mix.{option} has an effect only with mix.{other} {' or '.join(needed)}")
+    return wrong
 
 
 @dataclass(frozen=True)
