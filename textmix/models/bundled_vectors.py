@@ -17,6 +17,10 @@ def bundled_vectors(words: dict[str, int]) -> dict[int, np.ndarray]:
     The package has a vector of width 256 for each of the 32 000 tokens of Llama 2. As in the package itself, the vector
     of a word is the mean of those of its tokens, so that every word has one.
 
+    They are used as they are, though they vary six times as much as the random vectors of Kim 2014. Scaled down to that
+    variance they gave TextCNN on a validation split of TREC (one seed, 1091 rows) 0.877 tuned and 0.847 static, against
+    0.866 and 0.851 as they are, which is within the noise; FastText 0.815 and 0.566 against 0.798 and 0.709.
+
     Args:
         words: Word to id, without special tokens.
 
