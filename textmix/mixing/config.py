@@ -1,5 +1,6 @@
 """MixConfig and LossConfig: how to mix and how to score. Imports no torch, so that `--help` stays fast."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Literal, get_args, get_origin
 
@@ -138,22 +139,40 @@ class MixConfig:
         return wrong
 
     def _without_effect(self) -> list[str]:
-        used = {option for name in self.names if name in STRATEGIES for option in STRATEGIES[name].options}
-        used |= set(STRATEGIES[self.strategy].options) if self.strategy in STRATEGIES else set()
-        owners: dict[str, list[str]] = {}
-        for strategy in STRATEGIES.values():
-            for option in strategy.options:
-                owners.setdefault(option, []).append(strategy.name)
+        values = vars(self)
         defaults = {field.name: field.default for field in fields(self)}
-        wrong = [
-            f"mix.{option} has no effect with strategy '{self.strategy}'; it belongs to {', '.join(names)}"
-            for option, names in owners.items()
-            if option not in used and getattr(self, option) != defaults[option] and self.strategy in STRATEGIES
+        return [
+            f"mix.{option} {reason}"
+            for option, reason in idle_options(values).items()
+            if values[option] != defaults[option]
         ]
-        for option, (other, values) in _ONLY_WITH.items():
-            if getattr(self, option) != defaults[option] and getattr(self, other) not in values:
-                wrong.append(f"mix.{option} has an effect only with mix.{other} {' or '.join(values)}")
-        return wrong
+
+
+def idle_options(values: Mapping[str, Any]) -> dict[str, str]:
+    """Find the options that have no effect beside the others.
+
+    Args:
+        values: Every field of a `MixConfig` by name; they need not be right together.
+
+    Returns:
+        For each such option, whatever its value, what is to be said of it.
+    """
+    strategy, choices = values["strategy"], values["choices"] or {}
+    drawn = [strategy, *(choices if strategy == "any" else ())]
+    used = {option for name in drawn if name in STRATEGIES for option in STRATEGIES[name].options}
+    owners: dict[str, list[str]] = {}
+    for owner in STRATEGIES.values():
+        for option in owner.options:
+            owners.setdefault(option, []).append(owner.name)
+    idle = {
+        option: f"has no effect with strategy '{strategy}'; it belongs to {', '.join(names)}"
+        for option, names in owners.items()
+        if option not in used and strategy in STRATEGIES
+    }
+    for option, (other, needed) in _ONLY_WITH.items():
+        if values[other] not in needed:
+            idle.setdefault(option, f"has an effect only with mix.{other} {' or '.join(needed)}")
+    return idle
 
 
 _WORDS = {field.name: get_args(field.type) for field in fields(MixConfig) if get_origin(field.type) is Literal}
@@ -167,6 +186,8 @@ _ONLY_WITH: dict[str, tuple[str, tuple[str, ...]]] = {
     "remix_kappa": ("targets", ("remix",)),
     "remix_tau": ("targets", ("remix",)),
 }
+# The options on which it depends whether others have an effect.
+CONTROLS = ("strategy", *dict.fromkeys(other for other, _ in _ONLY_WITH.values()))
 
 
 @dataclass(frozen=True)
