@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from textmix.models.textcnn import TextCNNConfig as TextCNNConfig
     from textmix.models.token_classifier import MixupForTokenClassification as MixupForTokenClassification
     from textmix.predictor import Predictor as Predictor
+    from textmix.sklearn import MixupClassifier as MixupClassifier
 
 _MODULES = {
     "LossConfig": "textmix.mixing.config",
@@ -31,6 +32,7 @@ _MODULES = {
     "MixPlan": "textmix.mixing.plan",
     "Mixer": "textmix.mixer",
     "MixupCallback": "textmix.integrations.hf_trainer",
+    "MixupClassifier": "textmix.sklearn",
     "MixupConfig": "textmix.models.encoder",
     "MixupForSequenceClassification": "textmix.models.encoder",
     "MixupForTokenClassification": "textmix.models.token_classifier",
