@@ -38,11 +38,11 @@ format: .venv/dev
 	touch $@
 
 .venv/dev: .venv/bin/python pyproject.toml constraints.txt
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[bundled,vectors,export,dev]'
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[bundled,vectors,export,plots,dev]'
 	touch $@ .venv/bundled
 
 .venv/slow: .venv/dev
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[bundled,vectors,export,ray,dev]'
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[bundled,vectors,export,plots,ray,dev]'
 	touch $@ .venv/dev .venv/bundled
 
 clean:

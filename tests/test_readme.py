@@ -1,4 +1,5 @@
 import re
+import shlex
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,17 @@ def test_the_python_example_runs(in_tmp_path: Path, capsys: pytest.CaptureFixtur
     from transformers import AutoModelForSequenceClassification
 
     assert AutoModelForSequenceClassification.from_pretrained(in_tmp_path / "my-model").config.pooling == "mean"
+
+
+def test_the_comparison_runs(tmp_path: Path) -> None:
+    """The command of the README, on the sample and for one epoch."""
+    (command,) = re.findall(
+        r"^    textmix (compare .* --seeds 10)$", README.split("## Does mixing help")[1], flags=re.M
+    )
+    recipe, *options = shlex.split(command)[1:]
+    sample = ["--data.source", str(ROOT / "data" / "messages.csv"), "--train.epochs", "1", "--seeds", "1"]
+    assert main(["compare", str(ROOT / recipe), *options, *sample, "--output_dir", str(tmp_path / "c")]) == 0
+    assert len(list((tmp_path / "c").glob("*/seed-0/metrics.json"))) == 3
 
 
 def test_the_file_map_names_what_is_there() -> None:

@@ -4,6 +4,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from textmix.commands.compare import compare
 from textmix.commands.evaluate import evaluate
 from textmix.commands.export import export
 from textmix.commands.listing import datasets, models, strategies
@@ -39,7 +40,7 @@ class Command:
 
 COMMANDS = {
     command.__name__: Command(command, (command.__doc__ or "").splitlines()[0])
-    for command in (train, evaluate, predict, export, sweep, inspect, datasets, models, strategies)
+    for command in (train, evaluate, predict, export, compare, sweep, inspect, datasets, models, strategies)
 }
 
 

@@ -41,7 +41,7 @@ from textmix.directory import (
 from textmix.directory import METRICS as METRICS
 from textmix.directory import MODEL as MODEL
 from textmix.errors import RunError, RunFinished, TrainingInterrupted
-from textmix.evaluation.metrics import Evaluation
+from textmix.evaluation.metrics import Evaluation, scaled_scores
 from textmix.evaluation.report import markdown_report, predictions_table
 from textmix.files import replacing, write_json, write_text
 from textmix.models.config import WORD_MODELS
@@ -284,7 +284,12 @@ def _finish(
     evaluations = {
         name: _evaluate(predictor, splits[name], labels[name]) for name in (TEST, VALIDATION) if name in splits
     }
-    metrics = {name: {**item.scores(), "report": item.report()} for name, item in evaluations.items()}
+    scores = {name: item.scores() for name, item in evaluations.items()}
+    if TEST in evaluations and VALIDATION in evaluations:
+        scores[TEST] |= scaled_scores(evaluations[VALIDATION], evaluations[TEST])
+    metrics: dict[str, dict[str, Any]] = {
+        name: {**scores[name], "report": item.report()} for name, item in evaluations.items()
+    }
     metrics["train"] = {
         "seconds": progress.seconds,
         "samples_per_second": progress.samples / progress.seconds,

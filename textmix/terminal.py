@@ -19,7 +19,7 @@ def console() -> "Console":
             """Leave it to the command line, instead of ending the program here."""
             raise  # rich calls this while it handles the BrokenPipeError
 
-    return OurConsole(highlight=False)
+    return OurConsole(file=sys.stdout, highlight=False)
 
 
 def print_table(header: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> None:

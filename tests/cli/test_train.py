@@ -43,8 +43,9 @@ class TestTrain:
         table = pd.read_csv(run / "predictions.csv")
         assert metrics["test"]["accuracy"] == pytest.approx((table["label"] == table["prediction"]).mean())
         assert metrics["test"]["accuracy"] > 0.8
-        assert {"accuracy", "macro_f1", "micro_f1", "weighted_f1", "nll", "report"} == set(metrics["test"])
-        assert set(metrics["validation"]) == set(metrics["test"])
+        own = {"accuracy", "macro_f1", "micro_f1", "weighted_f1", "nll", "ece", "report"}
+        assert set(metrics["validation"]) == own
+        assert set(metrics["test"]) == {*own, "temperature", "scaled_nll", "scaled_ece"}
         assert metrics["test"]["report"]["food"]["support"] == 6
         assert metrics["train"]["rows"] == {"train": 64, "validation": 8, "test": 18}
         assert metrics["train"]["seconds"] > 0

@@ -1,11 +1,13 @@
 """Metrics of a classifier, by scikit-learn."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from sklearn.metrics import accuracy_score, classification_report, confusion_matrix, f1_score, log_loss
+
+from textmix.evaluation.calibration import expected_calibration_error, fit_temperature, scale
 
 Array = npt.NDArray[Any]
 
@@ -38,7 +40,12 @@ class Evaluation:
         return list(range(len(self.class_names)))
 
     def scores(self) -> dict[str, float]:
-        """Accuracy, F1 averaged in three ways over all classes, also absent ones, and mean negative log-likelihood."""
+        """Score the predictions.
+
+        Returns:
+            `accuracy`; F1 averaged in three ways over all classes, also absent ones (`macro_f1`, `micro_f1`,
+            `weighted_f1`); the mean negative log-likelihood (`nll`); the expected calibration error (`ece`).
+        """
         averages = {
             f"{average}_f1": f1_score(self.labels, self.predictions, labels=self._ids, average=average, zero_division=0)
             for average in ("macro", "micro", "weighted")
@@ -47,6 +54,7 @@ class Evaluation:
             "accuracy": float(accuracy_score(self.labels, self.predictions)),
             **{name: float(value) for name, value in averages.items()},
             "nll": float(log_loss(self.labels, self.probabilities.astype(np.float64), labels=self._ids)),
+            "ece": expected_calibration_error(self.labels, self.probabilities),
         }
 
     def report(self) -> dict[str, Any]:
@@ -71,3 +79,18 @@ class Evaluation:
     def confusion(self) -> Array:
         """Confusion matrix, shape (C, C): rows are true classes, columns predicted ones."""
         return np.asarray(confusion_matrix(self.labels, self.predictions, labels=self._ids))
+
+
+def scaled_scores(validation: Evaluation, test: Evaluation) -> dict[str, float]:
+    """Score test predictions after temperature scaling, which leaves accuracy and F1 as they are.
+
+    Args:
+        validation: What the temperature is fitted on.
+        test: What is scored.
+
+    Returns:
+        `temperature`, and `nll` and `ece` of the scaled test predictions as `scaled_nll` and `scaled_ece`.
+    """
+    temperature = fit_temperature(validation.labels, validation.probabilities)
+    scores = replace(test, probabilities=scale(test.probabilities, temperature)).scores()
+    return {"temperature": temperature, "scaled_nll": scores["nll"], "scaled_ece": scores["ece"]}

@@ -84,7 +84,7 @@ class MixConfig:
         Raises:
             ConfigError: If a value is out of its range or an option has no effect beside the others.
         """
-        wrong = [*self._wrong_words(), *self._wrong_numbers(), *self._without_effect()]
+        wrong = [*self._wrong_words(), *self._wrong_numbers(), *without_effect(vars(self)).values()]
         if wrong:
             raise ConfigError("; ".join(wrong))
 
@@ -138,42 +138,6 @@ class MixConfig:
             wrong.append(f"mix.class_counts must be numbers of rows, not {self.class_counts}")
         return wrong
 
-    def _without_effect(self) -> list[str]:
-        values = vars(self)
-        defaults = {field.name: field.default for field in fields(self)}
-        return [
-            f"mix.{option} {reason}"
-            for option, reason in idle_options(values).items()
-            if values[option] != defaults[option]
-        ]
-
-
-def idle_options(values: Mapping[str, Any]) -> dict[str, str]:
-    """Find the options that have no effect beside the others.
-
-    Args:
-        values: Every field of a `MixConfig` by name; they need not be right together.
-
-    Returns:
-        For each such option, whatever its value, what is to be said of it.
-    """
-    strategy, choices = values["strategy"], values["choices"] or {}
-    drawn = [strategy, *(choices if strategy == "any" else ())]
-    used = {option for name in drawn if name in STRATEGIES for option in STRATEGIES[name].options}
-    owners: dict[str, list[str]] = {}
-    for owner in STRATEGIES.values():
-        for option in owner.options:
-            owners.setdefault(option, []).append(owner.name)
-    idle = {
-        option: f"has no effect with strategy '{strategy}'; it belongs to {', '.join(names)}"
-        for option, names in owners.items()
-        if option not in used and strategy in STRATEGIES
-    }
-    for option, (other, needed) in _ONLY_WITH.items():
-        if values[other] not in needed:
-            idle.setdefault(option, f"has an effect only with mix.{other} {' or '.join(needed)}")
-    return idle
-
 
 _WORDS = {field.name: get_args(field.type) for field in fields(MixConfig) if get_origin(field.type) is Literal}
 
@@ -188,6 +152,51 @@ _ONLY_WITH: dict[str, tuple[str, tuple[str, ...]]] = {
 }
 # The options on which it depends whether others have an effect.
 CONTROLS = ("strategy", *dict.fromkeys(other for other, _ in _ONLY_WITH.values()))
+
+
+def without_effect(options: Mapping[str, Any]) -> dict[str, str]:
+    """Find options that differ from their defaults but mean nothing beside the others.
+
+    Args:
+        options: Options of `MixConfig` by name; those that are missing have their defaults.
+
+    Returns:
+        For each of them, what is wrong with it.
+    """
+    defaults = {field.name: field.default for field in fields(MixConfig)}
+    return {
+        option: f"mix.{option} {reason}"
+        for option, reason in idle_options(options).items()
+        if options.get(option, defaults[option]) != defaults[option]
+    }
+
+
+def idle_options(options: Mapping[str, Any]) -> dict[str, str]:
+    """Find options that mean nothing beside the others, whatever their value.
+
+    Args:
+        options: Options of `MixConfig` by name; those that are missing have their defaults.
+
+    Returns:
+        For each of them, why not.
+    """
+    values = {**{field.name: field.default for field in fields(MixConfig)}, **options}
+    strategy = values["strategy"]
+    idle: dict[str, str] = {}
+    if strategy in STRATEGIES:
+        drawn = [strategy, *((values["choices"] or {}) if strategy == "any" else ())]
+        used = {option for name in drawn if name in STRATEGIES for option in STRATEGIES[name].options}
+        owners: dict[str, list[str]] = {}
+        for owner in STRATEGIES.values():
+            for option in owner.options:
+                owners.setdefault(option, []).append(owner.name)
+        for option, names in owners.items():
+            if option not in used:
+                idle[option] = f"has no effect with strategy '{strategy}'; it belongs to {', '.join(names)}"
+    for option, (other, needed) in _ONLY_WITH.items():
+        if values[other] not in needed:
+            idle.setdefault(option, f"has an effect only with mix.{other} {' or '.join(needed)}")
+    return idle
 
 
 @dataclass(frozen=True)

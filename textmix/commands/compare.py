@@ -1,0 +1,140 @@
+"""`textmix compare`."""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jsonargparse import ArgumentParser
+
+from textmix.errors import ConfigError
+from textmix.experiments.variants import parse_variants
+from textmix.parsing import check_trust, parse, run_parser, to_run_config
+from textmix.terminal import console, quiet_libraries
+
+if TYPE_CHECKING:
+    from textmix.experiments.compare import Standing
+
+_SEEDS = 10
+
+
+def compare(arguments: list[str]) -> None:
+    """Compare strategies over seeds, with tests against no mixing."""
+    parser = _parser()
+    if arguments and not arguments[0].startswith("-"):
+        arguments = ["--config", *arguments]
+    namespace = parse(parser, arguments)
+    strategies, seeds, folds = map(namespace.pop, ("strategies", "seeds", "folds"))
+    keep_models, plot = map(namespace.pop, ("keep_models", "plot"))
+    config = check_trust(to_run_config(parser, namespace), arguments)
+    if seeds is not None and folds is not None:
+        raise ConfigError("give --seeds or --folds, not both: each fold has a seed of its own")
+    if seeds is not None and seeds < 1:
+        raise ConfigError(f"--seeds must be at least 1, not {seeds}")
+    if folds is not None and folds < 2:
+        raise ConfigError(f"--folds must be at least 2, not {folds}")
+    variants = parse_variants(strategies, config.mix)
+
+    quiet_libraries()
+    from textmix.experiments.compare import make_runs, place, plan_cells
+    from textmix.experiments.plots import check_plots, plot_comparison
+    from textmix.experiments.tables import report
+    from textmix.files import write_json, write_text
+    from textmix.training.memory import keep_memory
+
+    if plot:
+        check_plots()
+    keep_memory()
+    config = place(config)
+    cells = plan_cells(config, variants, folds or seeds or _SEEDS, folds=folds is not None)
+    with _watching() as watch:
+        comparison = make_runs(config, variants, cells, keep_models, watch)
+    directory = Path(str(config.output_dir))
+    write_text(directory / "comparison.md", report(comparison))
+    write_json(directory / "comparison.json", comparison)
+    if plot:
+        plot_comparison(comparison, directory / "comparison.png")
+    _print(comparison)
+    print(f"saved to {directory}")
+
+
+def _parser() -> ArgumentParser:
+    parser = run_parser(
+        "textmix compare",
+        "Train strategies with the same splits, initial weights and order of batches for each seed, and test what they"
+        " gain: textmix compare [RECIPE.yaml] [OPTIONS]. The same command again goes on where it was stopped.",
+    )
+    parser.add_argument(
+        "--strategies",
+        default="none,word,sentence,manifold",
+        help="strategies, separated by commas, each with options of the section mix where it has some, as in"
+        " 'none,sentence(regmix=1.0,alpha=0.2)'; what the recipe says of mixing holds for those that it means something"
+        " to; they are tested against none, or else the first",
+    )
+    parser.add_argument(
+        "--seeds", type=int | None, default=None, help=f"number of seeds, counted from train.seed; null means {_SEEDS}"
+    )
+    parser.add_argument(
+        "--folds",
+        type=int | None,
+        default=None,
+        help="instead of that, cut the data into so many folds, each with a seed of its own",
+    )
+    parser.add_argument("--keep_models", action="store_true", help="keep the model of each run, which takes disk space")
+    parser.add_argument("--plot", action="store_true", help="also draw comparison.png; needs the extra plots")
+    return parser
+
+
+@contextmanager
+def _watching() -> Iterator[Callable[["Standing"], None]]:
+    """Show how a comparison goes on: a table in a terminal, otherwise one line for each run."""
+    if not sys.stdout.isatty():
+        yield _tell_last
+        return
+    from rich.console import Group
+    from rich.live import Live
+    from rich.spinner import Spinner
+
+    from textmix.experiments.tables import standing_table
+
+    # What the runs print is redirected elsewhere by `compare`.
+    with Live(console=console(), redirect_stdout=False, redirect_stderr=False, transient=True) as live:
+
+        def show(standing: "Standing") -> None:
+            if standing.done == len(standing.cells):
+                return
+            table = standing_table(standing.metrics, standing.names, standing.pairs).rich()
+            cell = standing.cells[standing.done]
+            under_way = f"run {standing.done + 1} of {len(standing.cells)}: {cell.name}, {cell.pair}"
+            live.update(Group(table, Spinner("dots", under_way)))
+
+        yield show
+
+
+def _tell_last(standing: "Standing") -> None:
+    if not standing.done:
+        return
+    cell = standing.cells[standing.done - 1]
+    metrics = standing.metrics[cell.name][-1]
+    scores = ", ".join(f"{name} {metrics['test'][name]:.4f}" for name in ("accuracy", "macro_f1", "nll", "ece"))
+    print(
+        f"{standing.done}/{len(standing.cells)} {cell.name}, {cell.pair}: {scores};"
+        f" {metrics['train']['seconds']:.1f} s of training",
+        flush=True,
+    )
+
+
+def _print(comparison: dict[str, Any]) -> None:
+    from textmix.experiments import tables
+
+    if not sys.stdout.isatty():
+        print("\n" + tables.report(comparison))
+        return
+    screen = console()
+    screen.print(tables.scores_table(comparison["strategies"]).rich())
+    tests = tables.differences_table(comparison["strategies"], comparison["baseline"])
+    if tests.rows:
+        screen.print(tests.rich())
+    for note in tables.notes(comparison):
+        screen.print(note)

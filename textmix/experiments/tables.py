@@ -1,0 +1,164 @@
+"""Tables of a comparison: as Markdown, and in a terminal while it goes on."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from textmix.experiments.results import COMPARED, NOT_SHOWN, SECONDS_PER_STEP, STEPS, fewest_pairs, summarize
+from textmix.experiments.statistics import FEWEST_FOR_INTERVALS
+
+if TYPE_CHECKING:
+    from rich.table import Table as RichTable
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of text.
+
+    Args:
+        header: Names of its columns.
+        rows: Its cells, row by row.
+    """
+
+    header: list[str]
+    rows: list[list[str]]
+
+    def markdown(self) -> str:
+        """Return it as Markdown."""
+        lines = [self.header, ["---"] * len(self.header), *self.rows]
+        return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
+
+    def rich(self) -> "RichTable":
+        """Return it for rich's console."""
+        from rich.table import Table as RichTable
+        from rich.text import Text
+
+        table = RichTable()
+        for number, name in enumerate(self.header):
+            table.add_column(name, justify="right" if number else "left")
+        for row in self.rows:
+            table.add_row(*map(Text, row))
+        return table
+
+
+def scores_table(strategies: Mapping[str, Mapping[str, Any]]) -> Table:
+    """Lay out the scores of each strategy: mean ± standard deviation over the runs."""
+    shown = [name for name in COMPARED if any(name in record for record in strategies.values())]
+    rows = [
+        [
+            name,
+            *(_mean(record.get(figure), 4) for figure in shown),
+            _mean(record.get(SECONDS_PER_STEP), 1, 1000),
+        ]
+        for name, record in strategies.items()
+    ]
+    return Table(["strategy", *shown, "ms a step"], rows)
+
+
+def standing_table(
+    metrics: Mapping[str, Sequence[Mapping[str, Any]]], names: Sequence[str], pairs: Sequence[str]
+) -> Table:
+    """Lay out the scores of the runs that have finished, for each strategy of as many as there are."""
+    records = {name: summarize({name: metrics[name]}, name)[name] if name in metrics else {} for name in names}
+    table = scores_table(records)
+    done = [f"{len(metrics.get(name, ()))} of {len(pairs)}" for name in names]
+    return Table(
+        ["strategy", "runs", *table.header[1:]],
+        [[row[0], count, *row[1:]] for row, count in zip(table.rows, done, strict=True)],
+    )
+
+
+def differences_table(strategies: Mapping[str, Mapping[str, Any]], baseline: str) -> Table:
+    """Lay out the tests against the baseline, metric by metric; without rows for one run of each."""
+    rows = [
+        [
+            figure,
+            name,
+            f"{test['difference']:+.4f}",
+            "{:+.4f} to {:+.4f}".format(*test["interval"]),
+            f"{test['p_value']:.4f}",
+            test["verdict"],
+            "over 1 000 000" if test["pairs_needed"] is None else str(test["pairs_needed"]),
+        ]
+        for figure in COMPARED
+        for name, record in strategies.items()
+        if (test := record.get(figure, {})).get("p_value") is not None
+    ]
+    header = ["metric", "strategy", f"minus {baseline}", "95 % interval", "p", "what it shows", "needed"]
+    return Table(header, rows)
+
+
+def notes(comparison: Mapping[str, Any]) -> list[str]:
+    """Say in sentences how the figures came about, and what they can show."""
+    strategies, pairs, baseline = comparison["strategies"], comparison["pairs"], comparison["baseline"]
+    config = comparison["config"]
+    unit = pairs[0].split()[0]  # seed or fold
+    lines = [_budget(config, strategies), _selection(config, strategies)]
+    if len(pairs) == 1:
+        return [*lines, f"One seed, {pairs[0]}: nothing is tested, and differences may be chance alone."]
+    lines.append(
+        f"Mean ± standard deviation over {len(pairs)} {unit}s ({pairs[0]} to {pairs[-1]}). For each, all strategies"
+        " have the same splits, initial weights and order of batches."
+    )
+    others = len(strategies) - 1
+    if others == 0:
+        return lines
+    lines += [
+        f"Tests are against {baseline}, paired by {unit}: p from a sign-flip permutation test of the mean difference,"
+        f" corrected for {others} comparisons (Holm) within each metric; the interval, which is not corrected, from a"
+        f" bootstrap over {unit}s. At p ≥ 0.05 there is {NOT_SHOWN}.",
+        f"Needed: {unit}s for an uncorrected paired t test at 5 % to show the difference seen with a probability"
+        " of 80 %, if difference and noise are what they seem to be; at least as many as let p fall below 0.05 at all.",
+    ]
+    if unit == "fold":
+        lines.append(
+            "Training splits of folds overlap, so that their runs are not independent: p values are somewhat too small"
+            " and intervals too narrow (Nadeau and Bengio 2003)."
+        )
+    if len(pairs) < fewest_pairs(others):
+        lines.append(
+            f"With {len(pairs)} {unit}s the test cannot show any difference, however large; with so many comparisons it"
+            f" takes at least {fewest_pairs(others)}."
+        )
+    if len(pairs) < FEWEST_FOR_INTERVALS:
+        lines.append(f"Intervals of fewer than {FEWEST_FOR_INTERVALS} {unit}s are too narrow.")
+    return lines
+
+
+def report(comparison: Mapping[str, Any]) -> str:
+    """Write a comparison as Markdown."""
+    strategies, baseline = comparison["strategies"], comparison["baseline"]
+    parts = [f"# Comparison with {baseline}", scores_table(strategies).markdown()]
+    tests = differences_table(strategies, baseline)
+    if tests.rows:
+        parts.append(tests.markdown())
+    parts += notes(comparison)
+    return "\n\n".join(parts) + "\n"
+
+
+def _selection(config: Mapping[str, Any], strategies: Mapping[str, Mapping[str, Any]]) -> str:
+    if any("scaled_nll" in record for record in strategies.values()):
+        return (
+            f"The best epoch of each run was chosen by {config['train']['metric']} on its validation split, and the"
+            " temperature of scaled_nll and scaled_ece fitted there; the test split served for the scores alone."
+        )
+    return (
+        "There is no validation split: each run keeps its last epoch, and no temperature is fitted. The test split"
+        " served for the scores alone."
+    )
+
+
+def _budget(config: Mapping[str, Any], strategies: Mapping[str, Mapping[str, Any]]) -> str:
+    steps = [int(value) for record in strategies.values() for value in record[STEPS]["values"]]
+    of = "" if config["train"]["max_steps"] else f" ({config['train']['epochs']} epochs)"
+    if len(set(steps)) == 1:
+        return f"Equal budgets: each run trained for {steps[0]} steps{of}."
+    reason = ", as train.patience ended some early" if config["train"]["patience"] is not None else ""
+    return f"Each run had the same budget{of} and trained for {min(steps)} to {max(steps)} steps{reason}."
+
+
+def _mean(figure: Mapping[str, Any] | None, digits: int, factor: float = 1) -> str:
+    if figure is None:
+        return ""
+    mean = f"{factor * figure['mean']:.{digits}f}"
+    return mean if figure["sd"] is None else f"{mean} ± {factor * figure['sd']:.{digits}f}"
