@@ -21,6 +21,18 @@ def test_a_packed_map_computes_what_the_map_does(shape: tuple[int, ...], bias: b
         assert not torch.equal(rounded, linear(hidden))
 
 
+def test_between_two_maps_of_a_feed_forward_part_nothing_is_lost_that_the_second_would_not_round() -> None:
+    torch.manual_seed(0)
+    up, down, hidden = nn.Linear(12, 48), nn.Linear(48, 12), torch.randn(5, 12)
+    rounded = PackedLinear(up, torch.bfloat16)(hidden)
+    assert rounded.dtype == torch.bfloat16
+    packed = PackedLinear(down, torch.bfloat16)
+    assert packed(nn.functional.gelu(rounded)).dtype == torch.float32
+    torch.testing.assert_close(
+        packed(nn.functional.gelu(rounded)), packed(nn.functional.gelu(rounded.float())), atol=0, rtol=0
+    )
+
+
 def test_transposed_inputs() -> None:
     linear, hidden = nn.Linear(12, 7), torch.randn(3, 12, 4).transpose(1, 2)
     torch.testing.assert_close(PackedLinear(linear, torch.float32)(hidden), linear(hidden))

@@ -7,6 +7,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
+# How much wider the middle of a transformer's feed-forward part is than its ends (Vaswani et al. 2017).
+_FEED_FORWARD = 4
+
 
 class PackedLinear(nn.Linear):
     """A linear map for prediction, which can be neither trained nor saved.
@@ -17,8 +20,9 @@ class PackedLinear(nn.Linear):
 
     Args:
         linear: The map to pack.
-        dtype: What its weight and inputs are rounded to; results come in the type of the input. Sums and
-            normalisations between linear maps so keep their precision.
+        dtype: What its weight and inputs are rounded to. Results come in the type that the weight had, so that sums and
+            normalisations between linear maps keep their precision; but those of a map to four times the width, whose
+            activation the next map would round in any case, stay as they are.
     """
 
     def __init__(self, linear: nn.Linear, dtype: torch.dtype) -> None:
@@ -32,21 +36,19 @@ class PackedLinear(nn.Linear):
         if self._packed:
             weight = torch.ops.mkldnn._reorder_linear_weight(weight, None)
         self.weight = nn.Parameter(weight, requires_grad=False)
-        # Not rounded: its error would be the same in every row, and adding it makes the result's type at no cost.
+        # Never rounded: its error would be the same in every row.
         self.bias = None if linear.bias is None else nn.Parameter(linear.bias.detach(), requires_grad=False)
+        widens = linear.out_features >= _FEED_FORWARD * linear.in_features
+        self._result = dtype if widens else linear.weight.dtype
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002  # the name in nn.Linear
         """Map (..., in_features) to (..., out_features)."""
         rounded = input.to(self.weight.dtype)
-        exact = rounded.dtype == input.dtype
-        bias = self.bias if exact else None
         if self._packed:
-            mapped: Tensor = torch.ops.mkldnn._linear_pointwise(rounded, self.weight, bias, "none", [], "")
+            mapped: Tensor = torch.ops.mkldnn._linear_pointwise(rounded, self.weight, self.bias, "none", [], "")
         else:
-            mapped = F.linear(rounded, self.weight, bias)
-        if exact or self.bias is None:
-            return mapped.to(input.dtype)
-        return mapped + self.bias
+            mapped = F.linear(rounded, self.weight, None if self.bias is None else self.bias.to(rounded.dtype))
+        return mapped.to(self._result)
 
 
 def pack_linears(model: PreTrainedModel, dtype: torch.dtype) -> None:
