@@ -44,7 +44,7 @@ from textmix.errors import RunError, RunFinished, TrainingInterrupted
 from textmix.evaluation.metrics import Evaluation, scaled_scores
 from textmix.evaluation.report import markdown_report, predictions_table
 from textmix.files import replacing, write_json, write_text
-from textmix.models.config import WORD_MODELS
+from textmix.models.config import BUNDLED_VECTORS, WORD_MODELS
 from textmix.models.encoder import MixupForSequenceClassification
 from textmix.models.loading import build_model, check_model_name, load_model
 from textmix.predictor import Predictor
@@ -111,7 +111,7 @@ def resolve(config: RunConfig) -> RunConfig:
     if rate is None:
         rate = _WORDS_LEARNING_RATE if config.model.name in WORD_MODELS else _LEARNING_RATE
     vectors = config.model.words.vectors
-    if vectors is not None:
+    if vectors not in (None, BUNDLED_VECTORS):
         vectors = str(Path(vectors).absolute())
     return replace(
         config,
