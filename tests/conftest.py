@@ -28,7 +28,9 @@ torch.set_num_threads(1)
 
 from textmix.mixing.config import MixConfig  # noqa: E402
 from textmix.models.encoder import MixupConfig, MixupForSequenceClassification  # noqa: E402
+from textmix.models.fasttext import FastText, FastTextConfig  # noqa: E402
 from textmix.models.textcnn import TextCNN, TextCNNConfig  # noqa: E402
+from textmix.models.textrnn import TextRNN, TextRNNConfig  # noqa: E402
 
 VOCAB, LABELS = 60, 3
 
@@ -70,6 +72,15 @@ def _textcnn() -> PreTrainedModel:
     return TextCNN(TextCNNConfig(num_labels=LABELS, dropout=0.0, **sizes))
 
 
+def _textrnn() -> PreTrainedModel:
+    sizes = {"vocab_size": VOCAB, "embedding_dim": 8, "lstm_units": 5, "num_hidden_layers": 2}
+    return TextRNN(TextRNNConfig(num_labels=LABELS, dropout=0.0, **sizes))
+
+
+def _fasttext() -> PreTrainedModel:
+    return FastText(FastTextConfig(num_labels=LABELS, vocab_size=VOCAB, embedding_dim=8, ngrams=2, buckets=50))
+
+
 MODELS: dict[str, Callable[[], PreTrainedModel]] = {
     "own-mean": lambda: _own("mean"),
     "own-cls": lambda: _own("cls"),
@@ -80,6 +91,8 @@ MODELS: dict[str, Callable[[], PreTrainedModel]] = {
     "distilbert": _distilbert,
     "roberta": _roberta,
     "textcnn": _textcnn,
+    "textrnn": _textrnn,
+    "fasttext": _fasttext,
 }
 
 

@@ -7,10 +7,12 @@ from typing import Any
 
 import torch
 import transformers as hf
-from torch import nn
+from torch import Tensor, nn
 
 from textmix.models.encoder import MixupConfig, MixupForSequenceClassification
+from textmix.models.fasttext import FastText, FastTextConfig
 from textmix.models.textcnn import TextCNN, TextCNNConfig
+from textmix.models.textrnn import TextRNN, TextRNNConfig
 from textmix.models.token_classifier import MixupForTokenClassification
 
 VOCAB, LAYERS = 60, 3
@@ -175,6 +177,18 @@ def textcnn(num_labels: int, problem_type: str | None) -> hf.PreTrainedModel:
     return TextCNN(TextCNNConfig(num_labels=num_labels, problem_type=problem_type, dropout=0.0, **sizes))
 
 
+def textrnn(num_labels: int, problem_type: str | None) -> hf.PreTrainedModel:
+    sizes = {"vocab_size": VOCAB, "embedding_dim": 12, "lstm_units": 5, "num_hidden_layers": LAYERS}
+    return TextRNN(TextRNNConfig(num_labels=num_labels, problem_type=problem_type, dropout=0.0, **sizes))
+
+
+def fasttext(num_labels: int, problem_type: str | None) -> hf.PreTrainedModel:
+    sizes = {"vocab_size": VOCAB, "embedding_dim": 12, "ngrams": 3, "buckets": 50}
+    model = FastText(FastTextConfig(num_labels=num_labels, problem_type=problem_type, **sizes))
+    nn.init.normal_(model.embeddings.ngrams.weight[1:].data)  # zero as initialized
+    return model
+
+
 def native_heads(
     config: Callable[[], hf.PreTrainedConfig],
     classifier: str = "classifier",
@@ -274,6 +288,12 @@ FAMILIES = (
         (Head(textcnn, "classifier", sites=("tokens", "embeddings", "layer:1", "pooled")),),
         "blocks",
     ),
+    Family("TextRNN", (Head(textrnn, "classifier"),), "blocks"),
+    Family(
+        "FastText",
+        (Head(fasttext, "classifier", sites=("tokens", "embeddings", "pooled")),),
+        embeddings="embeddings",
+    ),
 )
 BY_NAME = {family.name: family for family in FAMILIES}
 
@@ -301,7 +321,9 @@ def build(name: str, labels: str) -> hf.PreTrainedModel:
     for module in model.modules():
         if isinstance(module, nn.Dropout):
             module.p = 0.0
-        elif getattr(module, "bias", None) is not None:  # zero as initialized, which would hide what is left out
+        elif isinstance(
+            getattr(module, "bias", None), Tensor
+        ):  # zero as initialized, which would hide what is left out
             nn.init.normal_(module.bias, std=0.1)
     return model
 

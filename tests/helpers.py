@@ -30,8 +30,9 @@ def hooks(model: nn.Module) -> int:
 
 @contextmanager
 def counting_blocks(model: PreTrainedModel) -> Iterator[list[int]]:
-    """Count how often each block runs."""
-    blocks = [block.module for block in find_sites(model).blocks]
+    """Count how often each block runs, or the embeddings of a model without blocks."""
+    sites = find_sites(model)
+    blocks = [sites.embeddings] if sites.embeddings is not None else [block.module for block in sites.blocks]
     counts = [0] * len(blocks)
     originals = [block.forward for block in blocks]
     for number, block in enumerate(blocks):

@@ -1,10 +1,14 @@
 """An independent forward pass for mixing: one pair of rows at a time, unpadded, without masks, hooks or batches."""
 
+from functools import partial
+
 import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
+from textmix.models.fasttext import FastText
 from textmix.models.textcnn import TextCNN
+from textmix.models.textrnn import TextRNN
 
 
 class Reference:
@@ -22,6 +26,10 @@ class Reference:
         model = self.model
         if isinstance(model, TextCNN):
             return [self._convolve]
+        if isinstance(model, TextRNN):
+            return [partial(_read_both_ways, block) for block in model.blocks]
+        if isinstance(model, FastText):
+            return []
         encoder = model.base_model
         return list(encoder.transformer.layer if hasattr(encoder, "transformer") else encoder.encoder.layer)
 
@@ -46,9 +54,9 @@ class Reference:
         """Pool one row whose positions are all real, (L, H) to (H,)."""
         model = self.model
         name = model.pooling.name if hasattr(model, "pooling") else type(model).__name__
-        if name == "mean":
+        if name in ("mean", "FastText"):
             return hidden.sum(0) / len(hidden)
-        if name in ("max", "TextCNN"):
+        if name in ("max", "TextCNN", "TextRNN"):
             return torch.stack([max(hidden[:, h]) for h in range(hidden.shape[1])])
         if name == "attention":
             scores = [
@@ -71,6 +79,26 @@ class Reference:
         model = self.model
         classifier = getattr(model.classifier, "out_proj", model.classifier)
         return classifier.weight @ pooled + classifier.bias
+
+
+def _read_both_ways(block: nn.Module, hidden: Tensor) -> Tensor:
+    """Read one row, (1, L, E), with one LSTM from the left and with one from the right."""
+    left = _read(block.forwards, list(hidden[0]))
+    right = _read(block.backwards, list(hidden[0])[::-1])[::-1]
+    return torch.stack([torch.cat(states) for states in zip(left, right, strict=True)])[None]
+
+
+def _read(lstm: nn.LSTM, row: list[Tensor]) -> list[Tensor]:
+    """Hochreiter and Schmidhuber's equations, one step after the other."""
+    state = cell = torch.zeros(lstm.hidden_size, dtype=row[0].dtype)
+    states = []
+    for vector in row:
+        gates = lstm.weight_ih_l0 @ vector + lstm.bias_ih_l0 + lstm.weight_hh_l0 @ state + lstm.bias_hh_l0
+        take, keep, new, show = gates.chunk(4)
+        cell = keep.sigmoid() * cell + take.sigmoid() * new.tanh()
+        state = show.sigmoid() * cell.tanh()
+        states.append(state)
+    return states
 
 
 def blend_rows(own: Tensor, other: Tensor, lam: float, padding: str) -> Tensor:

@@ -33,7 +33,7 @@ def test_any_batch_any_lengths_any_strategy(data: st.DataObject) -> None:
         "probability": data.draw(st.sampled_from([0.0, 0.5, 1.0])),
     }
     torch.manual_seed(0)
-    model = MODELS[data.draw(st.sampled_from(["own-mean", "bert", "textcnn"]))]().double().train()
+    model = MODELS[data.draw(st.sampled_from(["own-mean", "bert", "textcnn", "textrnn"]))]().double().train()
     mask = (torch.arange(max(lengths))[None] < torch.tensor(lengths)[:, None]).long()
     batch = {
         "input_ids": torch.randint(5, VOCAB, mask.shape) * mask,

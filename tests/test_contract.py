@@ -103,7 +103,7 @@ def cases(draw: st.DrawFn, strategy: str) -> Case:
     size, length = draw(st.integers(1, 33)), draw(st.integers(1, 8))
     source = torch.Generator().manual_seed(draw(st.integers(0, 2**16)))
     classes = draw(st.booleans())
-    model = model_of(draw(st.sampled_from(["bert", "own-mean", "textcnn"])))
+    model = model_of(draw(st.sampled_from(["bert", "own-mean", "textcnn", "textrnn"])))
     batch = {"input_ids": torch.randint(0, VOCAB, (size, length), generator=source)}
     mask = draw(masks(size, length))
     if mask is not None:
@@ -112,7 +112,7 @@ def cases(draw: st.DrawFn, strategy: str) -> Case:
     if not classes:
         batch["labels"] = torch.rand(size, LABELS, dtype=torch.float64, generator=source).softmax(dim=1)
     config = draw(configs(strategy, classes))
-    if isinstance(config.layers, list) and model is model_of("textcnn"):
+    if isinstance(config.layers, list) and model in (model_of("textcnn"), model_of("textrnn")):
         model = model_of("bert")
     loss = LossConfig(
         label_smoothing=draw(st.sampled_from([0.0, 0.1])),

@@ -10,22 +10,38 @@ import torch
 from transformers import BertForSequenceClassification
 
 from tests.conftest import bert_config
-from textmix import MixupConfig, MixupForSequenceClassification, Predictor, TextCNN, TextCNNConfig
+from textmix import (
+    FastText,
+    FastTextConfig,
+    MixupConfig,
+    MixupForSequenceClassification,
+    Predictor,
+    TextCNN,
+    TextCNNConfig,
+    TextRNN,
+    TextRNNConfig,
+)
 from textmix.errors import RunError
 from textmix.export import export_onnx
 from textmix.models.vocabulary import train_tokenizer
 
 # Of very different lengths, so that batches hold padding; some shorter than any convolution.
 TEXTS = ["a b c d e f " * 3, "b", "", "c d", "a a a", "f e d c b", "e " * 60]
+WORDS = ["textcnn", "textrnn", "fasttext"]
 
 
 def save(kind: str, directory: Path) -> Path:
     torch.manual_seed(0)
     tokenizer = train_tokenizer(TEXTS, min_frequency=1)
     tokenizer.model_max_length = 40
+    sizes = {"vocab_size": len(tokenizer), "embedding_dim": 8, "num_labels": 3}
     if kind == "textcnn":
-        sizes = {"vocab_size": len(tokenizer), "embedding_dim": 8, "num_filters": 4}
-        model = TextCNN(TextCNNConfig(num_labels=3, **sizes))
+        model = TextCNN(TextCNNConfig(num_filters=4, **sizes))
+    elif kind == "textrnn":
+        model = TextRNN(TextRNNConfig(lstm_units=4, num_hidden_layers=2, **sizes))
+    elif kind == "fasttext":
+        model = FastText(FastTextConfig(ngrams=3, buckets=50, **sizes))
+        torch.nn.init.normal_(model.embeddings.ngrams.weight.data[1:])
     elif kind == "native":
         model = BertForSequenceClassification(bert_config())
     else:
@@ -38,17 +54,17 @@ def save(kind: str, directory: Path) -> Path:
     return directory
 
 
-@pytest.mark.parametrize("kind", ["textcnn", "native", "mean", "cls", "attention"])
+@pytest.mark.parametrize("kind", [*WORDS, "native", "mean", "cls", "attention"])
 def test_an_export_predicts_as_the_model_does_wherever_it_is_moved(kind: str, tmp_path: Path) -> None:
     export_onnx(save(kind, tmp_path / "model"), tmp_path / "onnx")
     # An encoder's own tokenizer puts a token into every text; without any, it attends to padding.
-    texts = TEXTS if kind == "textcnn" else [text for text in TEXTS if text]
+    texts = TEXTS if kind in WORDS else [text for text in TEXTS if text]
     expected = Predictor.from_pretrained(tmp_path / "model")(texts)
     shutil.rmtree(tmp_path / "model")
     (tmp_path / "onnx").rename(tmp_path / "elsewhere")
     exported = Predictor.from_pretrained(tmp_path / "elsewhere", batch_size=3)
     np.testing.assert_allclose(exported(texts), expected, atol=1e-5)
-    if kind == "textcnn":
+    if kind in WORDS:
         np.testing.assert_allclose(exported(["", ""]), expected[[2, 2]], atol=1e-5)
     assert np.ptp(expected, axis=0).max() > 0.05
     assert exported.class_names == ["x", "y", "ä ö"]

@@ -20,17 +20,25 @@ if TYPE_CHECKING:
     from textmix.models.bundled import resolve_model_path as resolve_model_path
     from textmix.models.encoder import MixupConfig as MixupConfig
     from textmix.models.encoder import MixupForSequenceClassification as MixupForSequenceClassification
+    from textmix.models.fasttext import FastText as FastText
+    from textmix.models.fasttext import FastTextConfig as FastTextConfig
     from textmix.models.textcnn import TextCNN as TextCNN
     from textmix.models.textcnn import TextCNNConfig as TextCNNConfig
+    from textmix.models.textrnn import TextRNN as TextRNN
+    from textmix.models.textrnn import TextRNNConfig as TextRNNConfig
     from textmix.models.token_classifier import MixupForTokenClassification as MixupForTokenClassification
     from textmix.predictor import Predictor as Predictor
+    from textmix.sklearn import MixupClassifier as MixupClassifier
 
 _MODULES = {
+    "FastText": "textmix.models.fasttext",
+    "FastTextConfig": "textmix.models.fasttext",
     "LossConfig": "textmix.mixing.config",
     "MixConfig": "textmix.mixing.config",
     "MixPlan": "textmix.mixing.plan",
     "Mixer": "textmix.mixer",
     "MixupCallback": "textmix.integrations.hf_trainer",
+    "MixupClassifier": "textmix.sklearn",
     "MixupConfig": "textmix.models.encoder",
     "MixupForSequenceClassification": "textmix.models.encoder",
     "MixupForTokenClassification": "textmix.models.token_classifier",
@@ -38,6 +46,8 @@ _MODULES = {
     "Strategy": "textmix.mixing.strategies.base",
     "TextCNN": "textmix.models.textcnn",
     "TextCNNConfig": "textmix.models.textcnn",
+    "TextRNN": "textmix.models.textrnn",
+    "TextRNNConfig": "textmix.models.textrnn",
     "TextmixError": "textmix.errors",
     "attach": "textmix.attach",
     "register": "textmix.mixing.strategies.base",

@@ -13,7 +13,7 @@ from types import ModuleType
 
 _AUTO_CLASSES = "transformers.models.auto.modeling_auto"
 # Each registers its classes when it is imported.
-_MODELS = ("textmix.models.encoder", "textmix.models.token_classifier", "textmix.models.textcnn")
+_MODELS = tuple(f"textmix.models.{name}" for name in ("encoder", "token_classifier", "textcnn", "textrnn", "fasttext"))
 
 
 class _RegisteringLoader(Loader):

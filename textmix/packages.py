@@ -6,12 +6,13 @@ from pathlib import Path
 from textmix.errors import TextmixError
 
 
-def package_directory(package: str, distribution: str) -> Path:
-    """Find the directory of a package of the extra `bundled`.
+def package_directory(package: str, distribution: str, extra: str = "bundled") -> Path:
+    """Find the directory of a package of an extra.
 
     Args:
         package: Its import name; it is located, never imported.
         distribution: What pip calls it.
+        extra: The extra that has it.
 
     Raises:
         TextmixError: If it is not installed; names the extra.
@@ -19,6 +20,6 @@ def package_directory(package: str, distribution: str) -> Path:
     spec = importlib.util.find_spec(package)
     if spec is None or not spec.submodule_search_locations:
         raise TextmixError(
-            f"the package {distribution} is not installed; install it with: pip install 'textmix[bundled]'"
+            f"the package {distribution} is not installed; install it with: pip install 'textmix[{extra}]'"
         )
     return Path(spec.submodule_search_locations[0])

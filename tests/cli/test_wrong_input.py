@@ -53,7 +53,11 @@ WRONG_DATA = {
     "wrong choice": ("", ["--model.pooling", "meen"], r"model\.pooling: .*meen"),
     "out of range": ("", ["--mix.alpha", "-1"], r"mix\.alpha must be a number above 0, not -1\.0"),
     "missing value": ("", ["--mix.alpha"], r".*mix\.alpha.*"),
-    "unknown model": ("", ["--model.name", "minilmm"], r"no model 'minilmm' \(built in: minilm, textcnn;.*"),
+    "unknown model": (
+        "",
+        ["--model.name", "minilmm"],
+        r"no model 'minilmm' \(built in: minilm, textcnn, textrnn, fasttext;.*",
+    ),
     "too long": (
         "",
         ["--model.name", "minilm", "--model.max_length", "9999"],

@@ -37,7 +37,8 @@ def test_minilm_is_cut_where_its_checkpoint_says() -> None:
 def test_dropout_is_set_on_request(checkpoint: Path) -> None:
     assert build_model(ModelConfig(name=str(checkpoint), dropout=0.3), ["a", "b"], []).model.dropout.p == 0.3
     assert build_model(ModelConfig(name="textcnn", dropout=0.3), ["a", "b"], TEXTS).model.dropout.p == 0.3
-    assert build_model(ModelConfig(name="textcnn"), ["a", "b"], TEXTS).model.dropout.p == 0.5
+    for name, rate in {"textcnn": 0.5, "textrnn": 0.5, "fasttext": 0.0}.items():
+        assert build_model(ModelConfig(name=name), ["a", "b"], TEXTS).model.dropout.p == rate
 
 
 def test_a_model_of_textmix_s_own_is_no_encoder(checkpoint: Path, tmp_path: Path) -> None:
@@ -49,7 +50,8 @@ def test_a_model_of_textmix_s_own_is_no_encoder(checkpoint: Path, tmp_path: Path
 def test_missing_models_are_named(tmp_path: Path) -> None:
     check_model_name(ModelConfig(name="textcnn"))
     with pytest.raises(
-        ModelError, match=r"no model 'bert-basse' \(built in: minilm, textcnn; or a directory, or a hub id"
+        ModelError,
+        match=r"no model 'bert-basse' \(built in: minilm, textcnn, textrnn, fasttext; or a directory, or a hub id",
     ):
         check_model_name(ModelConfig(name="bert-basse"))
     with pytest.raises(RunError, match=r"no saved model at .*; has the run finished"):

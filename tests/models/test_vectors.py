@@ -1,3 +1,4 @@
+import gzip
 import struct
 from pathlib import Path
 
@@ -15,7 +16,10 @@ def test_glove_word2vec_text_and_binary(tmp_path: Path) -> None:
     glove.write_text("cat 1 2\nfish 3 4\n")
     text.write_text("2 2\ncat 1 2\nfish 3 4\n")
     binary.write_bytes(b"2 2\ncat " + struct.pack("<2f", 1, 2) + b"\nfish " + struct.pack("<2f", 3, 4) + b"\n")
-    for path in (glove, text, binary):
+    packed = [path.with_name(f"{path.name}.gz") for path in (glove, text, binary)]
+    for path, small in zip((glove, text, binary), packed, strict=True):
+        small.write_bytes(gzip.compress(path.read_bytes()))
+    for path in (glove, text, binary, *packed):
         found = read_vectors(str(path), VOCABULARY)
         assert list(found) == [3]
         np.testing.assert_array_equal(found[3], [1, 2])
@@ -27,8 +31,11 @@ def test_wrong_files_are_named(tmp_path: Path) -> None:
     (tmp_path / "prose.txt").write_text("this is no vector file\nat all\n")
     with pytest.raises(ModelError, match=r"prose\.txt is not a file of word vectors"):
         read_vectors(str(tmp_path / "prose.txt"), VOCABULARY)
+    (tmp_path / "plain.txt.gz").write_text("cat 1 2\n")
+    with pytest.raises(ModelError, match=r"plain\.txt\.gz is not a file of word vectors"):
+        read_vectors(str(tmp_path / "plain.txt.gz"), VOCABULARY)
     (tmp_path / "other.txt").write_text("poisson 1 2\n")
-    with pytest.raises(ModelError, match="a vector for none of the 3 words"):
+    with pytest.raises(ModelError, match="a vector for none of the 2 words"):
         read_vectors(str(tmp_path / "other.txt"), VOCABULARY)
 
 

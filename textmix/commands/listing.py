@@ -22,10 +22,12 @@ def models(arguments: list[str]) -> None:
     parse(command_parser("models", "List the built-in models."), arguments)
     quiet_libraries()
     from textmix.models.bundled import BUNDLED_MODELS
+    from textmix.models.config import WORD_MODELS
 
     rows = [(name, model.distribution, model.summary) for name, model in BUNDLED_MODELS.items()]
-    rows.append(("textcnn", "", "TextCNN (Kim 2014), its vocabulary trained on the training texts"))
+    rows += [(name, "", summary) for name, summary in WORD_MODELS.items()]
     print_table(("model.name", "package", "what it is"), rows)
+    print("The vocabulary of those without a package is trained on the training texts; their vectors too, or given.")
     print("Any encoder that transformers' AutoModel loads works too, by hub id or directory.")
 
 

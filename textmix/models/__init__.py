@@ -1,1 +1,1 @@
-"""Classifiers: any Hugging Face encoder with a pooling of choice, and TextCNN."""
+"""Classifiers: any Hugging Face encoder with a pooling of choice, and models of words."""

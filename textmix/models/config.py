@@ -6,6 +6,9 @@ from typing import Literal
 
 from textmix.errors import ConfigError
 
+# In place of the path of a file of word vectors.
+BUNDLED_VECTORS = "bundled"
+
 
 @dataclass(frozen=True)
 class WordOptions:
@@ -18,8 +21,9 @@ class WordOptions:
             the vector of unknown words.
         lowercase: Lower-case all text (`word` and `wordpiece`). Default: true, as in the code of Kim 2014.
         embedding_dim: Width of the word vectors. Null means that of the vectors given; random ones have 300 (Kim 2014).
-        vectors: File of word vectors in word2vec or GloVe text format, or word2vec binary format (`.bin`); null means
-            random ones. Needs the extra `vectors`.
+        vectors: Null means random ones. `bundled` takes those that ship as a package. Else a file in word2vec or GloVe
+            text format, or word2vec binary format (`.bin`), also with `.gz` behind its name. Both need the extra
+            `vectors`.
         static: Keep the word vectors fixed instead of tuning them.
     """
 
@@ -45,9 +49,40 @@ class TextCNNOptions:
     kernel_sizes: list[int] = field(default_factory=lambda: [3, 4, 5])
 
 
-# The models of words, each with the section of options that is its own.
-_SECTIONS = {"textcnn": TextCNNOptions}
-WORD_MODELS = tuple(_SECTIONS)
+@dataclass(frozen=True)
+class TextRNNOptions:
+    """How a TextRNN is built; these have an effect only with `model.name: textrnn`.
+
+    Args:
+        lstm_units: Width of the hidden state of each direction. Default: 150, which makes both together as wide as the
+            word vectors of Kim 2014.
+        num_hidden_layers: Bidirectional LSTMs on each other; each is a site. Default: 1.
+    """
+
+    lstm_units: int = 150
+    num_hidden_layers: int = 1
+
+
+@dataclass(frozen=True)
+class FastTextOptions:
+    """How a FastText is built; these have an effect only with `model.name: fasttext`.
+
+    Args:
+        ngrams: Longest n-grams that have vectors beside the words; 1 means none, 2 is what Joulin et al. 2017 found to
+            help in sentiment analysis.
+        buckets: Number of vectors that all n-grams share by their hash.
+    """
+
+    ngrams: int = 1
+    buckets: int = 50_000
+
+
+# The models of words, each with a section of options of its own, and a line for `textmix models`.
+WORD_MODELS = {
+    "textcnn": "TextCNN: convolutions over word vectors, max over time (Kim 2014)",
+    "textrnn": "TextRNN: bidirectional LSTM over word vectors, max over time (Conneau et al. 2017)",
+    "fasttext": "FastText: mean of the vectors of words, and n-grams if asked (Joulin et al. 2017)",
+}
 
 
 @dataclass(frozen=True)
@@ -55,12 +90,14 @@ class ModelConfig:
     """Which model is trained.
 
     Args:
-        name: A built-in name (`minilm`, `textcnn`; see `textmix models`), a hub id, or a directory.
+        name: A built-in name (`minilm`, `textcnn`, `textrnn`, `fasttext`; see `textmix models`), a hub id, or a
+            directory.
         pooling: How positions become one vector: `cls`, `mean`, `max`, `attention`, `last`, or `auto` (what a
             sentence-transformers checkpoint declares, else the habit of the architecture).
         head: `linear` puts one linear map on the pooled vector; `native` is the architecture's own classification
             head, and the saved checkpoint is a stock one.
-        dropout: Dropout on the pooled vector; null means the model's own default (encoders 0.1, TextCNN 0.5).
+        dropout: Dropout on the pooled vector; null means the model's own default (encoders 0.1, TextCNN
+            and TextRNN 0.5, FastText 0).
         encoder_dropout: Dropout inside a pretrained encoder; null means the checkpoint's own (0.1 for most). With
             0 training is faster: no masks are drawn, and attention on a CPU takes the fused kernel.
         freeze: Keep the embeddings and so many of the lowest blocks of an encoder as they are; 0 trains all. Most of
@@ -71,6 +108,8 @@ class ModelConfig:
         max_length: Longest input in tokens; longer ones are cut. Null means what the checkpoint declares, at most 512.
         words: The vocabulary and the word vectors of a model of words.
         textcnn: How a TextCNN is built.
+        textrnn: How a TextRNN is built.
+        fasttext: How a FastText is built.
     """
 
     name: str = "minilm"
@@ -83,6 +122,8 @@ class ModelConfig:
     max_length: int | None = None
     words: WordOptions = field(default_factory=WordOptions)
     textcnn: TextCNNOptions = field(default_factory=TextCNNOptions)
+    textrnn: TextRNNOptions = field(default_factory=TextRNNOptions)
+    fasttext: FastTextOptions = field(default_factory=FastTextOptions)
 
     def __post_init__(self) -> None:
         """Check every field and report all that is wrong at once.
@@ -113,10 +154,13 @@ class ModelConfig:
             yield f"model.encoder_dropout {beside}; leave it out"
         if of_words and self.freeze:
             yield f"model.freeze {beside}; model.words.static keeps its vectors"
+        if self.words.vectors == BUNDLED_VECTORS and self.words.tokenizer != "word":
+            yield "model.words.vectors bundled are vectors of words; leave model.words.tokenizer at word"
         if not of_words and self.words != WordOptions():
             yield f"model.words {beside}; leave it out"
         for name in WORD_MODELS:
-            if self.name != name and getattr(self, name) != _SECTIONS[name]():
+            options = getattr(self, name)
+            if self.name != name and options != type(options)():
                 yield f"model.{name} {beside}; leave it out"
 
     def _out_of_range(self) -> Iterator[str]:
@@ -131,6 +175,10 @@ class ModelConfig:
             "words.min_frequency": self.words.min_frequency,
             "words.embedding_dim": self.words.embedding_dim,
             "textcnn.num_filters": self.textcnn.num_filters,
+            "textrnn.lstm_units": self.textrnn.lstm_units,
+            "textrnn.num_hidden_layers": self.textrnn.num_hidden_layers,
+            "fasttext.ngrams": self.fasttext.ngrams,
+            "fasttext.buckets": self.fasttext.buckets,
         }
         for name, count in counts.items():
             if count is not None and count < 1:

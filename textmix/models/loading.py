@@ -1,7 +1,7 @@
 """Build or load a model and its tokenizer by name."""
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,17 +16,14 @@ from transformers import (
 )
 
 from textmix.errors import ModelError, RunError
-from textmix.models import textcnn
 from textmix.models.bundled import BUNDLED_MODELS, resolve_model_path
 from textmix.models.config import WORD_MODELS, ModelConfig
 from textmix.models.encoder import MixupForSequenceClassification
 from textmix.models.pooling_choice import declared_max_length
-from textmix.models.vectors import read_vectors
-from textmix.models.vocabulary import train_tokenizer
+from textmix.models.word_models import build_word_model
 from textmix.sites import find_sites
 
 LONGEST = 512
-_EMBEDDING_DIM = 300  # of random word vectors (Kim 2014)
 
 
 @dataclass(frozen=True)
@@ -80,7 +77,9 @@ def build_model(config: ModelConfig, class_names: list[str], texts: Iterable[str
         "problem_type": "single_label_classification",
     }
     if config.name in WORD_MODELS:
-        return _build_word_model(config, labels, texts)
+        word_model, vocabulary = build_word_model(config, labels, texts)
+        vocabulary.model_max_length = config.max_length or LONGEST
+        return LoadedModel(word_model, vocabulary)
     encoder_config = _load_config(config)
     if encoder_config.model_type.startswith("textmix-"):
         raise ModelError(
@@ -155,27 +154,6 @@ def freeze_lowest(model: PreTrainedModel, count: int | Literal["encoder"]) -> No
     embeddings = getattr(model.base_model, "embeddings", model.get_input_embeddings())
     for module in (embeddings, *blocks[:count]):
         module.requires_grad_(False)
-
-
-def _build_word_model(config: ModelConfig, labels: dict[str, Any], texts: Iterable[str]) -> LoadedModel:
-    options = config.words
-    tokenizer = train_tokenizer(texts, options.tokenizer, options.vocab_size, options.min_frequency, options.lowercase)
-    tokenizer.model_max_length = config.max_length or LONGEST
-    if config.dropout is not None:
-        labels = {**labels, "dropout": config.dropout}
-    vectors = read_vectors(options.vectors, tokenizer.get_vocab()) if options.vectors is not None else {}
-    given = next((len(vector) for vector in vectors.values()), _EMBEDDING_DIM)
-    model = textcnn.TextCNN(
-        textcnn.TextCNNConfig(
-            vocab_size=len(tokenizer),
-            embedding_dim=options.embedding_dim or given,
-            static_embeddings=options.static,
-            **asdict(config.textcnn),
-            **labels,
-        )
-    )
-    model.set_word_vectors(vectors)
-    return LoadedModel(model, tokenizer)
 
 
 def load_model(directory: Path, trust_remote_code: bool = False) -> LoadedModel:

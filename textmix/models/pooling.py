@@ -35,8 +35,7 @@ class Pooling(nn.Module):
             weights = scores.softmax(dim=-1).masked_fill(~real, 0)
             return torch.einsum("bl,blh->bh", weights.to(hidden.dtype), hidden)
         if self.name == "mean":
-            count = real.sum(dim=1, keepdim=True).clamp(min=1)
-            return hidden.masked_fill(~real.unsqueeze(-1), 0).sum(dim=1) / count.to(hidden.dtype)
+            return masked_mean(hidden, real)
         if self.name == "max":
             return masked_max(hidden, real)
         positions = torch.arange(hidden.shape[1], device=hidden.device)
@@ -46,6 +45,20 @@ class Pooling(nn.Module):
             index = torch.where(real, positions, 0).amax(dim=1)
         chosen = hidden[torch.arange(hidden.shape[0], device=hidden.device), index]
         return chosen.masked_fill(~real.any(dim=1, keepdim=True), 0)
+
+
+def masked_mean(hidden: Tensor, real: Tensor) -> Tensor:
+    """Average over real positions.
+
+    Args:
+        hidden: Shape (B, L, H).
+        real: Shape (B, L), bool.
+
+    Returns:
+        Shape (B, H); zeros for a row without real positions.
+    """
+    count = real.sum(dim=1, keepdim=True).clamp(min=1)
+    return hidden.masked_fill(~real.unsqueeze(-1), 0).sum(dim=1) / count.to(hidden.dtype)
 
 
 def masked_max(hidden: Tensor, real: Tensor) -> Tensor:

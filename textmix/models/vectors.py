@@ -1,43 +1,56 @@
-"""Word vectors from files, read with gensim (the extra `vectors`)."""
+"""Given word vectors: those that ship as a package, or a file, read with gensim; both are in the extra `vectors`."""
 
+import gzip
 from pathlib import Path
 
 import numpy as np
 
 from textmix.errors import ModelError
+from textmix.models.bundled_vectors import bundled_vectors
+from textmix.models.config import BUNDLED_VECTORS
+from textmix.models.vocabulary import SPECIAL_TOKENS
 
 
-def read_vectors(path: str, vocabulary: dict[str, int]) -> dict[int, np.ndarray]:
-    """Read the vectors of the words of a vocabulary.
+def read_vectors(source: str, vocabulary: dict[str, int]) -> dict[int, np.ndarray]:
+    """Look up the vectors of the words of a vocabulary.
+
+    Special tokens have none: what a file says of `[UNK]` is about other words.
 
     Args:
-        path: word2vec text (with its header line), GloVe text (without one), or word2vec binary (`.bin`).
+        source: `bundled`, or a file: word2vec text (with its header line), GloVe text (without one), or word2vec binary
+            (`.bin`), also compressed (`.gz`).
         vocabulary: Token to id.
 
     Returns:
-        Token id to vector, for the tokens that the file has.
+        Token id to vector, for the tokens that have one.
 
     Raises:
         ModelError: If gensim is not installed, or the file is missing, is no vector file, or has none of the words.
+        TextmixError: If the package of the bundled vectors is not installed.
     """
+    words = {word: number for word, number in vocabulary.items() if word not in SPECIAL_TOKENS}
+    if source == BUNDLED_VECTORS:
+        return bundled_vectors(words)
     try:
         from gensim.models import KeyedVectors
     except ImportError:
         raise ModelError("reading word vectors needs gensim; install it with: pip install 'textmix[vectors]'") from None
-    if not Path(path).is_file():
-        raise ModelError(f"no file of word vectors at {path} (model.words.vectors)")
-    binary = path.endswith(".bin")
+    if not Path(source).is_file():
+        raise ModelError(f"no file of word vectors at {source} (model.words.vectors)")
+    binary = source.removesuffix(".gz").endswith(".bin")
     try:
-        keyed = KeyedVectors.load_word2vec_format(path, binary=binary, no_header=not binary and not _has_header(path))
-    except (ValueError, EOFError, IndexError, UnicodeDecodeError) as error:
-        raise ModelError(f"{path} is not a file of word vectors: {error}") from error
-    found = {token_id: np.array(keyed[word]) for word, token_id in vocabulary.items() if word in keyed}
+        headless = not binary and not _has_header(source)
+        keyed = KeyedVectors.load_word2vec_format(source, binary=binary, no_header=headless)
+    except (ValueError, EOFError, IndexError, OSError) as error:
+        raise ModelError(f"{source} is not a file of word vectors: {error}") from error
+    found = {token_id: np.array(keyed[word]) for word, token_id in words.items() if word in keyed}
     if not found:
-        raise ModelError(f"{path} has a vector for none of the {len(vocabulary)} words of the vocabulary")
+        raise ModelError(f"{source} has a vector for none of the {len(words)} words of the vocabulary")
     return found
 
 
 def _has_header(path: str) -> bool:
-    with Path(path).open(encoding="utf-8", errors="replace") as file:
+    opened = gzip.open if path.endswith(".gz") else open
+    with opened(path, mode="rt", encoding="utf-8", errors="replace") as file:
         fields = file.readline().split()
     return len(fields) == 2 and all(field.isdigit() for field in fields)

@@ -1,4 +1,4 @@
-"""Tokenizers for TextCNN, trained on the training texts with the tokenizers library."""
+"""Tokenizers for models of words, trained on the training texts with the tokenizers library."""
 
 from collections.abc import Iterable
 from typing import Literal
@@ -8,7 +8,7 @@ from tokenizers.models import BPE, WordLevel, WordPiece
 from transformers import PreTrainedTokenizerFast
 
 PAD, UNKNOWN, SEPARATOR = "[PAD]", "[UNK]", "[SEP]"
-_SPECIAL = [PAD, UNKNOWN, SEPARATOR]
+SPECIAL_TOKENS = [PAD, UNKNOWN, SEPARATOR]
 
 
 def train_tokenizer(
@@ -40,7 +40,7 @@ def train_tokenizer(
         trainer = trainers.BpeTrainer(
             vocab_size=vocab_size,
             min_frequency=min_frequency,
-            special_tokens=_SPECIAL,
+            special_tokens=SPECIAL_TOKENS,
             initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
             show_progress=False,
         )
@@ -51,21 +51,21 @@ def train_tokenizer(
         tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
         if kind == "word":
             trainer = trainers.WordLevelTrainer(
-                vocab_size=vocab_size, min_frequency=min_frequency, special_tokens=_SPECIAL, show_progress=False
+                vocab_size=vocab_size, min_frequency=min_frequency, special_tokens=SPECIAL_TOKENS, show_progress=False
             )
         else:
             tokenizer.decoder = decoders.WordPiece()
             trainer = trainers.WordPieceTrainer(
                 vocab_size=vocab_size,
                 min_frequency=min_frequency,
-                special_tokens=_SPECIAL + _continuations(tokenizer, texts),
+                special_tokens=SPECIAL_TOKENS + _continuations(tokenizer, texts),
                 show_progress=False,
             )
     tokenizer.train_from_iterator(texts, trainer)
     if kind == "wordpiece":
         tokenizer = _without_added_tokens(tokenizer)
     tokenizer.post_processor = processors.TemplateProcessing(
-        single="$A", pair=f"$A {SEPARATOR} $B", special_tokens=[(SEPARATOR, _SPECIAL.index(SEPARATOR))]
+        single="$A", pair=f"$A {SEPARATOR} $B", special_tokens=[(SEPARATOR, SPECIAL_TOKENS.index(SEPARATOR))]
     )
     return PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
@@ -94,5 +94,5 @@ def _without_added_tokens(trained: Tokenizer) -> Tokenizer:
     rebuilt = Tokenizer(WordPiece(trained.get_vocab(), unk_token=UNKNOWN))
     rebuilt.normalizer, rebuilt.pre_tokenizer = trained.normalizer, trained.pre_tokenizer
     rebuilt.decoder = trained.decoder
-    rebuilt.add_special_tokens(_SPECIAL)
+    rebuilt.add_special_tokens(SPECIAL_TOKENS)
     return rebuilt

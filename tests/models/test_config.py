@@ -1,0 +1,44 @@
+from typing import Any
+
+import pytest
+
+from textmix.errors import ConfigError
+from textmix.models.config import WORD_MODELS, FastTextOptions, ModelConfig, TextCNNOptions, TextRNNOptions, WordOptions
+
+WRONG: list[tuple[dict[str, Any], str]] = [
+    ({"name": "minilm", "words": WordOptions(static=True)}, r"^model\.words has no effect with model\.name minilm"),
+    ({"name": "textrnn", "textcnn": TextCNNOptions(7)}, r"^model\.textcnn has no effect with model\.name textrnn"),
+    ({"name": "textcnn", "textrnn": TextRNNOptions(7)}, r"^model\.textrnn has no effect with model\.name textcnn"),
+    ({"name": "minilm", "fasttext": FastTextOptions(2)}, r"^model\.fasttext has no effect with model\.name minilm"),
+    ({"name": "textrnn", "words": WordOptions(embedding_dim=0)}, r"^model\.words\.embedding_dim must be at least 1"),
+    ({"name": "textrnn", "words": WordOptions(vocab_size=9)}, r"^model\.words\.vocab_size must be at least 10"),
+    ({"name": "textcnn", "textcnn": TextCNNOptions(kernel_sizes=[])}, r"^model\.textcnn\.kernel_sizes must be"),
+    ({"name": "textrnn", "textrnn": TextRNNOptions(0)}, r"^model\.textrnn\.lstm_units must be at least 1, not 0"),
+    ({"name": "fasttext", "fasttext": FastTextOptions(0)}, r"^model\.fasttext\.ngrams must be at least 1, not 0"),
+    (
+        {"name": "textcnn", "words": WordOptions(vectors="bundled", tokenizer="bpe")},
+        r"^model\.words\.vectors bundled are vectors of words; leave model\.words\.tokenizer at word$",
+    ),
+    *(
+        ({"name": name, option: value}, rf"model\.{option} .*no effect with model\.name {name}")
+        for name in WORD_MODELS
+        for option, value in {"encoder_dropout": 0.1, "freeze": 1, "pooling": "mean", "head": "native"}.items()
+    ),
+]
+
+
+@pytest.mark.parametrize(("options", "message"), WRONG)
+def test_wrong_options_are_named(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        ModelConfig(**options)
+
+
+def test_all_that_is_wrong_is_said_at_once() -> None:
+    with pytest.raises(ConfigError, match=r"no effect.*; model\.dropout must lie in .*; model\.max_length must be"):
+        ModelConfig(name="textcnn", freeze=1, dropout=2.0, max_length=0)
+
+
+def test_every_model_of_words_has_a_section_of_its_own() -> None:
+    for name in WORD_MODELS:
+        assert ModelConfig(name=name, words=WordOptions(vectors="bundled", static=True)).name == name
+        assert type(getattr(ModelConfig(), name)).__name__.lower() == f"{name}options"

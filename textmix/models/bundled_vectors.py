@@ -1,0 +1,40 @@
+"""The word vectors that the package wordllama ships, read from its files."""
+
+import numpy as np
+from safetensors.numpy import load_file
+from tokenizers import Tokenizer
+
+from textmix.errors import ModelError
+from textmix.packages import package_directory
+
+_WEIGHTS, _TENSOR = "weights/l2_supercat_256.safetensors", "embedding.weight"
+_TOKENIZER = "tokenizers/l2_supercat_tokenizer_config.json"
+
+
+def bundled_vectors(words: dict[str, int]) -> dict[int, np.ndarray]:
+    """Look up the vectors of words.
+
+    The package has a vector of width 256 for each of the 32 000 tokens of Llama 2. As in the package itself, the vector
+    of a word is the mean of those of its tokens, so that every word has one.
+
+    Args:
+        words: Word to id, without special tokens.
+
+    Returns:
+        Id to vector, shape (256,), float32.
+
+    Raises:
+        TextmixError: If the package is not installed.
+        ModelError: If it has other files than those expected.
+    """
+    directory = package_directory("wordllama", "wordllama", "vectors")
+    try:
+        table = load_file(directory / _WEIGHTS)[_TENSOR].astype(np.float32)
+        tokenizer = Tokenizer.from_file(str(directory / _TOKENIZER))
+    except Exception as error:  # tokenizers raises bare ones
+        raise ModelError(
+            f"cannot read the vectors of wordllama ({error}); reinstall it with: pip install --force-reinstall"
+            " 'textmix[vectors]'"
+        ) from error
+    pieces = tokenizer.encode_batch(list(words), add_special_tokens=False)
+    return {words[word]: table[encoding.ids].mean(axis=0) for word, encoding in zip(words, pieces, strict=True)}

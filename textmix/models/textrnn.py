@@ -1,0 +1,100 @@
+"""TextRNN: a bidirectional LSTM over word vectors, max over time, one linear map (Conneau et al. 2017)."""
+
+import torch
+from torch import Tensor, nn
+from transformers import AutoConfig, AutoModelForSequenceClassification
+
+from textmix.models.pooling import masked_max
+from textmix.models.words import WordConfig, WordModel, word_vectors
+
+
+class TextRNNConfig(WordConfig):
+    """Configuration of `TextRNN`; `num_hidden_layers` is how many bidirectional LSTMs lie on each other.
+
+    Args:
+        lstm_units: Width of the hidden state of each direction. Default: 150, which makes both together as wide as the
+            word vectors of Kim 2014.
+    """
+
+    model_type = "textmix-textrnn"
+
+    lstm_units: int = 150
+
+
+class BidirectionalLSTM(nn.Module):
+    """Two LSTMs that read each row's real positions, one forwards and one backwards (Graves and Schmidhuber 2005).
+
+    Positions that are not real are passed over, wherever they lie: what a row gives depends neither on how far its
+    batch is padded nor on which side.
+
+    Args:
+        width: Width of the input vectors.
+        units: U, the width of the hidden state of each direction.
+    """
+
+    def __init__(self, width: int, units: int) -> None:
+        super().__init__()
+        self.forwards = nn.LSTM(width, units, batch_first=True)
+        self.backwards = nn.LSTM(width, units, batch_first=True)
+
+    def forward(self, hidden: Tensor, attention_mask: Tensor) -> Tensor:
+        """Map `hidden` (B, L, E) under `attention_mask` (B, L) to states (B, L, 2 · U)."""
+        real = attention_mask.bool()
+        backwards = _read(self.backwards, hidden.flip(1), real.flip(1)).flip(1)
+        return torch.cat([_read(self.forwards, hidden, real), backwards], dim=-1)
+
+
+def _read(lstm: nn.LSTM, hidden: Tensor, real: Tensor) -> Tensor:
+    """Run an LSTM over the real positions of each row: they are moved to its front, and their states back again.
+
+    What stands behind them cannot reach them. Packed sequences would do the same, but know no gaps, and need the
+    lengths on the CPU, which neither ONNX nor a compiled graph has.
+    """
+    front = real.cumsum(dim=1)
+    behind = front[:, -1:] + (~real).cumsum(dim=1)
+    place = (torch.where(real, front, behind) - 1).unsqueeze(-1)
+    states, _ = lstm(torch.zeros_like(hidden).scatter(1, place.expand_as(hidden), hidden))
+    found: Tensor = states.gather(1, place.expand(-1, -1, states.shape[-1]))
+    return found
+
+
+class TextRNN(WordModel):
+    """A bidirectional LSTM with max pooling, the encoder that Conneau et al. 2017 choose, as a transformers model.
+
+    Args:
+        config: Its configuration.
+
+    Shapes:
+        input_ids and attention_mask (B, L), or inputs_embeds (B, L, E), to logits (B, num_labels).
+    """
+
+    config: TextRNNConfig
+    config_class = TextRNNConfig
+
+    def __init__(self, config: TextRNNConfig) -> None:
+        widths = [config.embedding_dim] + [2 * config.lstm_units] * (config.num_hidden_layers - 1)
+        blocks: list[nn.Module] = [BidirectionalLSTM(width, config.lstm_units) for width in widths]
+        super().__init__(config, word_vectors(config), blocks, 2 * config.lstm_units)
+
+    def _init_weights(self, module: nn.Module) -> None:
+        if not isinstance(module, nn.LSTM):
+            super()._init_weights(module)
+            return
+        for name, parameter in module.named_parameters():
+            if name.startswith("weight_hh"):
+                for gate in parameter.chunk(4):  # of input, forget, cell and output
+                    nn.init.orthogonal_(gate)  # Saxe et al. 2014
+            elif name.startswith("weight_ih"):
+                nn.init.xavier_uniform_(parameter)
+            else:
+                nn.init.zeros_(parameter)
+                if name.startswith("bias_ih"):
+                    nn.init.ones_(parameter.chunk(4)[1])  # of the forget gate (Jozefowicz et al. 2015)
+
+    def pool(self, hidden: Tensor, real: Tensor) -> Tensor:
+        """Take the maximum over time."""
+        return masked_max(hidden, real)
+
+
+AutoConfig.register(TextRNNConfig.model_type, TextRNNConfig)
+AutoModelForSequenceClassification.register(TextRNNConfig, TextRNN)
