@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from textmix.models.textrnn import TextRNNConfig as TextRNNConfig
     from textmix.models.token_classifier import MixupForTokenClassification as MixupForTokenClassification
     from textmix.predictor import Predictor as Predictor
+    from textmix.sklearn import MixupClassifier as MixupClassifier
 
 _MODULES = {
     "FastText": "textmix.models.fasttext",
@@ -37,6 +38,7 @@ _MODULES = {
     "MixPlan": "textmix.mixing.plan",
     "Mixer": "textmix.mixer",
     "MixupCallback": "textmix.integrations.hf_trainer",
+    "MixupClassifier": "textmix.sklearn",
     "MixupConfig": "textmix.models.encoder",
     "MixupForSequenceClassification": "textmix.models.encoder",
     "MixupForTokenClassification": "textmix.models.token_classifier",

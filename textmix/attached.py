@@ -33,8 +33,8 @@ class AttachedMixer(Mixer):
     """A mixer that acts on one model, through hooks, during its ordinary single forward pass.
 
     While the model is in training mode and is given labels, each forward draws a plan, mixes the batch at the plan's
-    site, and scores the logits against the blended targets. In every other forward nothing is touched. Make one with
-    `attach`.
+    site, and scores the logits against the blended targets. In every other forward nothing is touched. Beside the
+    labels a batch may have `sample_weight`, shape (B,): how much each of its rows counts. Make one with `attach`.
 
     Args:
         model: The classifier.
@@ -143,8 +143,8 @@ class AttachedMixer(Mixer):
         if mask is not None and mask.dim() != 2:
             raise ConfigError(f"mixing needs an attention_mask of shape (B, L), not {tuple(mask.shape)}")
         mask = mask.bool() if mask is not None else None
-        num_items = kwargs.pop("num_items_in_batch", None)
-        forward = Forward(type(model).__name__, labels, num_items, mask, beside=bool(self._found.beside))
+        num_items, sample_weight = kwargs.pop("num_items_in_batch", None), kwargs.pop("sample_weight", None)
+        forward = Forward(type(model).__name__, labels, num_items, sample_weight, mask, bool(self._found.beside))
         self._forward = forward
         self.plan = self.draw(
             labels,
@@ -257,7 +257,7 @@ class AttachedMixer(Mixer):
             )
         logits = _logits(output)
         self._check_pooling(forward, logits)
-        loss = self.score(logits, forward.labels, _problem_type(model), forward.num_items)
+        loss = self.score(logits, forward.labels, _problem_type(model), forward.num_items, forward.sample_weight)
         if plan is not None and plan.clean:
             logits = logits[: plan.clean]
         if isinstance(output, dict):

@@ -9,6 +9,7 @@ from textmix.commands.evaluate import evaluate
 from textmix.commands.export import export
 from textmix.commands.listing import datasets, models, strategies
 from textmix.commands.predict import predict
+from textmix.commands.sweep import sweep
 from textmix.commands.train import train
 from textmix.errors import ConfigError, RunError, RunFinished, TextmixError, TrainingInterrupted, did_you_mean, one_line
 from textmix.inspection.command import inspect
@@ -39,7 +40,7 @@ class Command:
 
 COMMANDS = {
     command.__name__: Command(command, (command.__doc__ or "").splitlines()[0])
-    for command in (train, evaluate, predict, export, compare, inspect, datasets, models, strategies)
+    for command in (train, evaluate, predict, export, compare, sweep, inspect, datasets, models, strategies)
 }
 
 

@@ -63,20 +63,24 @@ def clear_leftovers(directory: Path) -> None:
 
 
 @contextmanager
-def locked(directory: Path) -> Iterator[None]:
-    """Keep other processes that ask for the same lock out of a directory; a killed process gives it back.
+def locked(place: Path, wait: bool = False) -> Iterator[None]:
+    """Keep other processes that ask for the same lock out of a place; a killed process gives it back.
+
+    Args:
+        place: A directory, or a file.
+        wait: Wait until the others have done with it.
 
     Raises:
         RunError: If another process has it.
     """
     import fcntl  # not on Windows, where all else here works
 
-    descriptor = os.open(directory, os.O_RDONLY)
+    descriptor = os.open(place, os.O_RDONLY)
     try:
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(descriptor, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise RunError(f"another process is training in {directory}") from None
+            raise RunError(f"another process is training in {place}") from None
         yield
     finally:
         os.close(descriptor)

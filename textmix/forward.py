@@ -21,6 +21,7 @@ class Forward:
         model: Name of the model, for messages.
         labels: Targets of the batch, before mixing.
         num_items: `num_items_in_batch` of the stock Trainer.
+        sample_weight: How much each row counts, before mixing, shape (B,); None when all count alike.
         own_mask: Real positions of each row before mixing, shape (B, L), bool.
         beside: Whether modules beside the blocks read the hidden state at the site, too.
         plan: What was drawn; None when the batch is not mixed.
@@ -36,6 +37,7 @@ class Forward:
     model: str
     labels: Tensor
     num_items: Tensor | int | None
+    sample_weight: Tensor | None
     own_mask: Tensor | None
     beside: bool
     plan: MixPlan | None = None

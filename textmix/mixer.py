@@ -210,7 +210,14 @@ class Mixer:
         tensor = self._tensor("class_weights", weights, device)
         return Scoring(self.loss.label_smoothing, tensor, self.loss.focal_gamma)
 
-    def score(self, logits: Tensor, labels: Tensor, declared: str | None, num_items: Tensor | int | None) -> Tensor:
+    def score(
+        self,
+        logits: Tensor,
+        labels: Tensor,
+        declared: str | None,
+        num_items: Tensor | int | None,
+        sample_weight: Tensor | None = None,
+    ) -> Tensor:
         """Score the logits of the batch that the current plan was drawn for, and keep what its metrics need.
 
         Args:
@@ -219,14 +226,22 @@ class Mixer:
             labels: Targets before mixing and doubling, shape (B, ...).
             declared: `config.problem_type` of the model.
             num_items: As the stock Trainer counts them.
+            sample_weight: How much each row counts, before mixing and doubling, shape (B,); None when all count alike.
 
         Returns:
             The loss, a scalar.
+
+        Raises:
+            ConfigError: If there is not one sample weight for each row.
         """
+        if sample_weight is not None and sample_weight.shape != labels.shape[:1]:
+            raise ConfigError(
+                f"sample_weight of shape {tuple(sample_weight.shape)} does not fit a batch of {labels.shape[0]} rows"
+            )
         size, plan = labels.shape[0], self.plan
         kind = resolve_problem_type(declared, logits[:size], labels)
         scoring, num = self.scoring(logits.device), items(num_items, labels, kind)
-        blend = unmixed(labels, kind)
+        blend = _weighted(unmixed(labels, kind), sample_weight)
         clean_loss: Tensor | None = None
         if plan is not None and plan.mixed is not None:
             clean_loss = blended_loss(logits[:size], blend, kind, scoring, num)
@@ -235,6 +250,16 @@ class Mixer:
             blend = Blend(*plan.strategy.token_targets(plan, labels))
         elif plan is not None:
             blend = Blend(labels[plan.rows], plan.targets)
+        if plan is not None:
+            blend = _weighted(blend, None if sample_weight is None else sample_weight[plan.rows])
         loss = blended_loss(logits, blend, kind, scoring, num)
         self._scored = logits.detach(), blend, plan, are_classes(labels, kind)
         return loss if clean_loss is None else clean_loss + (self.config.regmix or 0.0) * loss
+
+
+def _weighted(blend: Blend, sample_weights: Tensor | None) -> Blend:
+    """Add the weights of the rows that labels come from, shape (B,) or (B, K), to a blend."""
+    if sample_weights is None:
+        return blend
+    per_label = sample_weights.view(len(sample_weights), -1)
+    return blend._replace(sample_weights=per_label.unsqueeze(-1) if blend.weights.dim() == 3 else per_label)

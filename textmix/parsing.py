@@ -3,7 +3,7 @@
 import dataclasses
 import itertools
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +51,51 @@ def to_run_config(parser: ArgumentParser, namespace: Namespace) -> RunConfig:
             raise ConfigError(f"the section '{field.name}' of the recipe is no mapping of options to values")
     values = parser.instantiate(namespace)
     return RunConfig(**{field.name: values[field.name] for field in dataclasses.fields(RunConfig)})
+
+
+def with_options(config: RunConfig, options: Mapping[str, Any]) -> RunConfig:
+    """Change options of a configuration.
+
+    Args:
+        config: A configuration.
+        options: New values by dotted name, as in `mix.alpha`.
+
+    Raises:
+        ConfigError: If an option is unknown, has the wrong type, or cannot work beside the others.
+    """
+    parser = run_parser("textmix train", "")
+    return to_run_config(parser, _parse_values(parser, config, options))
+
+
+def check_options(config: RunConfig, options: Mapping[str, Any]) -> None:
+    """Check that options exist and have the right type, whether or not they can work beside the others.
+
+    Args:
+        config: A configuration that they may be given to.
+        options: Values by dotted name.
+
+    Raises:
+        ConfigError: If an option is unknown or has the wrong type.
+    """
+    _parse_values(run_parser("textmix train", ""), config, options)
+
+
+def _parse_values(parser: ArgumentParser, config: RunConfig, options: Mapping[str, Any]) -> Namespace:
+    known = list(option_names())
+    values = config.to_dict()
+    for name, value in options.items():
+        if name not in known:
+            raise ConfigError(f"unknown option '{name}'{_near(name, known)}")
+        *sections, last = name.split(".")
+        place = values
+        for section in sections:
+            place = place[section]
+        place[last] = value
+    try:
+        parsed: Namespace = parser.parse_object(values)
+    except ArgumentError as error:
+        raise ConfigError(explain(str(error), known)) from error
+    return parsed
 
 
 TRUST = "--model.trust_remote_code"

@@ -54,7 +54,7 @@ from textmix.training.config import TrainConfig
 from textmix.training.optimization import choose_precision
 from textmix.training.pooled import check_pooled, pool_rows
 from textmix.training.progress import TrainProgress
-from textmix.training.trainer import MixupTrainer
+from textmix.training.trainer import MixupTrainer, OnEvaluation
 
 # Devlin et al. 2019 for encoders, the default of Adam (Kingma and Ba 2015) for models of words.
 _LEARNING_RATE, _WORDS_LEARNING_RATE = 5e-5, 1e-3
@@ -66,18 +66,36 @@ Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
+class Watch:
+    """How an experiment follows a run that is one of many.
+
+    Args:
+        on_evaluation: Told the validation scores after each epoch; what it raises ends the run there.
+        show_progress: Show a progress bar and a line for each epoch.
+        test: Evaluate the test split too; without that nothing can be chosen by it.
+    """
+
+    on_evaluation: OnEvaluation | None = None
+    show_progress: bool = True
+    test: bool = True
+
+
+ALONE = Watch()
+
+
+@dataclass(frozen=True)
 class RunResult:
     """What a run has reached.
 
     Args:
         directory: Where everything was saved.
         metrics: What stands in metrics.json.
-        test: The evaluation on the test split.
+        test: The evaluation on the test split; None if it was not asked for.
     """
 
     directory: Path
     metrics: dict[str, Any]
-    test: Evaluation
+    test: Evaluation | None
 
 
 def resolve(config: RunConfig) -> RunConfig:
@@ -109,7 +127,13 @@ def resolve(config: RunConfig) -> RunConfig:
     )
 
 
-def train(config: RunConfig, overwrite: bool = False, resume: bool = False, say: Say = print) -> RunResult | None:
+def train(
+    config: RunConfig,
+    overwrite: bool = False,
+    resume: bool = False,
+    say: Say = print,
+    watch: Watch = ALONE,
+) -> RunResult | None:
     """Train and evaluate a classifier, alone or together with the other processes that were started for it.
 
     Everything that can be wrong with the configuration and the data is found before the first file is written.
@@ -119,6 +143,7 @@ def train(config: RunConfig, overwrite: bool = False, resume: bool = False, say:
         overwrite: Replace a run that is in the directory already.
         resume: Go on from the newest checkpoint in the directory; without one, from the beginning.
         say: Takes lines for the user.
+        watch: How the run is followed.
 
     Returns:
         The directory and the figures; None in all processes but the first, which evaluates and writes.
@@ -128,10 +153,12 @@ def train(config: RunConfig, overwrite: bool = False, resume: bool = False, say:
         RunFinished: If there is nothing left to go on with.
     """
     with joined() as processes:
-        return _train(config, overwrite, resume, say, processes)
+        return _train(config, overwrite, resume, say, watch, processes)
 
 
-def _train(config: RunConfig, overwrite: bool, resume: bool, say: Say, processes: PartialState) -> RunResult | None:
+def _train(
+    config: RunConfig, overwrite: bool, resume: bool, say: Say, watch: Watch, processes: PartialState
+) -> RunResult | None:
     if not processes.is_main_process:
         say = _say_nothing
     config = resolve(config)
@@ -145,7 +172,7 @@ def _train(config: RunConfig, overwrite: bool, resume: bool, say: Say, processes
         if resume and has_finished(directory):
             _drop_checkpoints(directory)
             raise RunFinished(f"{directory} has finished; its figures are in {directory / METRICS}")
-        trainer, splits, labels, sizes = _prepare(config, directory, say)
+        trainer, splits, labels, sizes = _prepare(config, directory, say, watch)
         # Last of all that can fail for a reason of the user's: until here nothing has been written or removed.
         if processes.is_main_process:
             if not resume:
@@ -166,6 +193,8 @@ def _train(config: RunConfig, overwrite: bool, resume: bool, say: Say, processes
             leave()
             if not processes.is_main_process:
                 return None
+            if not watch.test:
+                del splits[TEST]
             return _finish(directory, config, splits, labels, progress, sizes)
         except TrainingInterrupted as interruption:
             raise TrainingInterrupted(f"{interruption}; {hint}", interruption.number) from None
@@ -175,7 +204,7 @@ def _train(config: RunConfig, overwrite: bool, resume: bool, say: Say, processes
 
 
 def _prepare(
-    config: RunConfig, directory: Path, say: Say
+    config: RunConfig, directory: Path, say: Say, watch: Watch
 ) -> tuple[MixupTrainer, DatasetDict, dict[str, npt.NDArray[np.int64]], dict[str, int]]:
     """Read the data and build the model; writes nothing."""
     check_model_name(config.model)
@@ -209,6 +238,8 @@ def _prepare(
         config.loss,
         directory,
         config.to_dict(),
+        watch.on_evaluation,
+        watch.show_progress,
     )
     trainer.check_processes(
         {
@@ -254,7 +285,7 @@ def _finish(
         name: _evaluate(predictor, splits[name], labels[name]) for name in (TEST, VALIDATION) if name in splits
     }
     scores = {name: item.scores() for name, item in evaluations.items()}
-    if VALIDATION in evaluations:
+    if TEST in evaluations and VALIDATION in evaluations:
         scores[TEST] |= scaled_scores(evaluations[VALIDATION], evaluations[TEST])
     metrics: dict[str, dict[str, Any]] = {
         name: {**scores[name], "report": item.report()} for name, item in evaluations.items()
@@ -268,10 +299,12 @@ def _finish(
         "best_epoch": progress.best_epoch,
         "rows": sizes,
     }
-    write_evaluation(directory, f"Test split of {source_name(config.data.source)}", splits[TEST], evaluations[TEST])
+    if TEST in splits:
+        title = f"Test split of {source_name(config.data.source)}"
+        write_evaluation(directory, title, splits[TEST], evaluations[TEST])
     write_json(directory / METRICS, metrics)  # last: it says that the run has finished
     _drop_checkpoints(directory)
-    return RunResult(directory, metrics, evaluations[TEST])
+    return RunResult(directory, metrics, evaluations.get(TEST))
 
 
 def write_evaluation(directory: Path, title: str, rows: Dataset, evaluation: Evaluation) -> None:

@@ -12,6 +12,7 @@ from textmix.errors import RunError
 from textmix.experiments.cells import run_cell
 from textmix.mixing.config import MixConfig
 from textmix.models.config import ModelConfig, TextCNNOptions, WordOptions
+from textmix.run import Watch
 from textmix.training.config import TrainConfig
 
 
@@ -40,6 +41,30 @@ def test_an_interrupted_cell_goes_on(topics_csv: Path, tmp_path: Path) -> None:
     (tmp_path / "c" / "metrics.json").unlink()  # what a run that was killed while it evaluated leaves
     again = run_cell(cell(topics_csv, tmp_path / "c"), lambda line: None)
     assert again["test"] == first["test"]
+
+
+def test_a_run_can_be_followed_and_ended_and_goes_on_from_there(topics_csv: Path, tmp_path: Path) -> None:
+    config = replace(cell(topics_csv, tmp_path / "c"), train=TrainConfig(epochs=3))
+    seen: list[tuple[int, float]] = []
+
+    class EnoughError(Exception):
+        pass
+
+    def follow(epoch: int, scores: dict[str, float]) -> None:
+        seen.append((epoch, scores["macro_f1"]))
+        if len(seen) == 2:
+            raise EnoughError
+
+    watch = Watch(on_evaluation=follow, show_progress=False, test=False)
+    with pytest.raises(EnoughError):
+        run_cell(config, lambda line: None, watch)
+    metrics = run_cell(config, lambda line: None, watch)  # from the checkpoint of the first epoch
+    assert [epoch for epoch, _ in seen] == [1, 2, 2, 3]
+    assert seen[1] == seen[2]
+    assert metrics.keys() == {"validation", "train"}
+    assert not (tmp_path / "c" / "predictions.csv").exists()
+    whole = run_cell(replace(config, output_dir=str(tmp_path / "d")), lambda line: None)
+    assert whole["validation"] == metrics["validation"]
 
 
 def test_a_cell_with_other_options_is_not_taken_for_this_one(topics_csv: Path, tmp_path: Path) -> None:

@@ -46,5 +46,6 @@ def train(arguments: list[str]) -> None:
     result = run.train(config, overwrite=overwrite, resume=resume)
     if result is None:  # this is one of several processes, and not the one that evaluates
         return
+    assert result.test is not None  # it was asked for
     print_evaluation(result.test, "test")
     print(f"saved to {result.directory}")

@@ -9,15 +9,16 @@ from textmix.config import CONFIG_FILE, RunConfig
 from textmix.directory import METRICS, has_finished
 from textmix.errors import RunError
 from textmix.parsing import read_run_config
-from textmix.run import Say, resolve, train
+from textmix.run import ALONE, Say, Watch, resolve, train
 
 
-def run_cell(config: RunConfig, say: Say) -> dict[str, Any]:
+def run_cell(config: RunConfig, say: Say, watch: Watch = ALONE) -> dict[str, Any]:
     """Train a run, unless it has finished; one that was interrupted goes on from its newest checkpoint.
 
     Args:
         config: What to do, and in which directory.
         say: Takes lines for the user.
+        watch: How the run is followed.
 
     Returns:
         What stands in metrics.json of the run.
@@ -33,7 +34,7 @@ def run_cell(config: RunConfig, say: Say) -> dict[str, Any]:
     if begun:
         _check_same(directory, config)
     if not has_finished(directory):
-        train(config, resume=begun, say=say)
+        train(config, resume=begun, say=say, watch=watch)
     metrics: dict[str, Any] = json.loads((directory / METRICS).read_text(encoding="utf-8"))
     return metrics
 

@@ -103,9 +103,10 @@ def notes(comparison: Mapping[str, Any]) -> list[str]:
     others = len(strategies) - 1
     if others == 0:
         return lines
+    comparisons = f"{others} comparison{'s' if others > 1 else ''}"
     lines += [
         f"Tests are against {baseline}, paired by {unit}: p from a sign-flip permutation test of the mean difference,"
-        f" corrected for {others} comparisons (Holm) within each metric; the interval, which is not corrected, from a"
+        f" corrected for {comparisons} (Holm) within each metric; the interval, which is not corrected, from a"
         f" bootstrap over {unit}s. At p ≥ 0.05 there is {NOT_SHOWN}.",
         f"Needed: {unit}s for an uncorrected paired t test at 5 % to show the difference seen with a probability"
         " of 80 %, if difference and noise are what they seem to be; at least as many as let p fall below 0.05 at all.",

@@ -150,6 +150,8 @@ _ONLY_WITH: dict[str, tuple[str, tuple[str, ...]]] = {
     "remix_kappa": ("targets", ("remix",)),
     "remix_tau": ("targets", ("remix",)),
 }
+# The options on which it depends whether others have an effect.
+CONTROLS = ("strategy", *dict.fromkeys(other for other, _ in _ONLY_WITH.values()))
 
 
 def without_effect(options: Mapping[str, Any]) -> dict[str, str]:
@@ -162,9 +164,25 @@ def without_effect(options: Mapping[str, Any]) -> dict[str, str]:
         For each of them, what is wrong with it.
     """
     defaults = {field.name: field.default for field in fields(MixConfig)}
-    values = {**defaults, **options}
+    return {
+        option: f"mix.{option} {reason}"
+        for option, reason in idle_options(options).items()
+        if options.get(option, defaults[option]) != defaults[option]
+    }
+
+
+def idle_options(options: Mapping[str, Any]) -> dict[str, str]:
+    """Find options that mean nothing beside the others, whatever their value.
+
+    Args:
+        options: Options of `MixConfig` by name; those that are missing have their defaults.
+
+    Returns:
+        For each of them, why not.
+    """
+    values = {**{field.name: field.default for field in fields(MixConfig)}, **options}
     strategy = values["strategy"]
-    wrong: dict[str, str] = {}
+    idle: dict[str, str] = {}
     if strategy in STRATEGIES:
         drawn = [strategy, *((values["choices"] or {}) if strategy == "any" else ())]
         used = {option for name in drawn if name in STRATEGIES for option in STRATEGIES[name].options}
@@ -173,14 +191,12 @@ def without_effect(options: Mapping[str, Any]) -> dict[str, str]:
             for option in owner.options:
                 owners.setdefault(option, []).append(owner.name)
         for option, names in owners.items():
-            if option not in used and values[option] != defaults[option]:
-                wrong[option] = (
-                    f"mix.{option} has no effect with strategy '{strategy}'; it belongs to {', '.join(names)}"
-                )
+            if option not in used:
+                idle[option] = f"has no effect with strategy '{strategy}'; it belongs to {', '.join(names)}"
     for option, (other, needed) in _ONLY_WITH.items():
-        if values[option] != defaults[option] and values[other] not in needed:
-            wrong.setdefault(option, f"mix.{option} has an effect only with mix.{other} {' or '.join(needed)}")
-    return wrong
+        if values[other] not in needed:
+            idle.setdefault(option, f"has an effect only with mix.{other} {' or '.join(needed)}")
+    return idle
 
 
 @dataclass(frozen=True)

@@ -43,10 +43,13 @@ class Blend(NamedTuple):
         labels: Integer classes (B, K) or (B, K, L) with -100 for what does not count; soft labels, multi-labels or
             numbers (B, K, C); a single number may be (B, K).
         weights: Their weights, shape (B, K), or (B, K, L) or (B, K, 1) for tokens; each row sums to 1 over K.
+        sample_weights: How much the row counts that each label comes from, shape (B, K), or (B, K, 1) for tokens; None
+            when all rows count alike.
     """
 
     labels: Tensor
     weights: Tensor
+    sample_weights: Tensor | None = None
 
 
 def are_classes(labels: Tensor, kind: ProblemType) -> bool:
@@ -182,6 +185,9 @@ def blended_loss(
 ) -> Tensor:
     """Score blended rows: `sum_k weights[i, k] * loss(logits[i], labels[i, k])`, averaged over what has a label.
 
+    Sample weights scale each of these losses: they are the weights of the rows that the labels come from. As with class
+    weights, the sum is divided by the number of rows, not by that of their weights.
+
     Args:
         logits: Model outputs for the blended rows, shape (B, C) or (B, L, C).
         blend: The labels of the rows that each is blended from, and their weights.
@@ -195,6 +201,8 @@ def blended_loss(
         The loss, a scalar; 0 where nothing has a label.
     """
     losses = score(logits, blend.labels, kind, scoring)
+    if blend.sample_weights is not None:
+        losses = losses * blend.sample_weights.to(losses.dtype)
     weights = blend.weights.to(losses.dtype)
     if num_items is None:
         num_items = float(logits.shape[0])

@@ -1,6 +1,8 @@
 """The state of the generators that a whole process shares, to be kept in a checkpoint."""
 
 import random
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -31,3 +33,13 @@ def restore_random_state(state: dict[str, Any]) -> None:
     random.setstate((python["version"], tuple(python["numbers"]), python["gauss"]))
     key = np.asarray(legacy["state"]["key"], dtype=np.uint32)
     np.random.set_state({**legacy, "state": {**legacy["state"], "key": key}})  # noqa: NPY002
+
+
+@contextmanager
+def preserved_random_state() -> Iterator[None]:
+    """Put the generators of the process, which training seeds, back to where they were when the block ends."""
+    state = random_state()
+    try:
+        yield
+    finally:
+        restore_random_state(state)

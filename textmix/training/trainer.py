@@ -44,6 +44,8 @@ from textmix.training.sampling import EpochBatches, padded_loader, row_lengths
 from textmix.training.sharding import prepare_sharding, sharded_by, whole_weights
 from textmix.training.trackers import TENSORBOARD, check_trackers, finish_trackers, log_line, start_trackers
 
+# Called after each evaluation with the number of epochs done and the scores; what it raises ends training.
+OnEvaluation = Callable[[int, dict[str, float]], None]
 _MIXED_PRECISION = {"fp32": "no", "bf16": "bf16", "fp16": "fp16"}
 HISTORY, MODEL, PROFILE = "history.jsonl", "model", "profile"
 
@@ -65,6 +67,8 @@ class MixupTrainer:
         loss: How to score; balanced class weights are those of `train_data`.
         directory: Directory of the run.
         settings: The run's options, nested, for trackers.
+        on_evaluation: Told the scores on the validation data after each epoch; may raise to end training there.
+        show_progress: Show a progress bar and a line for each epoch.
 
     Raises:
         ConfigError: If class counts or class weights are not as many as there are classes, or a tracker is not
@@ -84,6 +88,8 @@ class MixupTrainer:
         loss: LossConfig,
         directory: Path,
         settings: Mapping[str, Any] | None = None,
+        on_evaluation: OnEvaluation | None = None,
+        show_progress: bool = True,
     ) -> None:
         check_trackers(config.trackers)
         self.tokenizer = tokenizer
@@ -92,6 +98,7 @@ class MixupTrainer:
         self.config = config
         self.directory = directory
         self._settings = settings or {}
+        self._on_evaluation = on_evaluation
         self.progress = TrainProgress()
         self.means = RunningMeans()
         self.precision = choose_precision(config.precision)
@@ -101,6 +108,7 @@ class MixupTrainer:
             log_with=config.trackers or None,
             project_config=ProjectConfiguration(logging_dir=str(directory / TENSORBOARD)),
         )
+        self._show_progress = show_progress and self.accelerator.is_local_main_process
         prepare_sharding(self.accelerator, model, config, mix)
         self._agreement = Agreement()
         assert config.learning_rate is not None
@@ -207,7 +215,7 @@ class MixupTrainer:
             initial=self.progress.step,
             unit="step",
             mininterval=0.2 if sys.stderr.isatty() else 10,  # a log file needs no animation
-            disable=not self.accelerator.is_local_main_process,
+            disable=not self._show_progress,
         )
 
     def _train_epoch(self, bar: "tqdm[Any]", guard: InterruptGuard, random: dict[str, Any] | None) -> None:
@@ -330,11 +338,13 @@ class MixupTrainer:
             self._save_model()
         else:
             progress.stale_epochs += 1
-        if self.accelerator.is_local_main_process:
+        if self._show_progress:
             bar.write(
                 f"epoch {progress.epoch}: validation accuracy {scores['accuracy']:.4f}, macro F1"
                 f" {scores['macro_f1']:.4f}, nll {scores['nll']:.4f}{' (best so far)' if improved else ''}"
             )
+        if self._on_evaluation is not None:
+            self._on_evaluation(progress.epoch, scores)
 
     def _evaluate(self, loader: DataLoader[Any]) -> dict[str, float]:
         assert self.validation_data is not None

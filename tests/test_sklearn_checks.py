@@ -1,0 +1,65 @@
+"""scikit-learn's own checks, on texts that stand for the rows of numbers that they use."""
+
+import re
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import pytest
+from sklearn.utils.estimator_checks import check_estimator, parametrize_with_checks
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from tests.sklearn_checks import EXPECTED_FAILED_CHECKS
+from textmix.sklearn import MixupClassifier
+
+
+class OnNumbers(MixupClassifier):
+    """Turns each number into a word, as the checks know no texts; all that is fitted is MixupClassifier's."""
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:  # noqa: N803
+        numbers = validate_data(self, X)
+        return super().fit(_words(numbers), y, sample_weight)
+
+    def predict_proba(self, X: Any) -> Any:  # noqa: N803
+        check_is_fitted(self)
+        return super().predict_proba(_words(validate_data(self, X, reset=False)))
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.string, tags.input_tags.one_d_array, tags.input_tags.two_d_array = False, False, True
+        return tags
+
+
+def _words(numbers: np.ndarray) -> list[str]:
+    return [
+        " ".join(f"f{column}x{round(float(value))}".replace("-", "m") for column, value in enumerate(row))
+        for row in numbers
+    ]
+
+
+SMALL = {
+    "model.words.embedding_dim": 16,
+    "model.textcnn.num_filters": 8,
+    "model.words.min_frequency": 1,
+    "model.textcnn.kernel_sizes": [1],
+    "train.precision": "fp32",
+}
+
+
+@parametrize_with_checks(
+    [OnNumbers(epochs=10, batch_size=8, learning_rate=0.02, random_state=0, options=SMALL)],
+    expected_failed_checks=lambda estimator: EXPECTED_FAILED_CHECKS,
+    xfail_strict=True,
+)
+def test_checks_of_estimators(estimator: Any, check: Any) -> None:
+    check(estimator)
+
+
+@pytest.mark.filterwarnings("ignore:Can't test estimator")
+def test_checks_that_scikit_learn_has_for_texts() -> None:
+    check_estimator(MixupClassifier())
+
+
+def test_the_documentation_gives_the_reasons() -> None:
+    text = (Path(__file__).parent.parent / "docs" / "sklearn.md").read_text(encoding="utf-8")
+    assert dict(re.findall(r"^\| `(check_\w+)` \| (.+) \|$", text, flags=re.MULTILINE)) == EXPECTED_FAILED_CHECKS
