@@ -1,5 +1,6 @@
 """A whole run: read data, build the model, train with mixing, evaluate, write the run directory."""
 
+import csv
 import math
 import os
 import platform
@@ -315,7 +316,9 @@ def write_evaluation(directory: Path, title: str, rows: Dataset, evaluation: Eva
             part = slice(start, start + _BLOCK)
             texts = rows.select_columns([name for name in (TEXT, PAIR) if name in rows.column_names])[part]
             block = replace(evaluation, labels=evaluation.labels[part], probabilities=evaluation.probabilities[part])
-            predictions_table(texts, block).to_csv(file, index=False, header=start == 0)
+            # Quoted, as a lone carriage return in a text would end its line.
+            table = predictions_table(texts, block)
+            table.to_csv(file, index=False, header=start == 0, quoting=csv.QUOTE_NONNUMERIC)
 
 
 def evaluate(directory: Path, config: RunConfig, data: DataConfig | None) -> tuple[Evaluation, Dataset, str]:
