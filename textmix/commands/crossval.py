@@ -1,0 +1,69 @@
+"""`textmix crossval`."""
+
+from typing import Any
+
+from textmix.errors import ConfigError
+from textmix.parsing import check_trust, parse, run_parser, to_run_config
+from textmix.terminal import print_table, quiet_libraries
+
+
+def crossval(arguments: list[str]) -> None:
+    """Train on all but one fold, for each fold, and predict every row by the model that did not see it."""
+    parser = run_parser("textmix crossval", "Cross-validate a recipe: textmix crossval [RECIPE.yaml] [OPTIONS]")
+    parser.add_argument("--folds", type=int, default=5, help="number of folds; data.group_column keeps groups together")
+    parser.add_argument(
+        "--id_column", type=str | None, default=None, help="column of the source to name rows by in oof_predictions.csv"
+    )
+    parser.add_argument(
+        "--submit", type=str | None, default=None, help="new rows, to be predicted by the average of the folds' models"
+    )
+    parser.add_argument(
+        "--submit_columns",
+        type=str | None,
+        default=None,
+        help="header of submission.csv, such as id,label: columns of the new rows, prediction, confidence,"
+        " probability_CLASS, or data.label_column for the predicted class; NAME=COLUMN renames one; none means all"
+        " columns of the new rows but the texts, and the predicted class",
+    )
+    if arguments and not arguments[0].startswith("-"):
+        arguments = ["--config", *arguments]
+    namespace = parse(parser, arguments)
+    folds, id_column = namespace.pop("folds"), namespace.pop("id_column")
+    source, columns = namespace.pop("submit"), namespace.pop("submit_columns")
+    if columns is not None and source is None:
+        raise ConfigError("--submit_columns has no effect without --submit")
+    config = check_trust(to_run_config(parser, namespace), arguments)
+
+    quiet_libraries()
+    from textmix.experiments import crossval as experiment
+    from textmix.experiments.submission import SUBMISSION, plan_submission, submit
+    from textmix.training.memory import keep_memory
+
+    keep_memory()
+    prepared = experiment.prepare(config, folds, id_column)
+    submission = plan_submission(source, columns, config.data, prepared.class_names) if source is not None else None
+    _, scores = experiment.cross_validate(prepared, print)
+    print_scores(scores)
+    if submission is not None:
+        submit(
+            submission,
+            prepared.folds,
+            prepared.class_names,
+            prepared.directory,
+            config.train.eval_batch_size,
+            config.model.trust_remote_code,
+        )
+        print(f"submission: {prepared.directory / SUBMISSION}")
+    print(f"saved to {prepared.directory}")
+
+
+def print_scores(scores: dict[str, Any]) -> None:
+    """Print mean, standard deviation and pooled value of each score; each fold has a temperature of its own."""
+    pooled = scores["pooled"]
+    print_table(
+        (f"{len(scores['folds'])} folds", "mean ± sd", f"all {scores['rows']} rows"),
+        [
+            (name, f"{mean:.4f} ± {scores['sd'][name]:.4f}", f"{pooled[name]:.4f}" if name in pooled else "")
+            for name, mean in scores["mean"].items()
+        ],
+    )

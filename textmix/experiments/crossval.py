@@ -1,0 +1,195 @@
+"""Cross-validation: a run for each fold, and the predictions of all rows by the runs that did not see them."""
+
+import json
+from dataclasses import dataclass, replace
+from hashlib import sha256
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from textmix.config import CONFIG_FILE, RunConfig
+from textmix.data.columns import TextColumn, categories
+from textmix.data.rows import LABEL, class_names, encode_labels, text_columns
+from textmix.data.sources import load_source, source_name
+from textmix.data.splits import TRAIN, FoldedSource, load_folds
+from textmix.directory import PREDICTIONS
+from textmix.errors import DataError, RunError, TrainingInterrupted, listed, nearest
+from textmix.evaluation.metrics import Evaluation
+from textmix.evaluation.report import markdown_report
+from textmix.experiments.cells import run_cell
+from textmix.experiments.oof import FOLD, ROW, OutOfFold, probabilities_of, read_predictions
+from textmix.files import write_json, write_text
+from textmix.run import Say, resolve
+
+# Written first: it tells a cross-validation from other directories, and this source from another one.
+FOLDS, SCORES, REPORT = "folds.json", "crossval.json", "report.md"
+
+
+@dataclass(frozen=True)
+class CrossValidation:
+    """A cross-validation that is about to be run, its data read and checked.
+
+    Args:
+        config: The options of all its runs; `data.folds` is set, `data.fold` any.
+        directory: Where it goes.
+        source: The rows and their folds.
+        class_names: Names of the classes, in the order of their ids.
+        identifiers: Columns of the source that are to stand in the file of predictions, without their rows that were
+            left out.
+    """
+
+    config: RunConfig
+    directory: Path
+    source: FoldedSource
+    class_names: list[str]
+    identifiers: pd.DataFrame
+
+    @property
+    def folds(self) -> list[Path]:
+        """The directories of the runs, fold by fold."""
+        assert self.config.data.folds is not None
+        return [self.directory / f"fold-{fold}" for fold in range(self.config.data.folds)]
+
+    def cell(self, fold: int) -> RunConfig:
+        """Return the configuration of the run of a fold."""
+        data = replace(self.config.data, fold=fold)
+        return replace(self.config, data=data, output_dir=str(self.folds[fold]))
+
+
+def prepare(config: RunConfig, folds: int, id_column: str | None = None) -> CrossValidation:
+    """Read the data and cut it into folds; writes nothing.
+
+    Args:
+        config: The options of all runs; where it names no `output_dir`, one is made up.
+        folds: How many folds, at least 2.
+        id_column: A column of the source to name the rows by in oof_predictions.csv, beside their numbers.
+
+    Raises:
+        TextmixError: If options or data cannot be used.
+    """
+    # One seed for all the folds, whatever becomes of train.seed: folds of different cuts would share rows.
+    seed = config.data.split_seed if config.data.split_seed is not None else config.train.seed
+    named = config.output_dir
+    config = resolve(replace(config, data=replace(config.data, folds=folds, fold=0, split_seed=seed)))
+    directory = Path(named or f"{config.output_dir}-crossval")
+    source = load_folds(config.data, seed)
+    names = class_names(categories(source.rows, LABEL), source_name(config.data.source))
+    return CrossValidation(config, directory, source, names, _identifiers(config, source, id_column))
+
+
+def _identifiers(config: RunConfig, source: FoldedSource, column: str | None) -> pd.DataFrame:
+    if column is None:
+        return pd.DataFrame(index=range(source.rows.num_rows))
+    given, where = load_source(config.data.source, config.data.subset)[TRAIN], source_name(config.data.source)
+    if column not in given.column_names:
+        known = f"it has {listed(given.column_names)}{nearest(column, given.column_names)}"
+        raise DataError(f"{where}: no column '{column}' (--id_column); {known}")
+    if column in (ROW, FOLD, LABEL, "prediction", "confidence") or column.startswith("probability_"):
+        raise DataError(f"--id_column {column}: oof_predictions.csv has a column of that name already")
+    return pd.DataFrame({column: given.select(source.row_numbers)[column][:]})
+
+
+def cross_validate(crossval: CrossValidation, say: Say) -> tuple[OutOfFold, dict[str, Any]]:
+    """Train the runs that have not finished yet, and put their predictions together.
+
+    Everything that is fitted (vocabulary, class weights, word vectors, the best epoch) is fitted by the run of a fold,
+    which has an ordinary training, validation and test split.
+
+    Args:
+        crossval: What to do.
+        say: Takes lines for the user.
+
+    Returns:
+        The out-of-fold predictions, and what stands in crossval.json: `mean` and `sd` (n - 1) of each score over the
+        folds, the score `pooled` over all predictions, and the scores of each fold.
+
+    Raises:
+        RunError: If the directory holds something else, or a cross-validation of other data or options.
+        TrainingInterrupted: If training was asked to stop; the same call goes on.
+    """
+    _claim(crossval)
+    count = len(crossval.folds)
+    scores: list[dict[str, float]] = []
+    for fold in range(count):
+        try:
+            metrics = run_cell(crossval.cell(fold), say)
+        except TrainingInterrupted as stop:
+            message = f"stopped in {crossval.folds[fold]}; the same command goes on from there"
+            raise TrainingInterrupted(message, stop.number) from None
+        scores.append({name: value for name, value in metrics["test"].items() if name != "report"})
+        say(
+            f"fold-{fold} ({fold + 1} of {count}): accuracy {scores[-1]['accuracy']:.4f},"
+            f" macro F1 {scores[-1]['macro_f1']:.4f}, nll {scores[-1]['nll']:.4f}"
+        )
+    out_of_fold = _collect(crossval)
+    summary = summarize(scores, out_of_fold.evaluation)
+    out_of_fold.write(crossval.directory)
+    title = f"{len(crossval.folds)}-fold cross-validation of {source_name(crossval.config.data.source)}"
+    write_text(crossval.directory / REPORT, markdown_report(title, out_of_fold.evaluation))
+    write_json(crossval.directory / SCORES, summary)
+    return out_of_fold, summary
+
+
+def summarize(folds: list[dict[str, float]], pooled: Evaluation) -> dict[str, Any]:
+    """Lay out the scores of the folds, their mean and standard deviation, and those of all predictions together.
+
+    Where a class is rare, `pooled` is the better macro F1: in a fold without its rows the class counts as 0.
+    """
+    table = pd.DataFrame(folds)
+    return {
+        "rows": len(pooled.labels),
+        "mean": table.mean().to_dict(),
+        "sd": table.std(ddof=1).to_dict(),
+        "pooled": pooled.scores(),
+        "folds": folds,
+    }
+
+
+def _claim(crossval: CrossValidation) -> None:
+    """Make sure that the directory is free, or holds what was begun on the same rows cut in the same way."""
+    directory, marker = crossval.directory, crossval.directory / FOLDS
+    content = {
+        "folds": len(crossval.folds),
+        "rows": crossval.source.rows.num_rows,
+        "sha256": _fingerprint(crossval.source),
+    }
+    if directory.exists() and not marker.is_file() and any(directory.iterdir()):
+        raise RunError(f"output_dir {directory} exists and is not a cross-validation; choose another")
+    begun = any(directory.glob(f"fold-*/{CONFIG_FILE}"))
+    if begun and json.loads(marker.read_text(encoding="utf-8")) != content:
+        raise RunError(
+            f"{directory} holds a cross-validation of other rows, or of rows cut in another way; choose another"
+            " --output_dir, or remove it"
+        )
+    write_json(marker, content)
+
+
+def _fingerprint(source: FoldedSource) -> str:
+    digest = sha256(source.row_numbers.tobytes() + source.folds.tobytes())
+    for value in chain.from_iterable([*text_columns(source.rows), TextColumn(source.rows, LABEL)]):
+        digest.update(value.encode() + b"\0")
+    return digest.hexdigest()
+
+
+def _collect(crossval: CrossValidation) -> OutOfFold:
+    source, names = crossval.source, crossval.class_names
+    probabilities = np.empty((source.rows.num_rows, len(names)))
+    for fold in range(len(crossval.folds)):
+        probabilities[source.folds == fold] = _probabilities(crossval, fold)
+    labels = encode_labels(categories(source.rows, LABEL), names, source_name(crossval.config.data.source))
+    keys = crossval.identifiers.copy()
+    keys.insert(0, ROW, source.row_numbers)
+    keys[FOLD] = source.folds
+    return OutOfFold(keys, Evaluation(labels, probabilities, names))
+
+
+def _probabilities(crossval: CrossValidation, fold: int) -> np.ndarray:
+    path = crossval.folds[fold] / PREDICTIONS
+    names, probabilities = probabilities_of(read_predictions(path))
+    expected = int((crossval.source.folds == fold).sum())
+    if names != crossval.class_names or len(probabilities) != expected:
+        raise RunError(f"{path} does not have the {expected} rows and {len(crossval.class_names)} classes of its fold")
+    return probabilities

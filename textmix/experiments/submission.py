@@ -1,0 +1,187 @@
+"""Average models over new rows, and write the columns that a competition asks for."""
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from tempfile import TemporaryFile
+
+import numpy as np
+import pyarrow as pa
+import torch
+from datasets import Dataset
+
+from textmix.data.columns import stored_tables
+from textmix.data.config import DataConfig
+from textmix.data.rows import PAIR, TEXT, Columns, as_string, check_columns, join_texts
+from textmix.data.sources import load_source, source_name
+from textmix.data.splits import TEST, TRAIN, VALIDATION, pick
+from textmix.directory import MODEL
+from textmix.errors import ConfigError, DataError, RunError, listed, nearest
+from textmix.evaluation.metrics import Array
+from textmix.evaluation.report import prediction_columns
+from textmix.files import write_json
+from textmix.models.loading import load_model
+from textmix.models.packing import pack_linears
+from textmix.output import open_writer
+from textmix.predictor import Predictor
+from textmix.streaming import WINDOW
+
+SUBMISSION, TEST_PROBABILITIES, COLUMNS = "submission.csv", "test_probabilities.csv", "submission.json"
+_PREDICTION = "prediction"
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Which columns are written.
+
+    Args:
+        submitted: Header of submission.csv to what stands below it: a column of the new rows, or of their predictions
+            (`prediction`, `confidence`, `probability_<class>`).
+        kept: Columns of the new rows that stand in test_probabilities.csv, beside the predictions.
+    """
+
+    submitted: dict[str, str]
+    kept: list[str]
+
+
+@dataclass(frozen=True)
+class Submission:
+    """New rows, and what is to be written of them.
+
+    Args:
+        rows: The new rows as they were read.
+        text_columns: Their text columns.
+        layout: Which columns are written.
+    """
+
+    rows: Dataset
+    text_columns: list[str]
+    layout: Layout
+
+
+def plan_submission(source: str, asked: str | None, data: DataConfig, class_names: list[str]) -> Submission:
+    """Read new rows and find the columns asked for, before anything is trained.
+
+    Args:
+        source: New rows, as `load_source` takes them.
+        asked: The header of submission.csv, its names separated by commas: names of columns of the new rows, of
+            predictions, or the label column, which is the predicted class. `NAME=COLUMN` writes COLUMN under another
+            name. None means the columns of the new rows but their texts, and the label column.
+        data: The options of the training data.
+        class_names: Names of the classes.
+
+    Raises:
+        ConfigError: If a column asked for is neither in the new rows nor predicted.
+        DataError: If the new rows cannot be read, lack a text column, or have a column named like a prediction.
+    """
+    rows, where = pick(load_source(source), TEST, VALIDATION, TRAIN), source_name(source)
+    check_columns(rows, Columns(data.text_columns, None), where)
+    others = [name for name in rows.column_names if name not in (*data.text_columns, data.label_column)]
+    predicted = [_PREDICTION, "confidence", *(f"probability_{name}" for name in class_names)]
+    taken = sorted({*predicted} & {*others})
+    if taken:
+        raise DataError(f"{where} has a column '{taken[0]}' already; rename it or leave it out")
+    words = [word.strip() for word in asked.split(",")] if asked is not None else [*others, data.label_column]
+    submitted: dict[str, str] = {}
+    for word in words:
+        name, _, column = word.partition("=")
+        column = column or name
+        if column == data.label_column:
+            column = _PREDICTION
+        known = [*others, *data.text_columns, data.label_column, *predicted]
+        if column not in known:
+            columns = listed([*rows.column_names, data.label_column, _PREDICTION, "confidence", "probability_<class>"])
+            raise ConfigError(f"--submit_columns: no column '{column}'; there are {columns}{nearest(column, known)}")
+        if name in submitted:
+            raise ConfigError(f"--submit_columns has '{name}' twice")
+        submitted[name] = column
+    if not {*submitted.values()} & {*predicted}:
+        raise ConfigError(f"--submit_columns has no prediction; add '{data.label_column}' or NAME={_PREDICTION}")
+    kept = [name for name in rows.column_names if name in others or name in submitted.values()]
+    return Submission(rows, data.text_columns, Layout(submitted, kept))
+
+
+def submit(
+    submission: Submission,
+    models: Iterable[Path],
+    class_names: list[str],
+    directory: Path,
+    batch_size: int = 64,
+    trust_remote_code: bool = False,
+) -> None:
+    """Average the probabilities of models over new rows, and write submission.csv and test_probabilities.csv.
+
+    One model is in memory at a time, and of the rows a window; the sums are in a file.
+
+    Args:
+        submission: The new rows.
+        models: Directories of runs.
+        class_names: Names of the classes, in the order of the models' outputs.
+        directory: Where to write.
+        batch_size: Most rows of a batch.
+        trust_remote_code: Run the Python code that a model of an architecture of its own was saved with.
+
+    Raises:
+        RunError: If a model cannot be loaded.
+    """
+    with TemporaryFile(dir=directory) as file:
+        shape = (submission.rows.num_rows, len(class_names))
+        sums = np.memmap(file, dtype=np.float64, mode="w+", shape=shape)  # zeros
+        count = 0
+        for count, run in enumerate(models, start=1):  # noqa: B007  # how many there were
+            _add(submission, run, sums, batch_size, trust_remote_code)
+        starts = range(0, shape[0], WINDOW)
+        windows = zip(starts, stored_tables(submission.rows, WINDOW), strict=True)
+        blocks = ((rows, sums[start : start + WINDOW] / count) for start, rows in windows)
+        write_submission(directory, submission.layout, blocks, class_names)
+
+
+def _add(submission: Submission, run: Path, sums: Array, batch_size: int, trust_remote_code: bool) -> None:
+    """Add the probabilities of one model; when this returns, nothing holds the model any more."""
+    loaded = load_model(run / MODEL, trust_remote_code)
+    pack_linears(loaded.model, torch.float32)
+    predictor = Predictor(loaded.model, loaded.tokenizer, batch_size)
+    start = 0
+    for rows in stored_tables(submission.rows, WINDOW):
+        parts = [[as_string(value) for value in rows.column(name).to_pylist()] for name in submission.text_columns]
+        texts = join_texts(parts)
+        sums[start : start + rows.num_rows] += predictor(texts[TEXT], texts.get(PAIR))
+        start += rows.num_rows
+
+
+def write_submission(
+    directory: Path, layout: Layout, blocks: Iterable[tuple[pa.Table, Array]], class_names: list[str]
+) -> None:
+    """Write submission.csv, test_probabilities.csv, and submission.json, which lets a blend write the same columns.
+
+    Args:
+        directory: Where to write.
+        layout: Which columns.
+        blocks: New rows and their probabilities, shape (rows, C), part by part.
+        class_names: Names of the C classes.
+    """
+    with open_writer(directory / SUBMISSION) as submitted, open_writer(directory / TEST_PROBABILITIES) as everything:
+        for rows, probabilities in blocks:
+            predicted = {
+                name: pa.array(values) for name, values in prediction_columns(probabilities, class_names).items()
+            }
+            columns = {name: rows.column(name) for name in layout.kept} | predicted
+            everything(pa.table(columns))
+            submitted(pa.table([columns[what] for what in layout.submitted.values()], names=[*layout.submitted]))
+    write_json(directory / COLUMNS, asdict(layout))
+
+
+def read_layout(directory: Path) -> Layout | None:
+    """Read which columns a submission has; None if there is no submission.
+
+    Raises:
+        RunError: If the file was damaged.
+    """
+    path = directory / COLUMNS
+    if not path.is_file():
+        return None
+    try:
+        return Layout(**json.loads(path.read_text(encoding="utf-8")))
+    except (TypeError, ValueError) as error:
+        raise RunError(f"{path} is damaged: {error}") from error
