@@ -4,7 +4,9 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from textmix.commands.blend import blend
 from textmix.commands.compare import compare
+from textmix.commands.crossval import crossval
 from textmix.commands.evaluate import evaluate
 from textmix.commands.export import export
 from textmix.commands.listing import datasets, models, strategies
@@ -40,7 +42,20 @@ class Command:
 
 COMMANDS = {
     command.__name__: Command(command, (command.__doc__ or "").splitlines()[0])
-    for command in (train, evaluate, predict, export, compare, sweep, inspect, datasets, models, strategies)
+    for command in (
+        train,
+        evaluate,
+        predict,
+        export,
+        compare,
+        crossval,
+        blend,
+        sweep,
+        inspect,
+        datasets,
+        models,
+        strategies,
+    )
 }
 
 

@@ -164,10 +164,10 @@ def _read(config: DataConfig, report: SplitReport, numbered: bool = False) -> di
         if source is not None:
             sources[name] = pick(load_source(source, config.subset), name, TEST, TRAIN), source_name(source)
     columns = Columns(config.text_columns, config.label_column, config.drop_missing)
+    of_source = replace(columns, group=config.group_column, numbered=numbered)
     splits: dict[str, Dataset] = {}
     for name, (rows, where) in sources.items():
-        more = {"group": config.group_column, "numbered": numbered} if name == TRAIN else {}
-        splits[name], missing = standardize(rows, replace(columns, **more), where)
+        splits[name], missing = standardize(rows, of_source if name == TRAIN else columns, where)
         report.missing += missing
     return splits
 

@@ -1,0 +1,210 @@
+"""Blend cross-validations: weights fitted on out-of-fold predictions, and an honest estimate of what that gains."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from itertools import permutations, zip_longest
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from scipy.optimize import minimize
+from sklearn.metrics import f1_score
+
+from textmix.errors import RunError, listed
+from textmix.evaluation.metrics import Array, Evaluation
+from textmix.experiments.oof import ROW, OutOfFold, prediction_blocks, probabilities_of, read_out_of_fold
+from textmix.experiments.submission import TEST_PROBABILITIES, Layout, read_layout, write_submission
+from textmix.files import write_json
+from textmix.streaming import WINDOW
+
+Metric = Literal["nll", "accuracy", "macro_f1"]
+BLEND = "blend.json"
+# How much weight the search for accuracy and macro F1 moves at a time, coarse steps first.
+_STEPS = (0.2, 0.1, 0.05, 0.02, 0.01)
+
+
+@dataclass(frozen=True)
+class Blend:
+    """Weights of runs, and what they reach.
+
+    Args:
+        weights: Weight of each run, not negative, summing to 1; shape (R,).
+        fitted: The blend with these weights on the rows that they were fitted on: an optimistic view of new rows.
+        nested: Each fold blended with weights that were fitted on the other folds: an honest one.
+    """
+
+    weights: Array
+    fitted: Evaluation
+    nested: Evaluation
+
+
+def blend(runs: list[OutOfFold], metric: Metric) -> Blend:
+    """Fit weights of runs, and estimate what the blend reaches on new rows.
+
+    Args:
+        runs: Out-of-fold predictions of the same rows, as `check_alike` has found; the folds are those of the first.
+        metric: What the weights are to be good for.
+    """
+    probabilities = np.stack([run.evaluation.probabilities for run in runs])
+    first = runs[0].evaluation
+    nested = np.empty_like(first.probabilities)
+    for fold in np.unique(runs[0].folds):
+        out = runs[0].folds == fold
+        nested[out] = _mixed(fit_weights(probabilities[:, ~out], first.labels[~out], metric), probabilities[:, out])
+    weights = fit_weights(probabilities, first.labels, metric)
+    fitted = replace(first, probabilities=_mixed(weights, probabilities))
+    return Blend(weights, fitted, replace(first, probabilities=nested))
+
+
+def fit_weights(probabilities: Array, labels: Array, metric: Metric) -> Array:
+    """Find the weights of runs whose blend scores best.
+
+    The negative log-likelihood is convex in the weights: SLSQP (Kraft 1988) finds its minimum. Accuracy and macro F1
+    change in jumps: from that minimum on, weight is moved from one run to another, the best of all pairs each time, as
+    long as that gains something, in ever smaller steps.
+
+    Args:
+        probabilities: Shape (R, N, C).
+        labels: True class ids, shape (N,).
+        metric: `nll`, `accuracy` or `macro_f1`.
+
+    Returns:
+        Weights, not negative, summing to 1; shape (R,).
+    """
+    weights = _likeliest(probabilities[:, np.arange(len(labels)), labels].T)
+    if metric == "nll":
+        return weights
+    scores: dict[str, Callable[[Array], float]] = {
+        "accuracy": lambda predicted: float((predicted == labels).mean()),
+        "macro_f1": lambda predicted: float(
+            f1_score(labels, predicted, labels=range(probabilities.shape[2]), average="macro", zero_division=0)
+        ),
+    }
+    return _climb(lambda tried: scores[metric](_mixed(tried, probabilities).argmax(axis=1)), weights)
+
+
+def _mixed(weights: Array, probabilities: Array) -> Array:
+    return np.tensordot(weights, probabilities, axes=1)
+
+
+def _likeliest(likelihoods: Array) -> Array:
+    """Minimise the mean of -log(likelihoods @ weights); likelihoods of the true class, shape (N, R)."""
+    count = likelihoods.shape[1]
+    tiny = np.finfo(np.float64).eps  # as in scikit-learn's log_loss
+
+    def loss(weights: Array) -> tuple[float, Array]:
+        mixed = np.maximum(likelihoods @ weights, tiny)
+        return float(-np.log(mixed).mean()), -(likelihoods / mixed[:, None]).mean(axis=0)
+
+    found = minimize(
+        loss,
+        np.full(count, 1 / count),
+        jac=True,
+        method="SLSQP",
+        bounds=[(0, 1)] * count,
+        constraints={"type": "eq", "fun": lambda weights: weights.sum() - 1, "jac": lambda weights: np.ones(count)},
+        options={"ftol": 1e-10, "maxiter": 1000},
+    )
+    weights = np.where(found.x < 1e-6, 0, found.x)
+    return np.asarray(weights / weights.sum())
+
+
+def _climb(score: Callable[[Array], float], weights: Array) -> Array:
+    best = score(weights)
+    for step in _STEPS:
+        improved = True
+        while improved:
+            improved = False
+            start = weights
+            for source, target in permutations(range(len(weights)), 2):
+                tried = start.copy()
+                moved = min(step, tried[source])
+                tried[source], tried[target] = tried[source] - moved, tried[target] + moved
+                reached = score(tried)
+                if reached > best:
+                    best, weights, improved = reached, tried, True
+    return weights
+
+
+def read_runs(directories: list[Path]) -> list[OutOfFold]:
+    """Read the out-of-fold predictions of runs and make sure that they are of the same rows and classes.
+
+    Raises:
+        RunError: If one is missing or damaged, given twice, or of other rows, labels or classes than the first.
+    """
+    if len({directory.resolve() for directory in directories}) < max(2, len(directories)):
+        raise RunError("a blend needs two or more different runs of textmix crossval")
+    runs = [read_out_of_fold(directory) for directory in directories]
+    for directory, run in zip(directories, runs, strict=True):
+        _check_alike(runs[0], directories[0], run, directory)
+    return runs
+
+
+def _check_alike(first: OutOfFold, where: Path, other: OutOfFold, directory: Path) -> None:
+    if other.evaluation.class_names != first.evaluation.class_names:
+        names, expected = listed(other.evaluation.class_names, 5), listed(first.evaluation.class_names, 5)
+        raise RunError(f"{directory} has other classes than {where}: {names} instead of {expected}")
+    if not np.array_equal(other.keys[ROW], first.keys[ROW]):
+        counts = f"{len(other.keys)} instead of {len(first.keys)}"
+        raise RunError(f"{directory} has predicted other rows than {where} ({counts}); blend runs of the same source")
+    different = np.flatnonzero(other.evaluation.labels != first.evaluation.labels)
+    if len(different):
+        row = first.keys[ROW].iloc[different[0]]
+        raise RunError(f"{directory} has other labels than {where}, first in row {row}; blend runs of the same source")
+
+
+def blend_runs(directories: list[Path], target: Path, metric: Metric) -> dict[str, Any]:
+    """Blend the runs in directories and write blend.json, oof_predictions.csv, and a submission if all have one.
+
+    Args:
+        directories: Two or more results of `cross_validate`, or of this function.
+        target: Where to write.
+        metric: As in `blend`.
+
+    Returns:
+        What stands in blend.json: the weights, and the scores of each run, of the plain average (`equal`), of the blend
+        on the rows that its weights were fitted on (`fitted`), and its honest estimate (`nested`).
+
+    Raises:
+        RunError: If runs do not belong together, or the target is in use.
+    """
+    runs = read_runs(directories)
+    if target.exists() and not (target / BLEND).is_file() and any(target.iterdir()):
+        raise RunError(f"output_dir {target} exists and is not a blend; choose another")
+    layouts = [read_layout(directory) for directory in directories]
+    found = blend(runs, metric)
+    first = runs[0].evaluation
+    equal = np.mean([run.evaluation.probabilities for run in runs], axis=0)
+    names = [str(directory) for directory in directories]
+    result = {
+        "metric": metric,
+        "weights": dict(zip(names, found.weights.tolist(), strict=True)),
+        "runs": {name: run.evaluation.scores() for name, run in zip(names, runs, strict=True)},
+        "equal": replace(first, probabilities=equal).scores(),
+        "fitted": found.fitted.scores(),
+        "nested": found.nested.scores(),
+    }
+    target.mkdir(parents=True, exist_ok=True)
+    if layouts[0] is not None and None not in layouts:
+        blocks = _blended_blocks(directories, layouts[0], first.class_names, found.weights)
+        write_submission(target, layouts[0], blocks, first.class_names)
+    replace(runs[0], evaluation=found.fitted).write(target)
+    write_json(target / BLEND, result)
+    return result
+
+
+def _blended_blocks(
+    directories: list[Path], layout: Layout, class_names: list[str], weights: Array
+) -> Iterator[tuple[pa.Table, Array]]:
+    """Read the test_probabilities.csv of all runs side by side and blend them, part by part."""
+    files = [prediction_blocks(directory / TEST_PROBABILITIES, WINDOW) for directory in directories]
+    for parts in zip_longest(*files, fillvalue=pd.DataFrame()):
+        kept = [part.filter(layout.kept).reset_index(drop=True) for part in parts]
+        predicted = [probabilities_of(part) for part in parts]
+        for directory, rows, (names, _) in zip(directories, kept, predicted, strict=True):
+            if names != class_names or not rows.equals(kept[0]):
+                raise RunError(f"{directory} and {directories[0]} have submissions of different rows or columns")
+        probabilities = np.stack([values for _, values in predicted])
+        yield pa.Table.from_pandas(kept[0], preserve_index=False), _mixed(weights, probabilities)
