@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from accelerate.commands.config.config_args import load_config_from_file
 
+from tests.conftest import topic_rows
 from textmix.cli import main
 from textmix.config import RunConfig
 from textmix.parsing import parse, run_parser, to_run_config
@@ -56,7 +57,7 @@ def test_configurations_of_accelerate_open_with_their_command_and_are_valid(path
 
 @pytest.mark.parametrize("path", sorted({*ROOT.glob("recipes/**/*.yaml")} - {*LAUNCHES}), ids=lambda path: path.stem)
 def test_recipes_open_with_their_command_and_are_valid(path: Path) -> None:
-    assert path.read_text().splitlines()[0] == f"# textmix train {path.relative_to(ROOT)}"
+    assert re.match(rf"# textmix (train|compare|crossval) {path.relative_to(ROOT)}\b", path.read_text())
     parser = run_parser("textmix train", "")
     assert isinstance(to_run_config(parser, parse(parser, ["--config", str(path)])), RunConfig)
 
@@ -66,3 +67,18 @@ def test_the_sample_data_trains(tmp_path: Path) -> None:
     (command,) = re.findall(r"^    textmix (train .*)$", (ROOT / "data" / "README.md").read_text(), flags=re.MULTILINE)
     arguments = [str(ROOT / word) if word.startswith("data/") else word for word in command.split()]
     assert main([*arguments, "--train.epochs", "1", "--output_dir", str(tmp_path / "run")]) == 0
+
+
+def test_the_competition_commands_run(in_tmp_path: Path) -> None:
+    section = README.split("## Cross-validation and competitions")[1].split("\n## ")[0]
+    commands = re.findall(r"^    textmix (.*)$", section, flags=re.MULTILINE)
+    rows = [f"{number},{text[:9]},{text},{label}" for number, (text, label) in enumerate(topic_rows(60))]
+    Path("train.csv").write_text("\n".join(["id,name,description,label", *rows]))
+    Path("test.csv").write_text("\n".join(["id,name,description", *(row.rsplit(",", 1)[0] for row in rows[:7])]))
+    for command in commands:
+        arguments = [str(ROOT / word) if word.startswith("recipes/") else word for word in command.split()]
+        more = ["--train.epochs", "1", "--folds", "2"] if arguments[0] == "crossval" else []
+        assert main([*arguments, *more]) == 0
+    for directory in ("word", "none", "blend"):
+        lines = Path("runs", directory, "submission.csv").read_text().splitlines()
+        assert [line.split(",")[0] for line in lines] == ["id", *map(str, range(7))]
