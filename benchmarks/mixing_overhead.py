@@ -1,11 +1,9 @@
 """Measure what mixing costs: python benchmarks/mixing_overhead.py [--quick] [--models …] [--allocator …].
 
 For MiniLM and TextCNN at several sequence lengths: the time of a training step (forward, backward, clipping, fused
-AdamW) with each strategy over that of the bare model's step with its own loss. Steps of the two alternate in one
-process; before each timed step one of its own kind is taken untimed, so that what is in the processor's caches is what
-training would leave there. Which strategy is measured next is shuffled anew each round. A ratio compares the two steps
-of one pair, and its median over the pairs is reported. The table goes to standard output, everything else to
-benchmarks/results/mixing_overhead.json.
+AdamW) with each strategy over that of the bare model's step with its own loss. Steps alternate in one process, in an
+order that is shuffled anew each round; a ratio compares the two steps of one round, and its median over the rounds is
+reported. The table goes to standard output, everything else to benchmarks/results/mixing_overhead.json.
 
 The process keeps freed memory, as that of `textmix train` does. `--allocator default` measures without: there a step
 of TextCNN spends up to half of its time on page faults, and mixing on more or fewer of them by chance.
@@ -78,7 +76,10 @@ def measure(name: str, length: int, precision: str, least: int, seconds: float) 
         mixers[strategy] = attach(model, MixConfig(strategy=strategy, special_ids=special))
         mixers[strategy].detach()
 
-    def step() -> float:
+    def step(strategy: str) -> float:
+        mixer = mixers.get(strategy)  # none for the bare model
+        if mixer is not None:
+            mixer.attach()
         started = time.perf_counter()
         with torch.autocast("cpu", dtype=torch.bfloat16, enabled=precision == "bf16"):
             loss = model(**batch).loss
@@ -86,41 +87,31 @@ def measure(name: str, length: int, precision: str, least: int, seconds: float) 
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
         optimizer.zero_grad()
-        return time.perf_counter() - started
-
-    def mixed_step(strategy: str) -> float:
-        mixers[strategy].attach()
-        step()
-        elapsed = step()
-        mixers[strategy].detach()
+        elapsed = time.perf_counter() - started
+        if mixer is not None:
+            mixer.detach()
         return elapsed
 
-    def bare_step() -> float:
-        step()
-        return step()
-
-    order, shuffler = list(MEASURED), random.Random(0)
+    order, shuffler = [BARE, *MEASURED], random.Random(0)
     for strategy in order:  # the first steps of a process are slow
-        mixed_step(strategy)
-    pairs: dict[str, list[tuple[float, float]]] = {strategy: [] for strategy in order}
+        step(strategy)
+    times: dict[str, list[float]] = {strategy: [] for strategy in order}
     started = time.perf_counter()
-    while len(pairs[order[0]]) < least or time.perf_counter() - started < seconds:
+    while len(times[BARE]) < least or time.perf_counter() - started < seconds:
         shuffler.shuffle(order)
         for strategy in order:
-            if shuffler.random() < 0.5:
-                bare = bare_step()
-                pairs[strategy].append((mixed_step(strategy), bare))
-            else:
-                mixed = mixed_step(strategy)
-                pairs[strategy].append((mixed, bare_step()))
-    ratios = {strategy: [mixed / bare for mixed, bare in values] for strategy, values in pairs.items()}
+            times[strategy].append(step(strategy))
+    ratios = {
+        strategy: [mine / bare for mine, bare in zip(times[strategy], times[BARE], strict=True)]
+        for strategy in MEASURED
+    }
     return {
         "model": name,
         "length": length,
-        "pairs": len(pairs[order[0]]),
-        "bare_step_seconds": statistics.median(bare for values in pairs.values() for _, bare in values),
-        "ratios": {strategy: statistics.median(ratios[strategy]) for strategy in MEASURED},
-        "quartiles": {strategy: statistics.quantiles(ratios[strategy], n=4) for strategy in MEASURED},
+        "pairs": len(times[BARE]),
+        "bare_step_seconds": statistics.median(times[BARE]),
+        "ratios": {strategy: statistics.median(values) for strategy, values in ratios.items()},
+        "quartiles": {strategy: statistics.quantiles(values, n=4) for strategy, values in ratios.items()},
     }
 
 
