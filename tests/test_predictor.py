@@ -1,3 +1,4 @@
+import itertools
 import pickle
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,7 +9,9 @@ import pyarrow as pa
 import pytest
 import torch
 from datasets import Dataset
+from transformers import BertForSequenceClassification
 
+from tests.conftest import bert_config
 from textmix import Predictor, TextCNN, TextCNNConfig
 from textmix.errors import DataError, RunError
 from textmix.models.vocabulary import train_tokenizer
@@ -165,6 +168,23 @@ class TestFromPretrained:
         predictor.model.save_pretrained(saved)
         after = Predictor.from_pretrained(saved)(TEXTS)
         assert (after[:, 0] > before[:, 0] + 0.1).all()
+
+    def test_rounding_does_not_decide_between_classes_that_lie_close(self, tmp_path: Path) -> None:
+        torch.manual_seed(0)
+        tokenizer = train_tokenizer(TEXTS, min_frequency=1)
+        model = BertForSequenceClassification(bert_config())
+        for parameter in model.parameters():  # fresh weights give every text nearly the same probabilities
+            parameter.data *= 2
+        model.save_pretrained(tmp_path)
+        tokenizer.save_pretrained(tmp_path)
+        texts = [" ".join(words) for words in itertools.product("abcdef", repeat=3)]
+        exact = Predictor.from_pretrained(tmp_path)(texts)
+        rounded = Predictor.from_pretrained(tmp_path, precision="bf16")(texts)
+        first, second = np.sort(exact, axis=1)[:, :-3:-1].T
+        close, apart = first - second < 0.005, first - second > 0.05
+        assert close.any()
+        np.testing.assert_allclose(rounded[close], exact[close], atol=1e-6)
+        assert not np.allclose(rounded[apart], exact[apart], atol=1e-6)
 
     def test_what_is_not_there(self, tmp_path: Path) -> None:
         with pytest.raises(RunError, match=r"^no run or model at .*gone$"):

@@ -4,13 +4,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal, Self, TypeVar, overload
+from typing import Any, Literal, NamedTuple, Self, TypeVar, overload
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 import torch
+from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from textmix.config import CONFIG_FILE
@@ -30,7 +31,17 @@ Precision = Literal["auto", "fp32", "bf16"]
 Table = TypeVar("Table", pd.DataFrame, pa.Table)
 Rows = TypeVar("Rows")
 Probabilities = npt.NDArray[np.float64]
-_Loaded = tuple[PreTrainedModel | OnnxClassifier, PreTrainedTokenizerBase]
+# bfloat16 moves probabilities by about 1e-2, so that the first two classes may change places where they lie closer than
+# twice that.
+_BORDER = 0.02
+
+
+class _Loaded(NamedTuple):
+    """A model, its tokenizer, and, if it is rounded, the same model in float32."""
+
+    model: PreTrainedModel | OnnxClassifier
+    tokenizer: PreTrainedTokenizerBase
+    exact: PreTrainedModel | None = None
 
 
 @dataclass(frozen=True)
@@ -52,9 +63,15 @@ class _Place:
 @lru_cache(maxsize=1)
 def _load(place: _Place, written: int) -> _Loaded:
     if place.backend == "onnx":
-        return load_onnx(place.directory)
+        return _Loaded(*load_onnx(place.directory))
+    rounded = choose_precision(place.precision) == "bf16"
+    exact, tokenizer = _load_packed(place, torch.float32)
+    return _Loaded(*_load_packed(place, torch.bfloat16), exact) if rounded else _Loaded(exact, tokenizer)
+
+
+def _load_packed(place: _Place, dtype: torch.dtype) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     loaded = load_model(place.directory, place.trust_remote_code)
-    pack_linears(loaded.model, torch.bfloat16 if choose_precision(place.precision) == "bf16" else torch.float32)
+    pack_linears(loaded.model, dtype)
     return loaded.model, loaded.tokenizer
 
 
@@ -85,7 +102,7 @@ class Predictor:
         self.batch_size = batch_size
         self.text_columns = list(text_columns)
         self._place: _Place | None = None
-        self._loaded: _Loaded | None = (model, tokenizer)
+        self._loaded: _Loaded | None = _Loaded(model, tokenizer)
 
     @classmethod
     def from_pretrained(
@@ -105,8 +122,8 @@ class Predictor:
             backend: `torch`, or `onnx` for what `textmix export` wrote; None takes what is in the directory, and of a
                 run `torch`.
             precision: `bf16` rounds weights and inputs of linear maps to 8 bits, which is faster and moves
-                probabilities by up to about 1e-2; `auto` does so where the machine has instructions for it. Without
-                effect on ONNX.
+                probabilities by up to about 1e-2; rows whose first two classes lie closer than twice that are computed
+                once more in float32. `auto` does so where the machine has instructions for it. Without effect on ONNX.
             batch_size: Most rows of a batch.
             text_columns: Where rows have their text; None means those of the run, else `text`.
             trust_remote_code: Run the Python code that lies there, if the model has an architecture of its own.
@@ -151,12 +168,12 @@ class Predictor:
     @property
     def model(self) -> PreTrainedModel | OnnxClassifier:
         """The classifier, loaded when it is first asked for."""
-        return self.load()[0]
+        return self.load().model
 
     @property
     def tokenizer(self) -> PreTrainedTokenizerBase:
         """Its tokenizer."""
-        return self.load()[1]
+        return self.load().tokenizer
 
     @property
     def class_names(self) -> list[str]:
@@ -213,7 +230,14 @@ class Predictor:
     ) -> Probabilities:
         if not len(texts):
             return np.zeros((0, len(self.class_names)))
-        logits = text_logits(self.model, self.tokenizer, texts, pairs, self.batch_size, progress)
+        model, tokenizer, exact = self.load()
+        logits = text_logits(model, tokenizer, texts, pairs, self.batch_size, progress)
+        if exact is not None:
+            close = _border_rows(logits)
+            if close:
+                some = [texts[row] for row in close]
+                others = None if pairs is None else [pairs[row] for row in close]
+                logits[close] = text_logits(exact, tokenizer, some, others, self.batch_size)
         return logits.double().softmax(dim=-1).numpy()
 
     def _columns(self, columns: dict[str, Any], progress: Callable[[int], object]) -> dict[str, Any]:
@@ -227,6 +251,13 @@ class Predictor:
         if taken:
             raise DataError(f"the source has a column '{min(taken)}' already; rename it or leave it out")
         return predicted
+
+
+def _border_rows(logits: Tensor) -> list[int]:
+    """Find the rows whose first two classes lie so close that rounding may have decided between them."""
+    first, second = logits.softmax(dim=-1).topk(2, dim=-1).values.unbind(dim=-1)
+    rows: list[int] = (first - second < _BORDER).nonzero().flatten().tolist()
+    return rows
 
 
 def _strings(column: Any) -> list[str]:
