@@ -11,6 +11,7 @@ from datasets import Dataset, DatasetDict, Features, Value, disable_progress_bar
 
 from textmix.data.builtin import BUILTIN_DATASETS, load_builtin
 from textmix.data.columns import stored_tables
+from textmix.data.parquet import load_parquet
 from textmix.errors import DataError, did_you_mean, nearest
 
 # Ending of a file to the reader of the datasets library and its options.
@@ -19,7 +20,7 @@ READERS: dict[str, tuple[str, dict[str, Any]]] = {
     ".tsv": ("csv", {"sep": "\t"}),
     ".jsonl": ("json", {}),
     ".json": ("json", {}),
-    ".parquet": ("parquet", {"batch_size": 10_000}),  # by default a row group at once, of a million rows or more
+    ".parquet": ("parquet", {}),
 }
 # Only an empty field is missing: "NA", "null" and "None" are words that people write, and class names.
 _CSV_OPTIONS: dict[str, Any] = {"keep_default_na": False, "na_values": [""], "encoding": "utf-8-sig"}
@@ -118,7 +119,11 @@ def _load_files(files: list[str]) -> Dataset:
             raise DataError(f"{file} is empty")
     disable_progress_bars()
     try:
-        dataset = load_dataset(builder, data_files=[glob.escape(file) for file in files], split="train", **options)
+        escaped = [glob.escape(file) for file in files]
+        if builder == "parquet":
+            dataset = load_parquet(escaped)
+        else:
+            dataset = load_dataset(builder, data_files=escaped, split="train", **options)
         # The JSON and parquet readers let bytes pass that are no text; reading such a cell would fail much later.
         for table in stored_tables(dataset, _CHECKED_AT_ONCE):
             table.validate(full=True)
