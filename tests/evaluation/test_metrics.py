@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import classification_report
 
+from textmix.errors import TrainingError
 from textmix.evaluation.metrics import SELECTION_METRICS, Evaluation
 
 NAMES = ["a", "b", "c"]
@@ -22,6 +23,15 @@ def test_scores_by_hand() -> None:
     assert scores["weighted_f1"] == pytest.approx((2 * 2 / 3 + 2 / 3 + 1) / 4)
     assert scores["nll"] == pytest.approx(-(3 * math.log(0.8) + math.log(0.1)) / 4)
     assert set(SELECTION_METRICS) <= set(scores)
+
+
+def test_probabilities_that_are_no_numbers_are_told_apart_from_bad_ones() -> None:
+    probabilities = one_hot([0, 1, 2])
+    probabilities[1, 0] = np.nan
+    with pytest.raises(
+        TrainingError, match=r"predicts for 1 of 3 rows is not a number: .* lower train\.learning_rate$"
+    ):
+        Evaluation(np.array([0, 1, 2]), probabilities, NAMES)
 
 
 def test_a_class_absent_from_the_split_neither_breaks_nor_shifts_the_report() -> None:

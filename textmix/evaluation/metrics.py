@@ -7,6 +7,7 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.metrics import accuracy_score, classification_report, confusion_matrix, f1_score, log_loss
 
+from textmix.errors import TrainingError
 from textmix.evaluation.calibration import expected_calibration_error, fit_temperature, scale
 
 Array = npt.NDArray[Any]
@@ -23,11 +24,22 @@ class Evaluation:
         labels: True class ids, shape (N,).
         probabilities: Predicted probabilities, shape (N, C).
         class_names: Names of the C classes.
+
+    Raises:
+        TrainingError: If a probability is not a number, because training has led to weights that are none.
     """
 
     labels: Array
     probabilities: Array
     class_names: list[str]
+
+    def __post_init__(self) -> None:
+        broken = np.count_nonzero(~np.isfinite(self.probabilities).all(axis=1))
+        if broken:
+            raise TrainingError(
+                f"what the model predicts for {broken} of {len(self.labels)} rows is not a number: training has"
+                " diverged; lower train.learning_rate"
+            )
 
     @property
     def predictions(self) -> Array:
