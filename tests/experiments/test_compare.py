@@ -184,6 +184,7 @@ def test_a_run_is_not_taken_for_a_comparison(
 def test_which_run_failed_is_told(topics_csv: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     wrong = [*arguments(topics_csv, tmp_path / "c"), "--strategies", "manifold(layers=[7])"]
     assert fails(wrong, capsys).startswith("manifold(layers=[7]), seed 0: ")
+    assert not (tmp_path / "c").exists()
 
 
 def test_plots_need_their_extra(

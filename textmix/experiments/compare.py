@@ -134,12 +134,17 @@ def make_runs(
     directory = Path(config.output_dir)
     standing = Standing(cells)
     directory.mkdir(parents=True, exist_ok=True)
-    with (directory / LOG).open("a", encoding="utf-8", buffering=1) as log:
-        for cell in cells:
-            watch(standing)
-            log.write(f"\n{cell.config.output_dir}\n")
-            with redirect_stdout(log), redirect_stderr(log):
-                standing.metrics.setdefault(cell.name, []).append(_run(cell, keep_models))
+    try:
+        with (directory / LOG).open("a", encoding="utf-8", buffering=1) as log:
+            for cell in cells:
+                watch(standing)
+                log.write(f"\n{cell.config.output_dir}\n")
+                with redirect_stdout(log), redirect_stderr(log):
+                    standing.metrics.setdefault(cell.name, []).append(_run(cell, keep_models))
+    except TextmixError:
+        if [path.name for path in directory.iterdir()] == [LOG]:  # wrong input: not even one run has begun
+            shutil.rmtree(directory)
+        raise
     watch(standing)
     names = [variant.name for variant in variants]
     baseline = NONE if NONE in names else names[0]
