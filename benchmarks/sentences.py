@@ -128,8 +128,9 @@ def main() -> None:
         "both": both,
         "sets": comparisons,
     }
-    # Where the data lies on this machine means nothing elsewhere.
+    # Where things lie on this machine means nothing elsewhere.
     text = json.dumps(record, indent=1).replace(str(options.data.absolute()), "DIRECTORY")
+    text = text.replace(f"{ROOT.parent}/", "")
     (ROOT / "results" / f"{options.name}.json").write_text(text + "\n")
 
 
