@@ -1,6 +1,7 @@
 """Predictor: classes for texts, or for the rows of a table, from a model that may still lie on disk."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -63,15 +64,15 @@ class _Place:
 def _load(place: _Place, written: int) -> _Loaded:
     if place.backend == "onnx":
         return _Loaded(*load_onnx(place.directory))
-    rounded = choose_precision(place.precision) == "bf16"
-    exact, tokenizer = _load_packed(place, torch.float32)
-    return _Loaded(*_load_packed(place, torch.bfloat16), exact) if rounded else _Loaded(exact, tokenizer)
-
-
-def _load_packed(place: _Place, dtype: torch.dtype) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    precision = choose_precision(place.precision)
     loaded = load_model(place.directory, place.trust_remote_code)
-    pack_linears(loaded.model, dtype)
-    return loaded.model, loaded.tokenizer
+    exact, tokenizer = loaded.model, loaded.tokenizer
+    rounded = deepcopy(exact) if precision == "bf16" else None
+    pack_linears(exact, torch.float32)
+    if rounded is None:
+        return _Loaded(exact, tokenizer)
+    pack_linears(rounded, torch.bfloat16)
+    return _Loaded(rounded, tokenizer, exact)
 
 
 class Predictor:
