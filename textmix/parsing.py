@@ -22,6 +22,11 @@ def run_parser(prog: str, description: str) -> ArgumentParser:
     return parser
 
 
+def with_recipe(arguments: list[str]) -> list[str]:
+    """Let the first word of a command line be the recipe, without `--config`."""
+    return ["--config", *arguments] if arguments and not arguments[0].startswith("-") else arguments
+
+
 def parse(parser: ArgumentParser, arguments: list[str]) -> Namespace:
     """Parse the command line.
 

@@ -161,7 +161,7 @@ def _train(
     config: RunConfig, overwrite: bool, resume: bool, say: Say, watch: Watch, processes: PartialState
 ) -> RunResult | None:
     if not processes.is_main_process:
-        say = _say_nothing
+        say = say_nothing
     config = resolve(config)
     assert config.output_dir is not None
     directory = Path(config.output_dir)
@@ -251,8 +251,8 @@ def _prepare(
     return trainer, splits, labels, split_report.sizes
 
 
-def _say_nothing(line: str) -> None:
-    """Take a line from a process that is not the first."""
+def say_nothing(line: str) -> None:
+    """Take a line that nobody is to read: of a process that is not the first, of a run that is one of many."""
 
 
 def _rows_trained_on(config: TrainConfig) -> float:

@@ -22,7 +22,7 @@ from textmix.errors import ConfigError, DataError, TrainingInterrupted
 from textmix.models.loading import build_model, load_model
 from textmix.parsing import with_options
 from textmix.predictor import Predictor
-from textmix.run import resolve
+from textmix.run import resolve, say_nothing
 from textmix.terminal import libraries_quiet
 from textmix.training.randomness import preserved_random_state
 from textmix.training.trainer import MODEL, MixupTrainer
@@ -253,12 +253,8 @@ def _train(
             show_progress=verbose,
         )
         try:
-            trainer.train(say=_say_nothing)
+            trainer.train(say=say_nothing)
         except TrainingInterrupted:  # nobody could go on with what it has saved
             raise KeyboardInterrupt from None
         trained = load_model(Path(directory) / MODEL, config.model.trust_remote_code)
     return Predictor(trained.model, trained.tokenizer, config.train.eval_batch_size)
-
-
-def _say_nothing(line: str) -> None:
-    """Take a line that nobody is to read."""

@@ -10,7 +10,7 @@ from jsonargparse import ArgumentParser
 
 from textmix.errors import ConfigError
 from textmix.experiments.variants import parse_variants
-from textmix.parsing import check_trust, parse, run_parser, to_run_config
+from textmix.parsing import check_trust, parse, run_parser, to_run_config, with_recipe
 from textmix.terminal import console, quiet_libraries
 
 if TYPE_CHECKING:
@@ -22,8 +22,7 @@ _SEEDS = 10
 def compare(arguments: list[str]) -> None:
     """Compare strategies over seeds, with tests against no mixing."""
     parser = _parser()
-    if arguments and not arguments[0].startswith("-"):
-        arguments = ["--config", *arguments]
+    arguments = with_recipe(arguments)
     namespace = parse(parser, arguments)
     strategies, seeds, folds = map(namespace.pop, ("strategies", "seeds", "folds"))
     keep_models, plot = map(namespace.pop, ("keep_models", "plot"))

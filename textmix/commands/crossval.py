@@ -3,7 +3,7 @@
 from typing import Any
 
 from textmix.errors import ConfigError
-from textmix.parsing import check_trust, parse, run_parser, to_run_config
+from textmix.parsing import check_trust, parse, run_parser, to_run_config, with_recipe
 from textmix.terminal import print_table, quiet_libraries
 
 
@@ -25,8 +25,7 @@ def crossval(arguments: list[str]) -> None:
         " probability_CLASS, or data.label_column for the predicted class; NAME=COLUMN renames one; none means all"
         " columns of the new rows but the texts, and the predicted class",
     )
-    if arguments and not arguments[0].startswith("-"):
-        arguments = ["--config", *arguments]
+    arguments = with_recipe(arguments)
     namespace = parse(parser, arguments)
     folds, id_column = namespace.pop("folds"), namespace.pop("id_column")
     source, columns = namespace.pop("submit"), namespace.pop("submit_columns")

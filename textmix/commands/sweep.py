@@ -5,7 +5,7 @@ from pathlib import Path
 
 from textmix.config import RunConfig, slug
 from textmix.errors import ConfigError, RunError
-from textmix.parsing import check_trust, parse, run_parser, to_run_config
+from textmix.parsing import check_trust, parse, run_parser, to_run_config, with_recipe
 from textmix.terminal import print_table, quiet_libraries
 
 
@@ -24,8 +24,7 @@ def sweep(arguments: list[str]) -> None:
         help="a YAML file with what is tried for each option, as a list or {low: …, high: …, log: true}; null means"
         " what ships with textmix for the kind of model",
     )
-    if arguments and not arguments[0].startswith("-"):
-        arguments = ["--config", *arguments]
+    arguments = with_recipe(arguments)
     namespace = parse(parser, arguments)
     trials, space_path = namespace.pop("trials"), namespace.pop("space")
     if trials < 1:

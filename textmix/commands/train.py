@@ -5,7 +5,7 @@ from pathlib import Path
 
 from textmix.commands.common import print_evaluation
 from textmix.errors import ConfigError
-from textmix.parsing import TRUST, check_trust, parse, read_run_config, run_parser, to_run_config
+from textmix.parsing import TRUST, check_trust, parse, read_run_config, run_parser, to_run_config, with_recipe
 from textmix.terminal import quiet_libraries
 
 
@@ -19,8 +19,7 @@ def train(arguments: list[str]) -> None:
         default=None,
         help="go on with a run that was interrupted or killed; no other options",
     )
-    if arguments and not arguments[0].startswith("-"):
-        arguments = ["--config", *arguments]
+    arguments = with_recipe(arguments)
     overwrite = resume = False
     if any(argument.split("=")[0] == "--resume" for argument in arguments):
         words = [part for word in arguments for part in (word.split("=", 1) if word.startswith("--") else [word])]

@@ -12,9 +12,10 @@ import pyarrow as pa
 from scipy.optimize import minimize
 from sklearn.metrics import f1_score
 
+from textmix.data.rows import ROW
 from textmix.errors import RunError, listed
 from textmix.evaluation.metrics import Array, Evaluation
-from textmix.experiments.oof import ROW, OutOfFold, prediction_blocks, probabilities_of, read_out_of_fold
+from textmix.experiments.oof import OutOfFold, prediction_blocks, probabilities_of, read_out_of_fold
 from textmix.experiments.submission import TEST_PROBABILITIES, Layout, read_layout, write_submission
 from textmix.files import write_json
 from textmix.streaming import WINDOW

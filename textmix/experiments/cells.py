@@ -10,6 +10,7 @@ from textmix.directory import METRICS, has_finished
 from textmix.errors import RunError
 from textmix.parsing import read_run_config
 from textmix.run import ALONE, Say, Watch, resolve, train
+from textmix.training.trackers import flatten
 
 
 def run_cell(config: RunConfig, say: Say, watch: Watch = ALONE) -> dict[str, Any]:
@@ -40,16 +41,9 @@ def run_cell(config: RunConfig, say: Say, watch: Watch = ALONE) -> dict[str, Any
 
 
 def _check_same(directory: Path, config: RunConfig) -> None:
-    found, asked = _flat(asdict(read_run_config(directory))), _flat(asdict(config))
+    found, asked = (dict(flatten(asdict(one), ".")) for one in (read_run_config(directory), config))
     different = sorted(name for name in asked if found.get(name) != asked[name] and name != "output_dir")
     if different:
         raise RunError(
             f"{directory} holds a run with another {', '.join(different)}; choose another --output_dir, or remove it"
         )
-
-
-def _flat(options: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    flat: dict[str, Any] = {}
-    for name, value in options.items():
-        flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name: value}
-    return flat

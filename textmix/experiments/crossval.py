@@ -12,7 +12,7 @@ import pandas as pd
 
 from textmix.config import CONFIG_FILE, RunConfig
 from textmix.data.columns import TextColumn, categories
-from textmix.data.rows import LABEL, class_names, encode_labels, text_columns
+from textmix.data.rows import LABEL, ROW, class_names, encode_labels, text_columns
 from textmix.data.sources import load_source, source_name
 from textmix.data.splits import TRAIN, FoldedSource, load_folds
 from textmix.directory import PREDICTIONS
@@ -20,7 +20,7 @@ from textmix.errors import DataError, RunError, TrainingInterrupted, listed, nea
 from textmix.evaluation.metrics import Evaluation
 from textmix.evaluation.report import markdown_report
 from textmix.experiments.cells import run_cell
-from textmix.experiments.oof import FOLD, ROW, OutOfFold, probabilities_of, read_predictions
+from textmix.experiments.oof import FOLD, OutOfFold, probabilities_of, read_predictions
 from textmix.files import write_json, write_text
 from textmix.run import Say, resolve
 

@@ -9,13 +9,14 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from textmix.data.rows import LABEL, ROW
 from textmix.errors import RunError
 from textmix.evaluation.metrics import Array, Evaluation
 from textmix.evaluation.report import prediction_columns
 from textmix.files import replacing
 
 OOF = "oof_predictions.csv"
-ROW, FOLD, LABEL = "row", "fold", "label"
+FOLD = "fold"
 _PROBABILITY = "probability_"
 
 

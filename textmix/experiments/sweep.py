@@ -25,7 +25,7 @@ from textmix.experiments.sweep_report import best_of, write_report
 from textmix.files import is_leftover, locked, write_text
 from textmix.models.loading import check_model_name
 from textmix.parsing import with_options
-from textmix.run import Say, Watch, resolve
+from textmix.run import Say, Watch, resolve, say_nothing
 from textmix.training.checkpoint import checkpoint_directory
 from textmix.training.config import TrainConfig
 
@@ -180,7 +180,7 @@ class Sweep:
         try:
             config = self._configure(trial)
             watch = Watch(partial(self._evaluated, trial, config.train), show_progress=False, test=False)
-            metrics = run_cell(config, _say_nothing, watch)
+            metrics = run_cell(config, say_nothing, watch)
         except optuna.TrialPruned:
             self._tell(trial, TrialState.PRUNED)
         except (ConfigError, ModelError, TrainingError) as error:  # of these options; others may do better
@@ -235,7 +235,3 @@ def _line(trial: FrozenTrial, best: FrozenTrial | None, metric: str) -> str:
     result = "given up" if trial.state == TrialState.PRUNED else f"{metric} {trial.value:.4f}"
     line = f"trial {trial.number}: {result}{epochs}"
     return line if best is None else f"{line}; best {best.value:.4f} of trial {best.number}"
-
-
-def _say_nothing(line: str) -> None:
-    """Take a line of a trial, of which the sweep says enough."""

@@ -5,7 +5,6 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModelForSequenceClassification
 
-from textmix.models.pooling import masked_max
 from textmix.models.words import WordConfig, WordModel, word_vectors
 
 
@@ -67,10 +66,6 @@ class TextCNN(WordModel):
     def __init__(self, config: TextCNNConfig) -> None:
         block = ConvolutionBlock(config.embedding_dim, config.num_filters, config.kernel_sizes)
         super().__init__(config, word_vectors(config), [block], config.num_filters * len(config.kernel_sizes))
-
-    def pool(self, hidden: Tensor, real: Tensor) -> Tensor:
-        """Take the maximum over time."""
-        return masked_max(hidden, real)
 
 
 AutoConfig.register(TextCNNConfig.model_type, TextCNNConfig)

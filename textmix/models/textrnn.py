@@ -4,7 +4,6 @@ import torch
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModelForSequenceClassification
 
-from textmix.models.pooling import masked_max
 from textmix.models.words import WordConfig, WordModel, word_vectors
 
 
@@ -90,10 +89,6 @@ class TextRNN(WordModel):
                 nn.init.zeros_(parameter)
                 if name.startswith("bias_ih"):
                     nn.init.ones_(parameter.chunk(4)[1])  # of the forget gate (Jozefowicz et al. 2015)
-
-    def pool(self, hidden: Tensor, real: Tensor) -> Tensor:
-        """Take the maximum over time."""
-        return masked_max(hidden, real)
 
 
 AutoConfig.register(TextRNNConfig.model_type, TextRNNConfig)

@@ -11,6 +11,7 @@ from transformers.modeling_outputs import SequenceClassifierOutput
 
 from textmix.errors import ModelError
 from textmix.mixing.losses import plain_loss
+from textmix.models.pooling import masked_max
 
 
 class WordConfig(PreTrainedConfig):
@@ -120,8 +121,13 @@ class WordModel(PreTrainedModel):
         return vectors
 
     def pool(self, hidden: Tensor, real: Tensor) -> Tensor:
-        """Make the sentence vectors (B, W) of what the last block gives (B, L, H); `real` (B, L), bool."""
-        raise NotImplementedError
+        """Make the sentence vectors (B, H) of what the last block gives (B, L, H): the maximum over time.
+
+        Args:
+            hidden: Shape (B, L, H).
+            real: Shape (B, L), bool.
+        """
+        return masked_max(hidden, real)
 
     def forward(
         self,
