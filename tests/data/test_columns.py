@@ -5,7 +5,7 @@ import pytest
 from datasets import Dataset, concatenate_datasets
 
 from textmix.data import rows as rows_module
-from textmix.data.columns import TextColumn, Texts, categories, stored_tables
+from textmix.data.columns import TextColumn, Texts, categories, select_rows, stored_tables
 from textmix.data.config import DataConfig
 from textmix.data.rows import Columns, standardize
 from textmix.data.sources import load_source
@@ -27,6 +27,18 @@ def on_disk(tmp_path: Path, count: int = 25) -> Dataset:
     path = tmp_path / "d.csv"
     path.write_text("text,label\n" + "".join(f"row {number},{'ab'[number % 2]}\n" for number in range(count)))
     return load_source(str(path))["train"]
+
+
+@pytest.mark.parametrize("chosen", [[19, 3, 4, 11], [5, 6, 7], []])
+def test_rows_are_selected_as_datasets_selects_them(chosen: list[int]) -> None:
+    every_other = list(range(0, 25, 2))
+    numbers = np.array(chosen, dtype=np.int64) // 2
+    once = select_rows(chunked(), np.array(every_other))
+    assert once.to_dict() == chunked().select(every_other).to_dict()
+    twice = select_rows(once, numbers)
+    assert twice.to_dict() == chunked().select(every_other).select(numbers).to_dict()
+    assert list(TextColumn(twice, "text")) == twice["text"][:]
+    assert twice._fingerprint != once._fingerprint
 
 
 class TestTextColumn:

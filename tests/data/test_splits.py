@@ -5,6 +5,7 @@ import pytest
 from datasets import ClassLabel, Dataset, DatasetDict, Features, Value
 
 from textmix.data import sources
+from textmix.data import splits as splitting
 from textmix.data.config import DataConfig
 from textmix.data.splits import build_splits, load_rows
 from textmix.errors import ConfigError, DataError
@@ -36,6 +37,41 @@ def test_the_seed_fixes_the_splits(tmp_path: Path) -> None:
 
     assert test_texts(0) == test_texts(0) != test_texts(1)
     assert test_texts(0, split_seed=7) == test_texts(1, split_seed=7)
+
+
+class TestManyRows:
+    """More rows than are split at once."""
+
+    @pytest.fixture(autouse=True)
+    def _small_pieces(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(splitting, "_PIECE", 200)
+
+    def test_every_piece_is_split_alike(self, tmp_path: Path) -> None:
+        splits, report = build_splits(DataConfig(csv(tmp_path / "d.csv", rows(1000))), seed=0)
+        assert report.sizes == {"train": 720, "validation": 80, "test": 200}
+        texts = [set(split["text"][:]) for split in splits.values()]
+        assert len(set.union(*texts)) == sum(map(len, texts)) == 1000
+        for split in splits.values():
+            assert Counter(split["label"][:])["b"] == split.num_rows / 4
+        numbers = sorted(int(text.removeprefix("text ")) for text in splits["test"]["text"][:])
+        assert [sum(start <= number < start + 200 for number in numbers) for start in range(0, 1000, 200)] == [40] * 5
+
+    def test_sizes_that_do_not_divide_are_kept(self, tmp_path: Path) -> None:
+        config = DataConfig(csv(tmp_path / "d.csv", rows(1013)), test_fraction=0.1, max_train_samples=500)
+        assert build_splits(config, 0)[1].sizes == {"train": 500, "validation": 92, "test": 102}
+
+    def test_a_class_that_a_piece_has_once_stays_for_training(self, tmp_path: Path) -> None:
+        given = [(text, "rare" if number % 400 == 7 else label) for number, (text, label) in enumerate(rows(1000))]
+        splits, report = build_splits(DataConfig(csv(tmp_path / "d.csv", given)), seed=0)
+        assert Counter(splits["train"]["label"][:])["rare"] == 3
+        assert report.rare == []
+
+    def test_each_class_may_be_in_every_part_of_a_piece(self, tmp_path: Path) -> None:
+        # 40 classes and a tenth of the rows: a piece of 200 rows could not have one of each in its second part.
+        given = [(f"text {number}", f"class {number % 40}") for number in range(1200)]
+        config = DataConfig(csv(tmp_path / "d.csv", given), test_fraction=0.1, validation_fraction=0.0)
+        splits, _ = build_splits(config, seed=0)
+        assert Counter(splits["test"]["label"][:]) == {f"class {number}": 3 for number in range(40)}
 
 
 def test_given_files_are_not_split(tmp_path: Path) -> None:

@@ -8,6 +8,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 from datasets import Dataset
+from datasets.fingerprint import generate_random_fingerprint
+from datasets.table import InMemoryTable
 
 _BLOCK = 10_000
 
@@ -46,10 +48,10 @@ class TextColumn:
             self._chunks[chunk][place].as_py() for chunk, place in zip(chunks.tolist(), inside.tolist(), strict=True)
         ]
 
-    def byte_lengths(self) -> npt.NDArray[np.int64]:
+    def byte_lengths(self) -> npt.NDArray[np.int32]:
         """Return how many bytes each string has, without reading it; shape (N,)."""
         lengths = np.concatenate(
-            [np.empty(0, np.int64), *(pc.binary_length(chunk).to_numpy() for chunk in self._chunks)]
+            [np.empty(0, np.int32), *(pc.binary_length(chunk).to_numpy() for chunk in self._chunks)]
         )
         return lengths if self._numbers is None else lengths[self._numbers]
 
@@ -97,6 +99,21 @@ def _stored_batches(dataset: Dataset) -> Iterator[pa.RecordBatch]:
     for file in dataset.cache_files:
         with pa.OSFile(file["filename"]) as stored, pa.ipc.open_stream(stored) as reader:
             yield from reader
+
+
+def select_rows(rows: Dataset, numbers: npt.NDArray[np.int64]) -> Dataset:
+    """Select rows as `Dataset.select` does, which needs 70 bytes a row for it instead of 8.
+
+    Args:
+        rows: Any rows, from which others may have been selected before.
+        numbers: Numbers of the wanted rows, in the order wanted.
+    """
+    among = row_numbers(rows)
+    places = numbers if among is None else among[numbers]
+    indices = InMemoryTable(pa.table({"indices": places.view(np.uint64)}))
+    # Without a fingerprint one would be made of all the numbers; results of selections are not cached.
+    fingerprint = generate_random_fingerprint()
+    return Dataset(rows.data, rows.info, rows.split, indices_table=indices, fingerprint=fingerprint)
 
 
 def row_numbers(rows: Dataset) -> npt.NDArray[np.int64] | None:

@@ -7,7 +7,7 @@ import numpy.typing as npt
 from datasets import Dataset
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
-from textmix.data.columns import TextColumn, ranks
+from textmix.data.columns import TextColumn, ranks, select_rows
 from textmix.data.rows import GROUP, LABEL
 from textmix.errors import DataError
 
@@ -64,7 +64,7 @@ def split_groups(rows: Dataset, share: float, seed: int) -> tuple[Dataset, Datas
         DataError: As in `fold_numbers`.
     """
     numbers = fold_numbers(rows, max(2, round(1 / share)), seed)
-    return rows.select(np.flatnonzero(numbers != 0)), rows.select(np.flatnonzero(numbers == 0))
+    return select_rows(rows, np.flatnonzero(numbers != 0)), select_rows(rows, np.flatnonzero(numbers == 0))
 
 
 def _described(rows: Dataset) -> str:

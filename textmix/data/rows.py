@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from datasets import ClassLabel, Dataset, Features, Value
 
-from textmix.data.columns import TextColumn
+from textmix.data.columns import TextColumn, select_rows
 from textmix.errors import DataError, listed, nearest
 
 # What scikit-learn's classification_report puts beside the classes.
@@ -93,7 +93,7 @@ def standardize(dataset: Dataset, columns: Columns, where: str) -> tuple[Dataset
         raise DataError(f"{where}: {'; '.join(problems)}; mend them, or leave them out with --data.drop_missing true")
     if missing.all():
         raise DataError(f"{where}: no rows are left: every text or label is empty or missing")
-    return standard.select(np.flatnonzero(~missing)) if missing.any() else standard, int(missing.sum())
+    return select_rows(standard, np.flatnonzero(~missing)) if missing.any() else standard, int(missing.sum())
 
 
 def check_columns(dataset: Dataset, columns: Columns, where: str) -> None:

@@ -1,5 +1,6 @@
 """Training, validation and test splits: stratified, fixed by a seed, with duplicates between them reported."""
 
+import math
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -7,7 +8,7 @@ import numpy.typing as npt
 from datasets import Dataset, DatasetDict
 from sklearn.model_selection import train_test_split
 
-from textmix.data.columns import TextColumn, categories, ranks
+from textmix.data.columns import TextColumn, categories, ranks, select_rows
 from textmix.data.config import DataConfig
 from textmix.data.folds import fold_numbers, scarce_classes, split_groups
 from textmix.data.rows import GROUP, LABEL, ROW, Columns, class_names, standardize, text_columns
@@ -16,6 +17,7 @@ from textmix.errors import DataError, listed
 
 TRAIN, VALIDATION, TEST = "train", "validation", "test"
 _BLOCK = 10_000
+_PIECE = 100_000
 
 
 @dataclass
@@ -85,8 +87,8 @@ def build_splits(config: DataConfig, seed: int) -> tuple[DatasetDict, SplitRepor
     if config.folds is not None:
         numbers = fold_numbers(splits[TRAIN], config.folds, seed)
         report.scarce = scarce_classes(splits[TRAIN], config.folds)
-        splits[TEST] = splits[TRAIN].select(np.flatnonzero(numbers == config.fold))
-        splits[TRAIN] = splits[TRAIN].select(np.flatnonzero(numbers != config.fold))
+        splits[TEST] = select_rows(splits[TRAIN], np.flatnonzero(numbers == config.fold))
+        splits[TRAIN] = select_rows(splits[TRAIN], np.flatnonzero(numbers != config.fold))
     if TEST not in splits:
         option = f"data.test_fraction {config.test_fraction}"
         splits[TRAIN], splits[TEST] = _carve(splits[TRAIN], config.test_fraction, seed, report, option)
@@ -211,7 +213,7 @@ def _deduplicate(splits: dict[str, Dataset], report: SplitReport) -> dict[str, D
         report.removed += int((~keep).sum())
         if not keep.any():
             raise DataError(f"no rows of the {name} split are left: every text occurs in another split")
-        kept[name] = splits[name].select(np.flatnonzero(keep))
+        kept[name] = select_rows(splits[name], np.flatnonzero(keep))
         seen = np.concatenate([seen, keys])
     return kept
 
@@ -231,7 +233,7 @@ def _sample(rows: Dataset, size: int, seed: int, report: SplitReport) -> Dataset
     surplus = rows.num_rows - size
     if surplus < np.count_nonzero(np.bincount(ranks(rows, LABEL))):
         dropped = np.random.default_rng(seed).choice(rows.num_rows, surplus, replace=False)
-        return rows.select(np.setdiff1d(np.arange(rows.num_rows), dropped))
+        return select_rows(rows, np.setdiff1d(np.arange(rows.num_rows), dropped))
     kept, _ = _split(rows, surplus, seed, report, f"data.max_train_samples {size}")
     return kept
 
@@ -247,13 +249,22 @@ def _split(rows: Dataset, size: float, seed: int, report: SplitReport, option: s
     """Split off a stratified part; rows of classes with fewer than two rows stay in the first."""
     classes = ranks(rows, LABEL)
     counts = np.bincount(classes)
-    rare = np.flatnonzero((counts == 1)[classes])
-    report.rare.extend(TextColumn(rows, LABEL).take(rare))
-    common = np.flatnonzero((counts > 1)[classes])
-    try:
-        first, second = train_test_split(common, test_size=size, random_state=seed, stratify=classes[common])
-    except ValueError as error:
-        number = np.count_nonzero(counts)
-        raise DataError(f"cannot split {rows.num_rows} rows of {number} classes ({option}): {error}") from error
-    first = np.concatenate([first, rare])
-    return rows.select(np.sort(first)), rows.select(np.sort(second))
+    report.rare.extend(TextColumn(rows, LABEL).take(np.flatnonzero((counts == 1)[classes])))
+    number, common = np.count_nonzero(counts), int(counts[counts > 1].sum())
+    wanted = size if isinstance(size, int) else math.ceil(size * common)
+    # scikit-learn takes over a hundred bytes a row, so that many rows are split piece by piece. A piece has so many
+    # rows that each class may have one in its second part.
+    pieces = max(1, rows.num_rows // max(_PIECE, number * rows.num_rows // max(wanted, 1)))
+    second = np.zeros(rows.num_rows, dtype=bool)
+    generator = np.random.RandomState(seed)
+    for piece in range(pieces):
+        start, end = (edge * rows.num_rows // pieces for edge in (piece, piece + 1))
+        share = wanted * (piece + 1) // pieces - wanted * piece // pieces
+        part = classes[start:end]
+        several = np.flatnonzero((np.bincount(part) > 1)[part])
+        try:
+            _, chosen = train_test_split(several, test_size=share, random_state=generator, stratify=part[several])
+        except ValueError as error:
+            raise DataError(f"cannot split {rows.num_rows} rows of {number} classes ({option}): {error}") from error
+        second[start + chosen] = True
+    return select_rows(rows, np.flatnonzero(~second)), select_rows(rows, np.flatnonzero(second))

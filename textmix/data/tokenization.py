@@ -1,6 +1,7 @@
 """Turn rows of text into rows of token ids."""
 
 from collections.abc import Sequence
+from functools import reduce
 from typing import Any
 
 import numpy as np
@@ -64,9 +65,9 @@ class LazyTokens:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def lengths(self) -> npt.NDArray[np.int64]:
+    def lengths(self) -> npt.NDArray[np.int32]:
         """Return about how long each row is, shape (N,): its bytes, as its tokens are not known."""
-        lengths: npt.NDArray[np.int64] = np.sum([column.byte_lengths() for column in self._columns], axis=0)
+        lengths: npt.NDArray[np.int32] = reduce(np.add, (column.byte_lengths() for column in self._columns))
         return lengths
 
     def __getitem__(self, number: int) -> dict[str, Any]:

@@ -84,20 +84,21 @@ class EpochBatches(Sampler[list[int]]):
         generator = torch.Generator().manual_seed((self._seed << 20) + self.epoch)
         order = torch.randperm(self._size, generator=generator)
         if self._lengths is not None:
-            order = self._group(order, torch.from_numpy(self._lengths[order.numpy()]), generator)
+            order = self._group(order, self._lengths, generator)
         for begin in range(self.first * self._batch_size, self._size, self._batch_size):
             batch = order[begin : begin + self._batch_size]
             start, end = self._share(len(batch))
             yield batch[start : max(end, start + 1)].tolist()
 
-    def _group(self, order: Tensor, lengths: Tensor, generator: torch.Generator) -> Tensor:
+    def _group(self, order: Tensor, lengths: npt.NDArray[np.integer[Any]], generator: torch.Generator) -> Tensor:
         size = self._group_size
-        windows = torch.arange(self._size) // (_WINDOW * size)
-        by_length = lengths.argsort(stable=True)
-        order = order[by_length[windows[by_length].argsort(stable=True)]]
+        for window in order.split(_WINDOW * size):
+            by_length = torch.from_numpy(lengths[window.numpy()]).argsort(stable=True)
+            window.copy_(window[by_length])
         # The rows that do not fill a batch stay at the end, where they are without grouping: the longest of a window.
         whole = order[: self._size // size * size].view(-1, size)
-        return torch.cat([whole[torch.randperm(len(whole), generator=generator)].flatten(), order[whole.numel() :]])
+        whole.copy_(whole[torch.randperm(len(whole), generator=generator)])
+        return order
 
 
 def row_lengths(data: Dataset | LazyTokens) -> npt.NDArray[np.integer[Any]]:
