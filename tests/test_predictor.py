@@ -186,6 +186,11 @@ class TestFromPretrained:
         np.testing.assert_allclose(rounded[close], exact[close], atol=1e-6)
         assert not np.allclose(rounded[apart], exact[apart], atol=1e-6)
 
+    def test_a_model_in_which_nothing_is_rounded_is_computed_once(self, saved: Path) -> None:
+        rounded = Predictor.from_pretrained(saved, precision="bf16")
+        assert rounded.load().exact is None
+        np.testing.assert_array_equal(rounded(TEXTS), Predictor.from_pretrained(saved)(TEXTS))
+
     def test_what_is_not_there(self, tmp_path: Path) -> None:
         with pytest.raises(RunError, match=r"^no run or model at .*gone$"):
             Predictor.from_pretrained(tmp_path / "gone")

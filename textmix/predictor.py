@@ -69,9 +69,8 @@ def _load(place: _Place, written: int) -> _Loaded:
     exact, tokenizer = loaded.model, loaded.tokenizer
     rounded = deepcopy(exact) if precision == "bf16" else None
     pack_linears(exact, torch.float32)
-    if rounded is None:
+    if rounded is None or not pack_linears(rounded, torch.bfloat16):
         return _Loaded(exact, tokenizer)
-    pack_linears(rounded, torch.bfloat16)
     return _Loaded(rounded, tokenizer, exact)
 
 

@@ -51,15 +51,21 @@ class PackedLinear(nn.Linear):
         return mapped.to(self._result)
 
 
-def pack_linears(model: PreTrainedModel, dtype: torch.dtype) -> None:
+def pack_linears(model: PreTrainedModel, dtype: torch.dtype) -> bool:
     """Pack the linear maps of a model in place; the last one, which makes the logits, keeps its precision.
 
     Args:
         model: A classifier.
         dtype: What weights and inputs of linear maps are rounded to.
+
+    Returns:
+        Whether there were any; else the model is as it was.
     """
+    packed = False
     for parent in list(model.modules()):
         for name, child in list(parent.named_children()):
             # Subclasses compute something of their own.
             if type(child) is nn.Linear and child.out_features != model.config.num_labels:
                 setattr(parent, name, PackedLinear(child, dtype))
+                packed = True
+    return packed
