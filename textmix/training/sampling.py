@@ -92,7 +92,8 @@ class EpochBatches(Sampler[list[int]]):
 
     def _group(self, order: Tensor, lengths: npt.NDArray[np.integer[Any]], generator: torch.Generator) -> Tensor:
         size = self._group_size
-        for window in order.split(_WINDOW * size):
+        for start in range(0, self._size, _WINDOW * size):
+            window = order[start : start + _WINDOW * size]
             by_length = torch.from_numpy(lengths[window.numpy()]).argsort(stable=True)
             window.copy_(window[by_length])
         # The rows that do not fill a batch stay at the end, where they are without grouping: the longest of a window.
