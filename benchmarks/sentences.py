@@ -1,11 +1,11 @@
 """Compare strategies on sentences: python benchmarks/sentences.py --data DIRECTORY [--recipe YAML] [--name NAME].
 
 DIRECTORY holds trec_train.csv and trec_test.csv, which are used with `--pairs` seeds, and mr.csv, which is cut into as
-many folds. `textmix compare` makes the runs, one process with one thread for each data set, side by side; the
-same command again goes on where it was stopped. Beside the two tables, for each strategy: the mean over both data sets
-of its difference from `none` in accuracy, the ratio of its expected calibration error to that of `none`, and the
-difference of the errors that temperature scaling leaves, all with 95 % bootstrap intervals over seeds and folds.
-Everything goes to benchmarks/results/NAME.json.
+many folds; TREC-500 and MR-500 are the same with 500 rows to train on and `--small_epochs`. `textmix compare` makes the
+runs, one process with one thread for each data set, side by side; the same command again goes on where it was stopped.
+Beside the tables, for each strategy: the mean over the data sets of its difference from `none` in accuracy, the ratio
+of its expected calibration error to that of `none`, and the difference of the errors that temperature scaling leaves,
+all with 95 % bootstrap intervals over seeds and folds. Everything goes to benchmarks/results/NAME.json.
 """
 
 import argparse
@@ -19,11 +19,14 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
+
+from textmix.evaluation.calibration import expected_calibration_error
 
 ROOT = Path(__file__).resolve().parent
 STRATEGIES = "none,word,sentence,manifold,cutmix,sentence(regmix=1.0)"
 NONE = "none"
-RESAMPLES = 20_000
+RESAMPLES, DRAWS = 20_000, 100
 
 Array = npt.NDArray[np.float64]
 
@@ -34,7 +37,8 @@ def commands(options: argparse.Namespace) -> dict[str, list[str]]:
     trec = ["--data.source", str(options.data / "trec_train.csv")]
     trec += ["--data.test_source", str(options.data / "trec_test.csv"), "--seeds", str(options.pairs)]
     mr = ["--data.source", str(options.data / "mr.csv"), "--folds", str(options.pairs)]
-    found = {"TREC": trec, "MR": mr}
+    few = ["--data.max_train_samples", "500", "--train.epochs", str(options.small_epochs)]
+    found = {"TREC": trec, "MR": mr, "TREC-500": trec + few, "MR-500": mr + few}
     return {
         name: [*shared, *found[name], *options.rest, "--output_dir", str(options.work / name.lower())]
         for name in options.sets
@@ -88,13 +92,24 @@ def together(comparisons: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]
     return results
 
 
+def calibrated_ece(predictions: Path) -> float:
+    """Find the ECE that a run would have if its probabilities were right: what so few test rows leave to chance."""
+    table = pd.read_csv(predictions)
+    probabilities = table[[name for name in table.columns if name.startswith("probability_")]].to_numpy()
+    draw = np.random.default_rng(0)
+    limits = probabilities.cumsum(axis=1)[:, :-1]
+    labels = [(draw.random((len(limits), 1)) > limits).sum(axis=1) for _ in range(DRAWS)]
+    return float(np.mean([expected_calibration_error(drawn, probabilities) for drawn in labels]))
+
+
 def main() -> None:
     """Run everything."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--recipe", type=Path, default=ROOT.parent / "recipes" / "sentences" / "textcnn.yaml")
     parser.add_argument("--strategies", default=STRATEGIES)
-    parser.add_argument("--sets", nargs="+", choices=["TREC", "MR"], default=["TREC", "MR"])
+    parser.add_argument("--sets", nargs="+", choices=["TREC", "MR", "TREC-500", "MR-500"], default=["TREC", "MR"])
+    parser.add_argument("--small_epochs", type=int, default=8, help="epochs over 500 rows")
     parser.add_argument("--pairs", type=int, default=10, help="seeds, and folds")
     parser.add_argument("--name", default="sentences_textcnn", help="of the results")
     parser.add_argument("--work", type=Path, default=None, help="where the runs go; none means runs/NAME")
@@ -108,6 +123,12 @@ def main() -> None:
     for name in comparisons:
         table = (options.work / name.lower() / "comparison.md").read_text()
         print(f"\n{name}\n{table}")
+    floors = {
+        name: np.mean([calibrated_ece(path) for path in (options.work / name.lower() / NONE).glob("*/predictions.csv")])
+        for name in comparisons
+    }
+    print("ECE that the runs of none would have if their probabilities were right:")
+    print(", ".join(f"{name} {floor:.4f}" for name, floor in floors.items()), end="\n\n")
     both = together(comparisons)
     print("| strategy | accuracy, points | ECE over that of none | ECE after scaling, difference | NLL, difference |")
     print("| --- | --- | --- | --- | --- |")
@@ -126,6 +147,7 @@ def main() -> None:
     record = {
         "commands": {name: command[3:] for name, command in all_commands.items()},
         "both": both,
+        "calibrated_ece_of_none": floors,
         "sets": comparisons,
     }
     # Where things lie on this machine means nothing elsewhere.
