@@ -61,9 +61,13 @@ def measure(command: list[str], cache: Path, first_step: Path | None = None) -> 
     step: tuple[float, float] | None = None
     used = 0.0
     started = time.perf_counter()
-    with subprocess.Popen(
-        [sys.executable, "-m", "textmix", *command], env=variables, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
-    ) as process:
+    # To a file: a pipe that nobody reads would be filled by the progress bar, and stop the process.
+    with (
+        tempfile.TemporaryFile() as told,
+        subprocess.Popen(
+            [sys.executable, "-m", "textmix", *command], env=variables, stdout=subprocess.DEVNULL, stderr=told
+        ) as process,
+    ):
         while process.poll() is None:
             status = Path(f"/proc/{process.pid}/status").read_text()
             times = Path(f"/proc/{process.pid}/stat").read_text().rsplit(")", 1)[1].split()
@@ -74,9 +78,9 @@ def measure(command: list[str], cache: Path, first_step: Path | None = None) -> 
             if first_step is not None and step is None and first_step.exists() and first_step.stat().st_size:
                 step = time.perf_counter() - started, used
             time.sleep(0.05)
-        assert process.stderr is not None
         if process.returncode:
-            sys.exit(process.stderr.read().decode())
+            told.seek(0)
+            sys.exit(told.read().decode())
     return {
         "resident_mb": peaks["VmHWM"] / 1024,
         "anonymous_mb": peaks["RssAnon"] / 1024,

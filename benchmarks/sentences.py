@@ -152,7 +152,7 @@ def main() -> None:
     }
     # Where things lie on this machine means nothing elsewhere.
     text = json.dumps(record, indent=1).replace(str(options.data.absolute()), "DIRECTORY")
-    text = text.replace(f"{ROOT.parent}/", "")
+    text = text.replace(f"{ROOT.parent}/", "").replace(str(options.work), f"runs/{options.name}")
     (ROOT / "results" / f"{options.name}.json").write_text(text + "\n")
 
 
