@@ -72,7 +72,7 @@ def summarize() -> None:
     runs = [json.loads(line) for line in RESULTS.read_text().splitlines()]
     settings: dict[tuple[str, str], dict[int, dict[str, Any]]] = {}
     for run in runs:
-        settings.setdefault((run["options"], run["data"]), {})[run["seed"]] = run
+        settings.setdefault((in_order(run["options"]), run["data"]), {})[run["seed"]] = run
     print("| options | data | seeds | accuracy | minus none | NLL | ECE |\n| --- | --- | --- | --- | --- | --- | --- |")
     for (options, name), own in sorted(settings.items()):
         plain = settings.get((without_mixing(options), name), {})
@@ -85,10 +85,15 @@ def summarize() -> None:
         print(f"| {options} | {name} | {len(own)} | {accuracy:.4f} | {minus} | {nll:.3f} | {ece:.3f} |")
 
 
+def in_order(options: str) -> str:
+    """Sort options, so that it does not matter how they were given."""
+    return " ".join(f"--{part}" for part in sorted(options.removeprefix("--").split(" --")))
+
+
 def without_mixing(options: str) -> str:
     """Replace what options say of mixing by none."""
     pairs = [part for part in options.removeprefix("--").split(" --") if not part.startswith("mix.")]
-    return " ".join(f"--{part}" for part in ["mix.strategy none", *pairs])
+    return in_order(" ".join(f"--{part}" for part in ["mix.strategy none", *pairs]))
 
 
 def main() -> None:
