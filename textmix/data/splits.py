@@ -17,6 +17,7 @@ from textmix.errors import DataError, listed
 
 TRAIN, VALIDATION, TEST = "train", "validation", "test"
 _BLOCK = 10_000
+# Rows that a piece of a large split has at least.
 _PIECE = 100_000
 
 
