@@ -97,6 +97,8 @@ def measure_rows(count: int, steps: int, directory: Path) -> list[dict[str, Any]
     write_rows(source, count)
     train = ["train", "--data.source", str(source), "--model.name", "textcnn", "--train.max_steps", str(steps)]
     train += ["--model.words.embedding_dim", "64", "--model.textcnn.num_filters", "32"]
+    # Models of one size, however many words there are.
+    train += ["--model.words.vocab_size", "10000"]
     train += ["--data.test_fraction", "0.01", "--data.validation_fraction", "0.01", "--train.log_steps", "1"]
     cells = [
         measure([*train, "--output_dir", str(run)], directory / "train-cache", run / "history.jsonl"),

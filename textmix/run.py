@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import torch
 from accelerate import PartialState
 from accelerate.utils import set_seed
@@ -25,7 +24,7 @@ from transformers import PreTrainedTokenizerBase
 from textmix.config import CONFIG_FILE, RunConfig, slug
 from textmix.data.columns import Texts, categories
 from textmix.data.config import DataConfig
-from textmix.data.rows import IN_MEMORY, LABEL, PAIR, TEXT, class_names, encode_labels, text_columns
+from textmix.data.rows import IN_MEMORY, LABEL, PAIR, TEXT, ClassIds, class_names, encode_labels, text_columns
 from textmix.data.sources import absolute, source_name
 from textmix.data.splits import TEST, TRAIN, VALIDATION, build_splits, load_rows
 from textmix.data.tokenization import LazyTokens, tokenize
@@ -206,7 +205,7 @@ def _train(
 
 def _prepare(
     config: RunConfig, directory: Path, say: Say, watch: Watch
-) -> tuple[MixupTrainer, DatasetDict, dict[str, npt.NDArray[np.int64]], dict[str, int]]:
+) -> tuple[MixupTrainer, DatasetDict, dict[str, ClassIds], dict[str, int]]:
     """Read the data and build the model; writes nothing."""
     check_model_name(config.model)
     if config.model.freeze == "encoder":
@@ -244,7 +243,7 @@ def _prepare(
     )
     trainer.check_processes(
         {
-            "data": (names, sha256(labels[TRAIN].tobytes()).hexdigest()),
+            "data": (names, sha256(labels[TRAIN].data).hexdigest()),
             "vocabulary": sorted(loaded.tokenizer.get_vocab().items()),
         }
     )
@@ -263,7 +262,7 @@ def _rows_trained_on(config: TrainConfig) -> float:
 
 
 def _tokenized(
-    rows: Dataset, tokenizer: PreTrainedTokenizerBase, labels: npt.NDArray[np.int64], used: float
+    rows: Dataset, tokenizer: PreTrainedTokenizerBase, labels: ClassIds, used: float
 ) -> Dataset | LazyTokens:
     """Tokenise rows beforehand, or as they are asked for where they are many or not all of them are used."""
     if rows.num_rows > min(IN_MEMORY, used):
@@ -275,7 +274,7 @@ def _finish(
     directory: Path,
     config: RunConfig,
     splits: DatasetDict,
-    labels: dict[str, npt.NDArray[np.int64]],
+    labels: dict[str, ClassIds],
     progress: TrainProgress,
     sizes: dict[str, int],
 ) -> RunResult:
@@ -347,16 +346,14 @@ def evaluate(directory: Path, config: RunConfig, data: DataConfig | None) -> tup
     return _evaluate(predictor, rows, labels), rows, where
 
 
-def _evaluate(predictor: Predictor, rows: Dataset, labels: npt.NDArray[np.int64]) -> Evaluation:
+def _evaluate(predictor: Predictor, rows: Dataset, labels: ClassIds) -> Evaluation:
     texts, *pairs = text_columns(rows)
     blocks = [range(start, min(start + _BLOCK, rows.num_rows)) for start in range(0, rows.num_rows, _BLOCK)]
     probabilities = [predictor(texts.take(block), pairs[0].take(block) if pairs else None) for block in blocks]
     return Evaluation(labels, np.concatenate(probabilities), predictor.class_names)
 
 
-def _encode(
-    splits: DatasetDict, data: DataConfig, names: list[str] | None
-) -> tuple[dict[str, npt.NDArray[np.int64]], list[str]]:
+def _encode(splits: DatasetDict, data: DataConfig, names: list[str] | None) -> tuple[dict[str, ClassIds], list[str]]:
     labels = {name: categories(split, LABEL) for name, split in splits.items()}
     names = names or class_names(labels[TRAIN], source_name(data.source))
     where = {

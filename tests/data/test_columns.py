@@ -1,10 +1,16 @@
+import pickle
+import re
+import sys
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from datasets import Dataset, concatenate_datasets
 
 from textmix.data import rows as rows_module
+from textmix.data import splits as splits_module
 from textmix.data.columns import TextColumn, Texts, categories, select_rows, stored_tables
 from textmix.data.config import DataConfig
 from textmix.data.rows import Columns, standardize
@@ -29,14 +35,13 @@ def on_disk(tmp_path: Path, count: int = 25) -> Dataset:
     return load_source(str(path))["train"]
 
 
-@pytest.mark.parametrize("chosen", [[19, 3, 4, 11], [5, 6, 7], []])
+@pytest.mark.parametrize("chosen", [[1, 3, 4, 11], [5, 6, 7], []])
 def test_rows_are_selected_as_datasets_selects_them(chosen: list[int]) -> None:
-    every_other = list(range(0, 25, 2))
-    numbers = np.array(chosen, dtype=np.int64) // 2
-    once = select_rows(chunked(), np.array(every_other))
-    assert once.to_dict() == chunked().select(every_other).to_dict()
-    twice = select_rows(once, numbers)
-    assert twice.to_dict() == chunked().select(every_other).select(numbers).to_dict()
+    every_other = np.arange(25) % 2 == 0
+    once = select_rows(chunked(), every_other)
+    assert once.to_dict() == chunked().select(range(0, 25, 2)).to_dict()
+    twice = select_rows(once, np.isin(np.arange(13), chosen))
+    assert twice.to_dict() == chunked().select(range(0, 25, 2)).select(chosen).to_dict()
     assert list(TextColumn(twice, "text")) == twice["text"][:]
     assert twice._fingerprint != once._fingerprint
 
@@ -93,7 +98,51 @@ def test_a_split_of_large_data_is_that_of_small_data(tmp_path: Path, monkeypatch
     config = DataConfig(str(tmp_path / "d.csv"), deduplicate=True)
     splits, _ = build_splits(config, 0)
     monkeypatch.setattr(rows_module, "IN_MEMORY", 10)
+    monkeypatch.setattr(splits_module, "IN_MEMORY", 15)
     stored, _ = build_splits(config, 0)
+    # What is small is read again and again, and from all over the file, if it stays there.
+    assert [bool(stored[name].cache_files) for name in ("train", "validation", "test")] == [True, False, False]
     assert {name: split.to_dict() for name, split in splits.items()} == {
         name: split.to_dict() for name, split in stored.items()
     }
+
+
+def resident(file: str) -> int:
+    """Sum up what is resident of the mappings of a file, in bytes."""
+    size, inside = 0, False
+    for line in Path("/proc/self/smaps").read_text().splitlines():
+        if re.match("[0-9a-f]+-", line):
+            inside = line.endswith(file)
+        elif inside and line.startswith("Rss:"):
+            size += 1024 * int(line.split()[1])
+    return size
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="pages are counted in /proc")
+def test_pages_of_a_large_file_do_not_stay(tmp_path: Path) -> None:
+    texts = [f"{number} " * 200 for number in range(20_000)]
+    path = tmp_path / "d.parquet"
+    pq.write_table(pa.table({"text": texts}), path)
+    rows = load_source(str(path))["train"]
+    (stored,) = (file["filename"] for file in rows.cache_files)
+    column = TextColumn(rows, "text")
+    assert list(column) == texts
+    size = Path(stored).stat().st_size
+    assert size > 20e6
+    assert resident(stored) < size / 4
+    draw = np.random.default_rng(0)
+    for _ in range(20):
+        numbers = draw.integers(0, len(texts), 64)
+        assert column.take(numbers) == [texts[number] for number in numbers]
+        assert resident(stored) < size / 4
+    copied = pickle.loads(pickle.dumps(column))  # in another process there may be anything at these addresses
+    assert [copied.take([7]) for _ in range(100)] == [[texts[7]]] * 100
+    assert not copied._ranges
+    assert column.byte_lengths().tolist() == [len(text) for text in texts]
+
+
+def test_opening_a_large_file_brings_in_little_of_it(tmp_path: Path) -> None:
+    path = tmp_path / "d.csv"
+    path.write_text("text\n" + "a text of some words\n" * 50_000)
+    rows = load_source(str(path))["train"]
+    assert len(rows.data.column("text").chunks) == 5

@@ -1,7 +1,12 @@
 """Columns of a data set read where they lie, on disk for a large one, a few rows at a time."""
 
+import ctypes
+import mmap
+import sys
 from collections.abc import Iterator, Sequence
 from itertools import chain
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +17,9 @@ from datasets.fingerprint import generate_random_fingerprint
 from datasets.table import InMemoryTable
 
 _BLOCK = 10_000
+# Rows of a mapped file that are read before its pages are forgotten: each may bring in 64 KiB with it, or up to 2 MiB
+# where the system caches the file in large pages.
+_REMEMBERED = 64
 
 
 class TextColumn:
@@ -25,10 +33,15 @@ class TextColumn:
     """
 
     def __init__(self, rows: Dataset, name: str) -> None:
+        self._ranges = mapped_ranges(rows)
         self._chunks = [chunk for chunk in rows.data.column(name).chunks if len(chunk)]
         self._starts = np.cumsum([0, *map(len, self._chunks)])
         self._numbers = row_numbers(rows)
         self._length: int = rows.num_rows
+        self._read = 0
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_ranges": []}  # addresses, which mean nothing in another process
 
     def __len__(self) -> int:
         return self._length
@@ -41,18 +54,24 @@ class TextColumn:
         """Read the rows of these numbers, in their order."""
         places = np.asarray(numbers, dtype=np.int64)
         if self._numbers is not None:
-            places = self._numbers[places]
+            places = self._numbers[places].astype(np.int64)
         chunks = np.searchsorted(self._starts, places, side="right") - 1
         inside = places - self._starts[chunks]
-        return [
+        taken = [
             self._chunks[chunk][place].as_py() for chunk, place in zip(chunks.tolist(), inside.tolist(), strict=True)
         ]
+        self._read += len(taken)
+        if self._read >= _REMEMBERED:
+            forget_pages(self._ranges)
+            self._read = 0
+        return taken
 
     def byte_lengths(self) -> npt.NDArray[np.int32]:
         """Return how many bytes each string has, without reading it; shape (N,)."""
-        lengths = np.concatenate(
-            [np.empty(0, np.int32), *(pc.binary_length(chunk).to_numpy() for chunk in self._chunks)]
-        )
+        lengths = np.empty(self._starts[-1], dtype=np.int32)
+        for chunk, start in zip(self._chunks, self._starts, strict=False):
+            lengths[start : start + len(chunk)] = pc.binary_length(chunk).to_numpy()
+        forget_pages(self._ranges)
         return lengths if self._numbers is None else lengths[self._numbers]
 
 
@@ -101,25 +120,59 @@ def _stored_batches(dataset: Dataset) -> Iterator[pa.RecordBatch]:
             yield from reader
 
 
-def select_rows(rows: Dataset, numbers: npt.NDArray[np.int64]) -> Dataset:
-    """Select rows as `Dataset.select` does, which needs 70 bytes a row for it instead of 8.
+def mapped_ranges(rows: Dataset) -> list[tuple[int, int]]:
+    """Find where the memory-mapped files of a data set lie in this process's memory.
+
+    Returns:
+        Address and length of each, in bytes, for as long as the data set lives; nothing of one that lies in memory, and
+        nothing on systems other than Linux.
+    """
+    files = {str(Path(file["filename"]).resolve()) for file in rows.cache_files}
+    if not files or not sys.platform.startswith("linux"):
+        return []
+    mappings = (line.split(maxsplit=5) for line in Path("/proc/self/maps").read_text().splitlines())
+    found = [[int(address, 16) for address in fields[0].split("-")] for fields in mappings if fields[-1] in files]
+    return [(start, end - start) for start, end in found]
+
+
+def forget_pages(ranges: list[tuple[int, int]]) -> None:
+    """Take the pages of mapped files that were read out of the process's memory; a later read brings them back.
+
+    The kernel maps at least 16 pages for each that is read, so that a thousand rows scattered over a file make most of
+    it resident.
 
     Args:
-        rows: Any rows, from which others may have been selected before.
-        numbers: Numbers of the wanted rows, in the order wanted.
+        ranges: Those of `mapped_ranges`; of other memory the contents would be lost.
+    """
+    for address, length in ranges:
+        ctypes.CDLL(None).madvise(ctypes.c_void_p(address), ctypes.c_size_t(length), mmap.MADV_DONTNEED)
+
+
+def in_memory(rows: Dataset) -> Dataset:
+    """Copy rows of strings into memory, where to read them again and again brings in no pages of a file."""
+    table = pa.table({name: list(TextColumn(rows, name)) for name in rows.column_names})
+    return Dataset(table, split=rows.split, fingerprint=generate_random_fingerprint())
+
+
+def select_rows(rows: Dataset, wanted: npt.NDArray[np.bool_]) -> Dataset:
+    """Select rows as `Dataset.select` does, which needs 70 bytes a row for it instead of 4.
+
+    Args:
+        rows: N rows, which may have been selected from others before.
+        wanted: Which of them are wanted, shape (N,).
     """
     among = row_numbers(rows)
-    places = numbers if among is None else among[numbers]
-    indices = InMemoryTable(pa.table({"indices": places.view(np.uint64)}))
+    numbers = np.arange(len(wanted), dtype=np.uint32 if len(wanted) < 2**32 else np.uint64) if among is None else among
+    indices = InMemoryTable(pa.table({"indices": numbers[wanted]}))
     # Without a fingerprint one would be made of all the numbers; results of selections are not cached.
     fingerprint = generate_random_fingerprint()
     return Dataset(rows.data, rows.info, rows.split, indices_table=indices, fingerprint=fingerprint)
 
 
-def row_numbers(rows: Dataset) -> npt.NDArray[np.int64] | None:
+def row_numbers(rows: Dataset) -> npt.NDArray[np.unsignedinteger[Any]] | None:
     """Return where the rows of a selection stand in its table; None where the table holds these rows and no others."""
     indices = rows._indices  # there is no public way to them
-    return None if indices is None else indices.column(0).to_numpy().astype(np.int64, copy=False)
+    return None if indices is None else indices.column(0).to_numpy()
 
 
 def categories(rows: Dataset, name: str) -> pa.DictionaryArray:
@@ -128,9 +181,17 @@ def categories(rows: Dataset, name: str) -> pa.DictionaryArray:
     Returns:
         One int32 for each row; the dictionary may hold strings that no row of a selection has.
     """
-    encoded = rows.data.column(name).dictionary_encode().combine_chunks()
+    codes = np.empty(len(rows.data), dtype=np.int32)
+    strings: dict[str, int] = {}
+    start = 0
+    for chunk in rows.data.column(name).chunks:
+        encoded = chunk.dictionary_encode()
+        found = [strings.setdefault(string, len(strings)) for string in encoded.dictionary.to_pylist()]
+        codes[start : start + len(chunk)] = np.array(found, dtype=np.int32)[encoded.indices.to_numpy()]
+        start += len(chunk)
+    forget_pages(mapped_ranges(rows))
     numbers = row_numbers(rows)
-    return encoded if numbers is None else encoded.take(pa.array(numbers))
+    return pa.DictionaryArray.from_arrays(codes if numbers is None else codes[numbers], pa.array(strings, pa.string()))
 
 
 def ranks(rows: Dataset, name: str) -> npt.NDArray[np.int32]:

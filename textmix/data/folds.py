@@ -64,7 +64,7 @@ def split_groups(rows: Dataset, share: float, seed: int) -> tuple[Dataset, Datas
         DataError: As in `fold_numbers`.
     """
     numbers = fold_numbers(rows, max(2, round(1 / share)), seed)
-    return select_rows(rows, np.flatnonzero(numbers != 0)), select_rows(rows, np.flatnonzero(numbers == 0))
+    return select_rows(rows, numbers != 0), select_rows(rows, numbers == 0)
 
 
 def _described(rows: Dataset) -> str:

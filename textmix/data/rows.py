@@ -2,18 +2,23 @@
 
 import re
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
+from itertools import chain
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-from datasets import ClassLabel, Dataset, Features, Value
+from datasets import ClassLabel, Dataset
+from datasets.fingerprint import Hasher, generate_random_fingerprint
 
-from textmix.data.columns import TextColumn, select_rows
+from textmix.data.columns import TextColumn, select_rows, stored_tables
 from textmix.errors import DataError, listed, nearest
+from textmix.files import replacing
 
 # What scikit-learn's classification_report puts beside the classes.
 _REPORT_KEYS = {"accuracy", "micro avg", "macro avg", "weighted avg", "samples avg"}
@@ -26,6 +31,7 @@ MOST_CLASSES = 10_000
 _FEW_CLASSES = 100
 
 Labels: TypeAlias = list[str] | pa.DictionaryArray  # Python 3.11 has no `type`
+ClassIds: TypeAlias = npt.NDArray[np.integer[Any]]
 
 
 @dataclass(frozen=True)
@@ -72,14 +78,13 @@ def standardize(dataset: Dataset, columns: Columns, where: str) -> tuple[Dataset
     check_columns(dataset, columns, where)
     if dataset.num_rows == 0:
         raise DataError(f"{where}: no rows")
-    standard = _to_strings(dataset, columns)
-    texts = [name for name in (TEXT, PAIR) if name in standard.column_names]
+    standard, blank = _to_strings(dataset, columns)
     # Of a pair one sentence may be empty; a row without any text may not.
-    empty = {columns.text[0]: np.logical_and.reduce([_blank(standard, name) for name in texts])}
+    empty = {columns.text[0]: np.logical_and.reduce([blank[name] for name in (TEXT, PAIR) if name in blank])}
     if columns.label is not None:
-        empty[columns.label] = _blank(standard, LABEL)
+        empty[columns.label] = blank[LABEL]
     if columns.group is not None:
-        empty[columns.group] = empty.get(columns.group, False) | _blank(standard, GROUP)
+        empty[columns.group] = empty.get(columns.group, False) | blank[GROUP]
     if columns.numbered:
         standard = standard.add_column(ROW, np.arange(standard.num_rows))
     problems: list[str] = []
@@ -93,7 +98,7 @@ def standardize(dataset: Dataset, columns: Columns, where: str) -> tuple[Dataset
         raise DataError(f"{where}: {'; '.join(problems)}; mend them, or leave them out with --data.drop_missing true")
     if missing.all():
         raise DataError(f"{where}: no rows are left: every text or label is empty or missing")
-    return select_rows(standard, np.flatnonzero(~missing)) if missing.any() else standard, int(missing.sum())
+    return select_rows(standard, ~missing) if missing.any() else standard, int(missing.sum())
 
 
 def check_columns(dataset: Dataset, columns: Columns, where: str) -> None:
@@ -118,26 +123,37 @@ def join_texts(parts: list[list[str]]) -> dict[str, list[str]]:
     return rows
 
 
-def _to_strings(dataset: Dataset, columns: Columns) -> Dataset:
-    """Copy the columns as strings, missing values as empty ones: batch by batch, and a large data set onto the disk."""
-    names = [TEXT, PAIR][: len(columns.text)]
-    names += [name for name, column in ((LABEL, columns.label), (GROUP, columns.group)) if column is not None]
-    standard: Dataset = dataset.select_columns(list(columns.wanted))
-    return (
-        standard.with_format("arrow")
-        .map(
-            _standard_batch,
-            batched=True,
-            batch_size=_BATCH,
-            writer_batch_size=_BATCH,
-            fn_kwargs={"columns": columns, "features": dict(standard.features)},
-            remove_columns=standard.column_names,
-            features=Features({name: Value("string") for name in names}),
-            keep_in_memory=dataset.num_rows <= IN_MEMORY,
-            load_from_cache_file=False,
-        )
-        .with_format(None)
-    )
+def _to_strings(dataset: Dataset, columns: Columns) -> tuple[Dataset, dict[str, npt.NDArray[np.bool_]]]:
+    """Copy the columns as strings, missing values as empty ones: batch by batch, and a large data set onto the disk.
+
+    Returns:
+        The copy, and for each of its columns which rows are empty or nothing but white space.
+    """
+    blank: dict[str, list[npt.NDArray[np.bool_]]] = {}
+
+    def batches() -> Iterator[pa.Table]:
+        for table in stored_tables(dataset, _BATCH):
+            batch = _standard_batch(table.select(list(columns.wanted)), columns, dataset.features).combine_chunks()
+            for name, values in zip(batch.column_names, batch.columns, strict=True):
+                blank.setdefault(name, []).append(pc.equal(pc.utf8_trim_whitespace(values), "").to_numpy())
+            yield batch
+
+    if dataset.num_rows <= IN_MEMORY or not dataset.cache_files:
+        standard = Dataset(pa.concat_tables(batches()), fingerprint=generate_random_fingerprint())
+    else:
+        source = Path(dataset.cache_files[0]["filename"])
+        path = source.with_name(f"{source.stem}-{Hasher.hash(columns)}.arrow")
+        with replacing(path) as temporary:
+            _write(temporary, batches())
+        standard = Dataset.from_file(str(path))
+    return standard, {name: np.concatenate(parts) for name, parts in blank.items()}
+
+
+def _write(path: Path, tables: Iterator[pa.Table]) -> None:
+    first = next(tables)
+    with pa.OSFile(str(path), "wb") as file, pa.ipc.new_stream(file, first.schema) as writer:
+        for table in chain([first], tables):
+            writer.write_table(table)
 
 
 def _standard_batch(batch: pa.Table, columns: Columns, features: dict[str, Any]) -> pa.Table:
@@ -159,13 +175,6 @@ def _as_strings(column: pa.ChunkedArray, feature: Any) -> pa.ChunkedArray:
     if pa.types.is_string(column.type) or pa.types.is_large_string(column.type) or pa.types.is_integer(column.type):
         return pc.fill_null(column.cast(pa.string()), "")
     return pa.chunked_array([[as_string(value) for value in column.to_pylist()]], pa.string())
-
-
-def _blank(rows: Dataset, name: str) -> npt.NDArray[np.bool_]:
-    """Say of each row of a data set whether its string is empty or nothing but white space."""
-    chunks = rows.data.column(name).chunks
-    blank = [pc.equal(pc.utf8_trim_whitespace(chunk), "").to_numpy(zero_copy_only=False) for chunk in chunks]
-    return np.concatenate(blank)
 
 
 def as_string(value: Any) -> str:
@@ -214,7 +223,7 @@ def class_names(labels: Labels, where: str) -> list[str]:
     return sorted(names)
 
 
-def encode_labels(labels: Labels, names: list[str], where: str) -> npt.NDArray[np.int64]:
+def encode_labels(labels: Labels, names: list[str], where: str) -> ClassIds:
     """Turn class names into ids.
 
     Args:
@@ -238,7 +247,7 @@ def encode_labels(labels: Labels, names: list[str], where: str) -> npt.NDArray[n
         raise DataError(
             f"{where}: {len(unseen)} labels that training never saw: {shown}; the classes are {listed(names)}"
         )
-    return np.asarray(ids, dtype=np.int64)
+    return np.asarray(ids, dtype=np.int32)
 
 
 def _encoded(labels: Labels) -> pa.DictionaryArray:

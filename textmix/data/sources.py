@@ -11,7 +11,7 @@ from datasets import Dataset, DatasetDict, Features, Value, disable_progress_bar
 
 from textmix.data.builtin import BUILTIN_DATASETS, load_builtin
 from textmix.data.columns import stored_tables
-from textmix.data.parquet import load_parquet
+from textmix.data.parquet import STORED_AT_ONCE, load_parquet
 from textmix.errors import DataError, did_you_mean, nearest
 
 # Ending of a file to the reader of the datasets library and its options.
@@ -123,7 +123,9 @@ def _load_files(files: list[str]) -> Dataset:
         if builder == "parquet":
             dataset = load_parquet(escaped)
         else:
-            dataset = load_dataset(builder, data_files=escaped, split="train", **options)
+            dataset = load_dataset(
+                builder, data_files=escaped, split="train", writer_batch_size=STORED_AT_ONCE, **options
+            )
         # The JSON and parquet readers let bytes pass that are no text; reading such a cell would fail much later.
         for table in stored_tables(dataset, _CHECKED_AT_ONCE):
             table.validate(full=True)

@@ -1,17 +1,19 @@
 """Training, validation and test splits: stratified, fixed by a seed, with duplicates between them reported."""
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from itertools import combinations, islice
 
 import numpy as np
 import numpy.typing as npt
 from datasets import Dataset, DatasetDict
 from sklearn.model_selection import train_test_split
 
-from textmix.data.columns import TextColumn, categories, ranks, select_rows
+from textmix.data.columns import TextColumn, categories, in_memory, ranks, select_rows
 from textmix.data.config import DataConfig
 from textmix.data.folds import fold_numbers, scarce_classes, split_groups
-from textmix.data.rows import GROUP, LABEL, ROW, Columns, class_names, standardize, text_columns
+from textmix.data.rows import GROUP, IN_MEMORY, LABEL, ROW, Columns, class_names, standardize, text_columns
 from textmix.data.sources import load_source, source_name
 from textmix.errors import DataError, listed
 
@@ -88,8 +90,8 @@ def build_splits(config: DataConfig, seed: int) -> tuple[DatasetDict, SplitRepor
     if config.folds is not None:
         numbers = fold_numbers(splits[TRAIN], config.folds, seed)
         report.scarce = scarce_classes(splits[TRAIN], config.folds)
-        splits[TEST] = select_rows(splits[TRAIN], np.flatnonzero(numbers == config.fold))
-        splits[TRAIN] = select_rows(splits[TRAIN], np.flatnonzero(numbers != config.fold))
+        splits[TEST] = select_rows(splits[TRAIN], numbers == config.fold)
+        splits[TRAIN] = select_rows(splits[TRAIN], numbers != config.fold)
     if TEST not in splits:
         option = f"data.test_fraction {config.test_fraction}"
         splits[TRAIN], splits[TEST] = _carve(splits[TRAIN], config.test_fraction, seed, report, option)
@@ -98,7 +100,14 @@ def build_splits(config: DataConfig, seed: int) -> tuple[DatasetDict, SplitRepor
         splits[TRAIN], splits[VALIDATION] = _carve(splits[TRAIN], config.validation_fraction, seed, report, option)
     if config.max_train_samples is not None and config.max_train_samples < splits[TRAIN].num_rows:
         splits[TRAIN] = _sample(splits[TRAIN], config.max_train_samples, seed, report)
-    ordered = {name: splits[name] for name in (TRAIN, VALIDATION, TEST) if name in splits}
+    # Few of many rows would be read from all over a large file.
+    ordered = {
+        name: in_memory(splits[name])
+        if splits[name].cache_files and splits[name].num_rows <= IN_MEMORY
+        else splits[name]
+        for name in (TRAIN, VALIDATION, TEST)
+        if name in splits
+    }
     report.sizes = {name: split.num_rows for name, split in ordered.items()}
     report.duplicates = _count_duplicates(ordered)
     report.rare = sorted(set(report.rare))
@@ -186,14 +195,17 @@ def _keys(split: Dataset) -> npt.NDArray[np.int64]:
 
     Of 2 million different texts two have the same hash with a probability of 1e-7.
     """
-    keys = map(hash, zip(*text_columns(split), strict=True))
-    return np.fromiter(keys, dtype=np.int64, count=split.num_rows)
+    return np.fromiter(_hashes(split), dtype=np.int64, count=split.num_rows)
+
+
+def _hashes(split: Dataset) -> Iterator[int]:
+    return map(hash, zip(*text_columns(split), strict=True))
 
 
 def _is_in(keys: npt.NDArray[np.int64], among: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+    """Say which keys are among others, which are sorted."""
     if not len(among):
         return np.zeros(len(keys), dtype=bool)
-    among = np.sort(among)
     places = np.searchsorted(among, keys)
     return np.asarray(among[np.minimum(places, len(among) - 1)] == keys)
 
@@ -214,19 +226,22 @@ def _deduplicate(splits: dict[str, Dataset], report: SplitReport) -> dict[str, D
         report.removed += int((~keep).sum())
         if not keep.any():
             raise DataError(f"no rows of the {name} split are left: every text occurs in another split")
-        kept[name] = select_rows(splits[name], np.flatnonzero(keep))
-        seen = np.concatenate([seen, keys])
+        kept[name] = select_rows(splits[name], keep)
+        seen = np.sort(np.concatenate([seen, keys]))
     return kept
 
 
 def _count_duplicates(splits: dict[str, Dataset]) -> dict[str, int]:
-    keys = {name: _keys(split) for name, split in splits.items()}
-    names = list(splits)
-    return {
-        f"{first}/{second}": int(_is_in(keys[first], keys[second]).sum())
-        for position, first in enumerate(names)
-        for second in names[position + 1 :]
-    }
+    """Count the rows of a split whose text a later one has; the first, which may be large, is hashed piece by piece."""
+    (name, first), *rest = splits.items()
+    keys = {other: np.sort(_keys(split)) for other, split in rest}
+    counts = {f"{name}/{other}": 0 for other in keys}
+    hashes = _hashes(first)
+    while len(piece := np.fromiter(islice(hashes, _BLOCK), dtype=np.int64)):
+        for other, found in keys.items():
+            counts[f"{name}/{other}"] += int(_is_in(piece, found).sum())
+    pairs = combinations(keys, 2)
+    return counts | {f"{one}/{other}": int(_is_in(keys[one], keys[other]).sum()) for one, other in pairs}
 
 
 def _sample(rows: Dataset, size: int, seed: int, report: SplitReport) -> Dataset:
@@ -234,7 +249,9 @@ def _sample(rows: Dataset, size: int, seed: int, report: SplitReport) -> Dataset
     surplus = rows.num_rows - size
     if surplus < np.count_nonzero(np.bincount(ranks(rows, LABEL))):
         dropped = np.random.default_rng(seed).choice(rows.num_rows, surplus, replace=False)
-        return select_rows(rows, np.setdiff1d(np.arange(rows.num_rows), dropped))
+        wanted = np.ones(rows.num_rows, dtype=bool)
+        wanted[dropped] = False
+        return select_rows(rows, wanted)
     kept, _ = _split(rows, surplus, seed, report, f"data.max_train_samples {size}")
     return kept
 
@@ -268,4 +285,4 @@ def _split(rows: Dataset, size: float, seed: int, report: SplitReport, option: s
         except ValueError as error:
             raise DataError(f"cannot split {rows.num_rows} rows of {number} classes ({option}): {error}") from error
         second[start + chosen] = True
-    return select_rows(rows, np.flatnonzero(~second)), select_rows(rows, np.flatnonzero(second))
+    return select_rows(rows, ~second), select_rows(rows, second)

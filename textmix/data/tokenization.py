@@ -9,7 +9,7 @@ import numpy.typing as npt
 from datasets import Dataset
 from transformers import PreTrainedTokenizerBase
 
-from textmix.data.rows import PAIR, TEXT, text_columns
+from textmix.data.rows import PAIR, TEXT, ClassIds, text_columns
 
 
 def special_ids(tokenizer: PreTrainedTokenizerBase) -> list[int]:
@@ -26,7 +26,9 @@ def encode(
 
 
 def tokenize(
-    rows: Dataset, tokenizer: PreTrainedTokenizerBase, labels: Sequence[int] | npt.NDArray[np.int64] | None = None
+    rows: Dataset,
+    tokenizer: PreTrainedTokenizerBase,
+    labels: Sequence[int] | ClassIds | None = None,
 ) -> Dataset:
     """Tokenise the columns `text` and `text_pair`, cutting at `tokenizer.model_max_length`.
 
@@ -57,7 +59,7 @@ class LazyTokens:
         labels: Class ids, shape (N,).
     """
 
-    def __init__(self, rows: Dataset, tokenizer: PreTrainedTokenizerBase, labels: npt.NDArray[np.int64]) -> None:
+    def __init__(self, rows: Dataset, tokenizer: PreTrainedTokenizerBase, labels: ClassIds) -> None:
         self.labels = labels
         self._columns = text_columns(rows)
         self._tokenizer = tokenizer
@@ -78,6 +80,6 @@ class LazyTokens:
         return [{**row, "labels": label} for row, label in zip(rows, self.labels[numbers].tolist(), strict=True)]
 
 
-def labels_of(data: Dataset | LazyTokens) -> npt.NDArray[np.int64]:
+def labels_of(data: Dataset | LazyTokens) -> ClassIds:
     """Return the class ids of tokenised rows, shape (N,)."""
     return data.labels if isinstance(data, LazyTokens) else np.asarray(data.with_format("numpy")["labels"][:])

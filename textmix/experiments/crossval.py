@@ -168,7 +168,8 @@ def _claim(crossval: CrossValidation) -> None:
 
 
 def _fingerprint(source: FoldedSource) -> str:
-    digest = sha256(source.row_numbers.tobytes() + source.folds.tobytes())
+    digest = sha256(source.row_numbers.data)
+    digest.update(source.folds.data)
     for value in chain.from_iterable([*text_columns(source.rows), TextColumn(source.rows, LABEL)]):
         digest.update(value.encode() + b"\0")
     return digest.hexdigest()

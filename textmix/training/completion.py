@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-import numpy.typing as npt
 from transformers import PreTrainedTokenizerBase
 
+from textmix.data.rows import ClassIds
 from textmix.data.tokenization import special_ids
 from textmix.errors import ConfigError
 from textmix.mixing.config import LossConfig, MixConfig
@@ -16,7 +16,7 @@ def complete_mix(
     mix: MixConfig,
     loss: LossConfig,
     tokenizer: PreTrainedTokenizerBase,
-    labels: Sequence[int] | npt.NDArray[np.int64],
+    labels: Sequence[int] | ClassIds,
     class_names: Sequence[str],
 ) -> MixConfig:
     """Fill in the class counts and the special tokens where they are left open, and check what depends on the classes.

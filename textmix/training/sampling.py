@@ -82,7 +82,9 @@ class EpochBatches(Sampler[list[int]]):
     def __iter__(self) -> Iterator[list[int]]:
         """Yield this process's rows of each batch; where it has none, one row stands in, which must not count."""
         generator = torch.Generator().manual_seed((self._seed << 20) + self.epoch)
-        order = torch.randperm(self._size, generator=generator)
+        # As many rows as there may be: half the memory of the default type, and the same order.
+        number = torch.int32 if self._size < 2**31 else torch.int64
+        order = torch.randperm(self._size, generator=generator, dtype=number)
         if self._lengths is not None:
             order = self._group(order, self._lengths, generator)
         for begin in range(self.first * self._batch_size, self._size, self._batch_size):
