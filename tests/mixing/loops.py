@@ -125,6 +125,7 @@ def blended_loss(
     weights: list[list[float]],
     kind: str,
     num_items: float | None = None,
+    sample_weights: list[float] | None = None,
     **options: Any,
 ) -> float:
     """Score rows, or rows of tokens, against the labels of the rows that each is blended from."""
@@ -134,7 +135,8 @@ def blended_loss(
             tokens = kind == "token_classification"
             pairs = zip(logits[i], labels[j], strict=True) if tokens else [(logits[i], labels[j])]
             for row, target in pairs:
-                total += share * loss_of_row(row, target, kind, **options)
+                counted = share * (1.0 if sample_weights is None else sample_weights[j])
+                total += counted * loss_of_row(row, target, kind, **options)
                 count += share * (kind in ("regression", "multi_label_classification") or target != IGNORED)
     if num_items is not None:
         return total / num_items

@@ -1,7 +1,7 @@
 import pytest
 
 from textmix.errors import ConfigError
-from textmix.mixing.config import LossConfig, MixConfig, mix_config
+from textmix.mixing.config import LossConfig, MixConfig, mix_config, without_effect
 from textmix.mixing.strategies.base import STRATEGIES
 
 NAN, INF = float("nan"), float("inf")
@@ -82,6 +82,11 @@ def test_a_wrong_value_is_named(options: dict, message: str) -> None:
 def test_an_option_without_effect_is_refused(options: dict, message: str) -> None:
     with pytest.raises(ConfigError, match=f"^{message}"):
         MixConfig(**options)
+
+
+def test_options_that_are_missing_have_their_defaults() -> None:
+    assert without_effect({"strategy": "word"}) == {}
+    assert set(without_effect({"strategy": "word", "rows": 7, "level": "tokens"})) == {"rows"}
 
 
 def test_all_wrong_values_are_reported_at_once() -> None:

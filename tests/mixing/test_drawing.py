@@ -42,6 +42,21 @@ class TestDirichlet:
         assert ((weights < 0.01) | (weights > 0.99)).float().mean() > 0.95
         assert weights[:, 0].mean().item() == pytest.approx(0.5, abs=0.05)
 
+    def test_a_small_alpha_has_the_chances_of_beta_between_its_ends(self) -> None:
+        lam = drawing.draw_dirichlet(4_000_000, 2, 0.0199, generator(3))[:, 0]
+        chance = beta(0.0199, 0.0199).cdf(0.9) - beta(0.0199, 0.0199).cdf(0.1)
+        seen = ((lam > 0.1) & (lam < 0.9)).double().mean().item()
+        assert seen == pytest.approx(chance, abs=4 * math.sqrt(chance / 4_000_000))
+
+    @pytest.mark.parametrize("alpha", [0.01, 0.02, 0.4])
+    def test_the_generator_alone_decides(self, alpha: float) -> None:
+        torch.manual_seed(1)
+        first = drawing.draw_dirichlet(5, 3, alpha, generator(4))
+        torch.manual_seed(2)
+        before = torch.get_rng_state()
+        assert torch.equal(drawing.draw_dirichlet(5, 3, alpha, generator(4)), first)
+        assert torch.equal(torch.get_rng_state(), before)
+
     @pytest.mark.parametrize(("size", "count"), [(1, 2), (7, 2), (4, 3), (3, 33)])
     def test_shape_type_and_sums(self, size: int, count: int) -> None:
         weights = drawing.draw_dirichlet(size, count, 0.4, generator())

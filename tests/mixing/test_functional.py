@@ -90,6 +90,16 @@ def test_the_ends_of_lam_are_exact(lam: float, padding: str) -> None:
     assert torch.equal(blend(hidden, rows, weights, mask, padding), expected)
 
 
+@pytest.mark.parametrize("count", [2, 3, 6])
+def test_a_row_that_weighs_nothing_is_still_all_there_is_where_no_other_is_real(count: int) -> None:
+    hidden = torch.randn(count, 2, 3, generator=generator())
+    mask = torch.tensor([[True, True]] + [[True, False]] * (count - 1))
+    rows = (torch.arange(count).unsqueeze(1) + torch.arange(count)) % count
+    blended = blend(hidden, rows, (rows == 1).float(), mask, "copy")
+    torch.testing.assert_close(blended[:, 0], hidden[1, 0].expand(count, -1))
+    torch.testing.assert_close(blended[:, 1], hidden[0, 1].expand(count, -1))
+
+
 @pytest.mark.parametrize("padding", PADDINGS)
 def test_a_row_that_is_its_own_partner_stays(padding: str) -> None:
     hidden, _, weights, mask = drawn(5, 2, 6, seed=3)
@@ -101,7 +111,7 @@ def test_a_row_that_is_its_own_partner_stays(padding: str) -> None:
 
 
 @pytest.mark.parametrize("padding", PADDINGS)
-@pytest.mark.parametrize("count", [2, 3])
+@pytest.mark.parametrize("count", [2, 3, 6])
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
 def test_the_dtype_is_kept(dtype: torch.dtype, count: int, padding: str) -> None:
     hidden, rows, weights, mask = drawn(4, count, 5, seed=1)
@@ -116,7 +126,7 @@ def test_the_dtype_is_kept(dtype: torch.dtype, count: int, padding: str) -> None
 
 
 @pytest.mark.parametrize("padding", PADDINGS)
-@pytest.mark.parametrize("count", [2, 3])
+@pytest.mark.parametrize("count", [2, 3, 6])
 def test_autocast_does_not_round_the_blend(count: int, padding: str) -> None:
     hidden, rows, weights, mask = drawn(4, count, 5, seed=2)
     hidden = hidden.float()

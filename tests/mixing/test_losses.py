@@ -71,11 +71,12 @@ def blending(size: int, count: int, seed: int) -> tuple[torch.Tensor, torch.Tens
     size=st.integers(1, 12),
     count=st.integers(1, 4),
     items_given=st.booleans(),
+    rows_weigh=st.booleans(),
     seed=st.integers(0, 2**16),
 )
 @settings(deadline=None, max_examples=150)
 def test_every_kind_with_every_option_equals_a_plain_loop(
-    labels: str, option: str, size: int, count: int, items_given: bool, seed: int
+    labels: str, option: str, size: int, count: int, items_given: bool, rows_weigh: bool, seed: int
 ) -> None:
     kind, (smoothing, weighted, gamma) = KINDS[labels], OPTIONS[option]
     if kind == "regression":
@@ -84,7 +85,9 @@ def test_every_kind_with_every_option_equals_a_plain_loop(
     rows, weights = blending(size, count, seed)
     scoring = Scoring(smoothing, torch.tensor(WEIGHTS) if weighted else None, gamma)
     num_items = 17 if items_given else None
-    laid_out = Blend(given[rows], weights.unsqueeze(-1) if kind == "token_classification" else weights)
+    own = 3 * torch.rand(size, generator=generator(seed + 2))
+    of_tokens = (slice(None), slice(None), None) if kind == "token_classification" else ()
+    laid_out = Blend(given[rows], weights[of_tokens], own[rows][of_tokens] if rows_weigh else None)
     loss = blended_loss(logits, laid_out, kind, scoring, num_items)
     expected = loops.blended_loss(
         logits.tolist(),
@@ -93,6 +96,7 @@ def test_every_kind_with_every_option_equals_a_plain_loop(
         weights.tolist(),
         kind,
         num_items,
+        own.tolist() if rows_weigh else None,
         smoothing=smoothing,
         class_weights=WEIGHTS if weighted else None,
         gamma=gamma,
