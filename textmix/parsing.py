@@ -51,11 +51,19 @@ def to_run_config(parser: ArgumentParser, namespace: Namespace) -> RunConfig:
     Raises:
         ConfigError: If values cannot work, alone or beside the others.
     """
-    for field in dataclasses.fields(RunConfig):
-        if dataclasses.is_dataclass(field.type) and not isinstance(namespace[field.name], Namespace):
-            raise ConfigError(f"the section '{field.name}' of the recipe is no mapping of options to values")
+    for section in _sections(RunConfig):
+        if not isinstance(namespace[section], Namespace):
+            raise ConfigError(f"the section '{section}' of the recipe is no mapping of options to values")
     values = parser.instantiate(namespace)
     return RunConfig(**{field.name: values[field.name] for field in dataclasses.fields(RunConfig)})
+
+
+def _sections(config: Any, prefix: str = "") -> Iterator[str]:
+    """Name the sections of options and those within them, the outer ones first."""
+    for field in dataclasses.fields(config):
+        if dataclasses.is_dataclass(field.type):
+            yield prefix + field.name
+            yield from _sections(field.type, f"{prefix}{field.name}.")
 
 
 def with_options(config: RunConfig, options: Mapping[str, Any]) -> RunConfig:

@@ -185,6 +185,10 @@ class TestWrongInput:
             ("data: {source: x}\nloss: null\n", r"the section 'loss' of the recipe is no mapping of options"),
             ("data: {source: x}\nloss: {focal: 1}\n", r"unknown key 'loss\.focal'"),
             ("data: {source: x}\ntrain: null\n", r"the section 'train' of the recipe is no mapping of options"),
+            (
+                "data: {source: x}\nmodel: {words: 5}\n",
+                r"the section .model\.words. of the recipe is no mapping",
+            ),
             ("data: {source: x}\nmodel: minilm\n", r"'minilm' is no section of options; give its options by name"),
         ],
     )

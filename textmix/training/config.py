@@ -87,6 +87,11 @@ class TrainConfig:
             for name in ("max_steps", "patience")
             if getattr(self, name) is not None and getattr(self, name) < 1
         ]
+        wrong += [
+            f"train.{name} must be below 2**31, not {getattr(self, name)}"
+            for name in (*at_least_one, "max_steps", "patience", "save_steps")
+            if isinstance(getattr(self, name), int) and getattr(self, name) >= 2**31
+        ]
         if isinstance(self.save_steps, int) and self.save_steps < 1:
             wrong.append("train.save_steps must be at least 1, epoch, or null")
         if self.ema_decay is not None and not 0 < self.ema_decay < 1:
