@@ -44,7 +44,7 @@ def contents(directory: Path) -> dict[str, bytes | str]:
 
 
 @settings(
-    max_examples=60,
+    max_examples=40,
     deadline=None,
     derandomize=True,
     database=None,
