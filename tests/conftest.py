@@ -1,5 +1,6 @@
 """Shared fixtures: tiny models built from configs, a small data set, no network."""
 
+import gc
 import os
 
 os.environ["HF_HUB_OFFLINE"] = "1"
@@ -31,6 +32,9 @@ from textmix.models.encoder import MixupConfig, MixupForSequenceClassification  
 from textmix.models.fasttext import FastText, FastTextConfig  # noqa: E402
 from textmix.models.textcnn import TextCNN, TextCNNConfig  # noqa: E402
 from textmix.models.textrnn import TextRNN, TextRNNConfig  # noqa: E402
+
+# accelerate collects garbage at the end of each run: half a second, most of it among the objects of libraries.
+gc.freeze()
 
 VOCAB, LABELS = 60, 3
 
