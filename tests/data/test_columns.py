@@ -11,7 +11,7 @@ from datasets import Dataset, concatenate_datasets
 
 from textmix.data import rows as rows_module
 from textmix.data import splits as splits_module
-from textmix.data.columns import TextColumn, Texts, categories, select_rows, stored_tables
+from textmix.data.columns import TextColumn, Texts, categories, mapped_ranges, select_rows, stored_tables
 from textmix.data.config import DataConfig
 from textmix.data.rows import Columns, standardize
 from textmix.data.sources import load_source
@@ -139,6 +139,20 @@ def test_pages_of_a_large_file_do_not_stay(tmp_path: Path) -> None:
     assert [copied.take([7]) for _ in range(100)] == [[texts[7]]] * 100
     assert not copied._ranges
     assert column.byte_lengths().tolist() == [len(text) for text in texts]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="mappings are listed in /proc")
+def test_only_the_own_mapping_of_a_file_is_forgotten(tmp_path: Path) -> None:
+    first, second = on_disk(tmp_path), on_disk(tmp_path)
+    ranges = []
+    for rows in (first, second):
+        chunks = rows.data.column("text").chunks
+        ((start, length),) = mapped_ranges(rows, chunks)
+        assert all(start <= buffer.address < start + length for buffer in chunks[0].buffers() if buffer)
+        ranges.append((start, length))
+    assert ranges[0] != ranges[1]
+    assert mapped_ranges(first, []) == []
+    assert mapped_ranges(chunked(), chunked().data.column("text").chunks) == []
 
 
 def test_opening_a_large_file_brings_in_little_of_it(tmp_path: Path) -> None:

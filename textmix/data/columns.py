@@ -33,8 +33,8 @@ class TextColumn:
     """
 
     def __init__(self, rows: Dataset, name: str) -> None:
-        self._ranges = mapped_ranges(rows)
         self._chunks = [chunk for chunk in rows.data.column(name).chunks if len(chunk)]
+        self._ranges = mapped_ranges(rows, self._chunks)
         self._starts = np.cumsum([0, *map(len, self._chunks)])
         self._numbers = row_numbers(rows)
         self._length: int = rows.num_rows
@@ -120,19 +120,29 @@ def _stored_batches(dataset: Dataset) -> Iterator[pa.RecordBatch]:
             yield from reader
 
 
-def mapped_ranges(rows: Dataset) -> list[tuple[int, int]]:
-    """Find where the memory-mapped files of a data set lie in this process's memory.
+def mapped_ranges(rows: Dataset, chunks: list[pa.Array]) -> list[tuple[int, int]]:
+    """Find where the memory-mapped files that hold parts of a column lie in this process's memory.
+
+    Args:
+        rows: A data set.
+        chunks: Chunks of one of its columns.
 
     Returns:
-        Address and length of each, in bytes, for as long as the data set lives; nothing of one that lies in memory, and
+        Address and length of each, in bytes, for as long as the chunks live; nothing of what lies in memory, and
         nothing on systems other than Linux.
     """
     files = {str(Path(file["filename"]).resolve()) for file in rows.cache_files}
     if not files or not sys.platform.startswith("linux"):
         return []
-    mappings = (line.split(maxsplit=5) for line in Path("/proc/self/maps").read_text().splitlines())
-    found = [[int(address, 16) for address in fields[0].split("-")] for fields in mappings if fields[-1] in files]
-    return [(start, end - start) for start, end in found]
+    held = [buffer.address for chunk in chunks for buffer in chunk.buffers() if buffer]
+    found = []
+    for line in Path("/proc/self/maps").read_text().splitlines():
+        addresses, *_, name = line.split(maxsplit=5)
+        start, end = (int(address, 16) for address in addresses.split("-"))
+        # A file may be mapped more than once; others' mappings may go, and other things take their place.
+        if name in files and any(start <= address < end for address in held):
+            found.append((start, end - start))
+    return found
 
 
 def forget_pages(ranges: list[tuple[int, int]]) -> None:
@@ -142,7 +152,7 @@ def forget_pages(ranges: list[tuple[int, int]]) -> None:
     it resident.
 
     Args:
-        ranges: Those of `mapped_ranges`; of other memory the contents would be lost.
+        ranges: Those of `mapped_ranges`, whose chunks live; of other memory the contents would be lost.
     """
     for address, length in ranges:
         ctypes.CDLL(None).madvise(ctypes.c_void_p(address), ctypes.c_size_t(length), mmap.MADV_DONTNEED)
@@ -184,12 +194,13 @@ def categories(rows: Dataset, name: str) -> pa.DictionaryArray:
     codes = np.empty(len(rows.data), dtype=np.int32)
     strings: dict[str, int] = {}
     start = 0
-    for chunk in rows.data.column(name).chunks:
+    chunks = rows.data.column(name).chunks
+    for chunk in chunks:
         encoded = chunk.dictionary_encode()
         found = [strings.setdefault(string, len(strings)) for string in encoded.dictionary.to_pylist()]
         codes[start : start + len(chunk)] = np.array(found, dtype=np.int32)[encoded.indices.to_numpy()]
         start += len(chunk)
-    forget_pages(mapped_ranges(rows))
+    forget_pages(mapped_ranges(rows, chunks))
     numbers = row_numbers(rows)
     return pa.DictionaryArray.from_arrays(codes if numbers is None else codes[numbers], pa.array(strings, pa.string()))
 
