@@ -49,6 +49,7 @@ from textmix.models.encoder import MixupForSequenceClassification
 from textmix.models.loading import build_model, check_model_name, load_model
 from textmix.predictor import Predictor
 from textmix.processes import joined, leave
+from textmix.training.agreement import Agreement
 from textmix.training.checkpoint import checkpoint_directory
 from textmix.training.config import TrainConfig
 from textmix.training.optimization import choose_precision
@@ -227,6 +228,14 @@ def _prepare(
         else:
             used = _rows_trained_on(config.train) if name == TRAIN else math.inf
             data[name] = _tokenized(splits[name], loaded.tokenizer, labels[name], used)
+    # Before anything is shared among processes, which would fail at the first weight that has another size.
+    Agreement().check_same(
+        {
+            "options": (config.train, config.mix, config.loss),
+            "data": (names, sha256(labels[TRAIN].data).hexdigest()),
+            "vocabulary": sorted(loaded.tokenizer.get_vocab().items()),
+        }
+    )
     trainer = MixupTrainer(
         loaded.model,
         loaded.tokenizer,
@@ -240,12 +249,6 @@ def _prepare(
         config.to_dict(),
         watch.on_evaluation,
         watch.show_progress,
-    )
-    trainer.check_processes(
-        {
-            "data": (names, sha256(labels[TRAIN].data).hexdigest()),
-            "vocabulary": sorted(loaded.tokenizer.get_vocab().items()),
-        }
     )
     return trainer, splits, labels, split_report.sizes
 

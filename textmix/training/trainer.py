@@ -141,20 +141,8 @@ class MixupTrainer:
             self._validation_loader = self.accelerator.prepare(
                 padded_loader(validation_data, tokenizer, batch_size=config.eval_batch_size)
             )
-        self._options = (config, mix, loss)
         # Step of the first loss that was not finite, -1 while there is none; read seldom, so that a GPU need not wait.
         self._bad_step = torch.full((), -1, device=self.accelerator.device)
-
-    def check_processes(self, facts: dict[str, Any]) -> None:
-        """Make sure that all processes start from the same options, and the same facts.
-
-        Args:
-            facts: What else to compare, by name.
-
-        Raises:
-            RunError: If one differs.
-        """
-        self._agreement.check_same({"options": self._options, **facts})
 
     def train(self, resume: bool = False, say: Callable[[str], None] = print) -> TrainProgress:
         """Train to the end, or go on from the newest checkpoint; without one, from the beginning.
@@ -196,10 +184,11 @@ class MixupTrainer:
                     self._stop_if_asked(asked)
                 self._rewrite_history()
                 self._stop_if_asked(self._asked(guard))
+            # Not after an error: it takes up to a second, in which the launcher's signal would hide what went wrong.
+            self.accelerator.free_memory()
         finally:
             self.mixer.detach()
             finish_trackers(self.accelerator)
-            self.accelerator.free_memory()
             # The state is shared by all accelerators of a process; the next run may ask for another precision.
             AcceleratorState._reset_state()
         return self.progress
