@@ -99,7 +99,8 @@ def main(argv: list[str] | None = None) -> int:
 
 def _tell(line: str) -> None:
     if first_to_tell():
-        print(line, file=sys.stderr)
+        # The progress bar of another process may not have ended its line.
+        print("\n" * (process_count() > 1) + line, file=sys.stderr)
 
 
 def _run(arguments: list[str]) -> int:
