@@ -52,19 +52,12 @@ def to_run_config(parser: ArgumentParser, namespace: Namespace) -> RunConfig:
     Raises:
         ConfigError: If values cannot work, alone or beside the others.
     """
-    for section in _sections(RunConfig):
+    # In the order of the options, in which a section comes before those within it.
+    for section in dict.fromkeys(name.rpartition(".")[0] for name in option_names() if "." in name):
         if not isinstance(namespace[section], Namespace):
             raise ConfigError(f"the section '{section}' of the recipe is no mapping of options to values")
     values = parser.instantiate(namespace)
     return RunConfig(**{field.name: values[field.name] for field in dataclasses.fields(RunConfig)})
-
-
-def _sections(config: Any, prefix: str = "") -> Iterator[str]:
-    """Name the sections of options and those within them, the outer ones first."""
-    for field in dataclasses.fields(config):
-        if dataclasses.is_dataclass(field.type):
-            yield prefix + field.name
-            yield from _sections(field.type, f"{prefix}{field.name}.")
 
 
 def with_options(config: RunConfig, options: Mapping[str, Any]) -> RunConfig:

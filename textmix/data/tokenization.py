@@ -26,9 +26,7 @@ def encode(
 
 
 def tokenize(
-    rows: Dataset,
-    tokenizer: PreTrainedTokenizerBase,
-    labels: Sequence[int] | ClassIds | None = None,
+    rows: Dataset, tokenizer: PreTrainedTokenizerBase, labels: Sequence[int] | ClassIds | None = None
 ) -> Dataset:
     """Tokenise the columns `text` and `text_pair`, cutting at `tokenizer.model_max_length`.
 
