@@ -9,9 +9,18 @@ import pyarrow.parquet as pq
 import pytest
 from datasets import Dataset, concatenate_datasets
 
+from textmix.data import columns
 from textmix.data import rows as rows_module
 from textmix.data import splits as splits_module
-from textmix.data.columns import TextColumn, Texts, categories, mapped_ranges, select_rows, stored_tables
+from textmix.data.columns import (
+    TextColumn,
+    Texts,
+    categories,
+    forget_pages,
+    mapped_ranges,
+    select_rows,
+    stored_tables,
+)
 from textmix.data.config import DataConfig
 from textmix.data.rows import Columns, standardize
 from textmix.data.sources import load_source
@@ -139,6 +148,24 @@ def test_pages_of_a_large_file_do_not_stay(tmp_path: Path) -> None:
     assert [copied.take([7]) for _ in range(100)] == [[texts[7]]] * 100
     assert not copied._ranges
     assert column.byte_lengths().tolist() == [len(text) for text in texts]
+
+
+def test_nor_do_those_of_many_scattered_rows_read_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = on_disk(tmp_path, 1000)
+    column = TextColumn(rows, "text")
+    forgotten = 0
+
+    def forget(ranges: list[tuple[int, int]]) -> None:
+        nonlocal forgotten
+        forgotten += 1
+        forget_pages(ranges)
+
+    monkeypatch.setattr(columns, "forget_pages", forget)
+    numbers = np.random.default_rng(0).permutation(1000)[:640]
+    assert column.take(numbers) == [f"row {number}" for number in numbers]
+    assert forgotten == 10
+    assert column.take(numbers[:63]) == [f"row {number}" for number in numbers[:63]]
+    assert forgotten == 10
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="mappings are listed in /proc")

@@ -4,6 +4,7 @@ import ctypes
 import mmap
 import sys
 from collections.abc import Iterator, Sequence
+from functools import cache
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -57,13 +58,15 @@ class TextColumn:
             places = self._numbers[places].astype(np.int64)
         chunks = np.searchsorted(self._starts, places, side="right") - 1
         inside = places - self._starts[chunks]
-        taken = [
-            self._chunks[chunk][place].as_py() for chunk, place in zip(chunks.tolist(), inside.tolist(), strict=True)
-        ]
-        self._read += len(taken)
-        if self._read >= _REMEMBERED:
-            forget_pages(self._ranges)
-            self._read = 0
+        taken: list[str] = []
+        for start in range(0, len(places), _REMEMBERED):
+            some = slice(start, start + _REMEMBERED)
+            rows = zip(chunks[some].tolist(), inside[some].tolist(), strict=True)
+            taken += [self._chunks[chunk][place].as_py() for chunk, place in rows]
+            self._read += len(chunks[some])
+            if self._read >= _REMEMBERED:
+                forget_pages(self._ranges)
+                self._read = 0
         return taken
 
     def byte_lengths(self) -> npt.NDArray[np.int32]:
@@ -145,6 +148,11 @@ def mapped_ranges(rows: Dataset, chunks: list[pa.Array]) -> list[tuple[int, int]
     return found
 
 
+@cache
+def _library() -> ctypes.CDLL:
+    return ctypes.CDLL(None)
+
+
 def forget_pages(ranges: list[tuple[int, int]]) -> None:
     """Take the pages of mapped files that were read out of the process's memory; a later read brings them back.
 
@@ -155,7 +163,7 @@ def forget_pages(ranges: list[tuple[int, int]]) -> None:
         ranges: Those of `mapped_ranges`, whose chunks live; of other memory the contents would be lost.
     """
     for address, length in ranges:
-        ctypes.CDLL(None).madvise(ctypes.c_void_p(address), ctypes.c_size_t(length), mmap.MADV_DONTNEED)
+        _library().madvise(ctypes.c_void_p(address), ctypes.c_size_t(length), mmap.MADV_DONTNEED)
 
 
 def in_memory(rows: Dataset) -> Dataset:
