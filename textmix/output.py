@@ -1,5 +1,6 @@
 """Where predictions go: csv, tsv, jsonl or parquet, written batch by batch."""
 
+import csv
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -7,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from textmix.errors import RunError
@@ -61,12 +63,21 @@ def _frame(table: pa.Table) -> pd.DataFrame:
     return frame
 
 
+def _has_carriage_return(table: pa.Table) -> bool:
+    texts = (
+        column for column in table.columns if pa.types.is_string(column.type) or pa.types.is_large_string(column.type)
+    )
+    return any(pc.any(pc.match_substring(column, "\r")).as_py() for column in texts)
+
+
 def _csv_writer(file: Any, separator: str) -> Writer:
     first = True
 
     def write(table: pa.Table) -> None:
         nonlocal first
-        _frame(table).to_csv(file, sep=separator, index=False, header=first)
+        # A lone carriage return would end its line, and is not among what makes to_csv quote a text.
+        quoting = csv.QUOTE_NONNUMERIC if _has_carriage_return(table) else csv.QUOTE_MINIMAL
+        _frame(table).to_csv(file, sep=separator, index=False, header=first, quoting=quoting)
         first = False
 
     return write
