@@ -25,7 +25,8 @@ os.environ.update(HF_HUB_OFFLINE="1", HF_DATASETS_CACHE=str(WORK / "cache"), TOK
 import torch  # noqa: E402
 
 from tests.hostile import QUICK, ROWS, Case, make_case, write_rows  # noqa: E402
-from textmix import cli, run  # noqa: E402  # loaded once, before the cases fork
+from textmix import cli, run  # noqa: E402, F401  # loaded once, before the cases fork
+from textmix.environment import environment  # noqa: E402
 
 RESULTS = Path(__file__).resolve().parent / "results" / "fuzz.json"
 MOST_MEMORY = 6 << 30
@@ -169,7 +170,7 @@ def main() -> None:
             "slowest_seconds": slowest,
             "counts": dict(sorted(counts.items())),
             "failures": failures,
-            "environment": run.environment("fp32"),
+            "environment": environment("fp32"),
         }
         RESULTS.write_text(json.dumps(record, indent=1) + "\n")
 

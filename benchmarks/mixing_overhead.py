@@ -22,12 +22,12 @@ import torch
 from transformers import PreTrainedModel
 
 from textmix.attach import AttachedMixer, attach
+from textmix.environment import environment
 from textmix.mixing.config import MixConfig
 from textmix.mixing.strategies.base import STRATEGIES
 from textmix.models.config import ModelConfig
 from textmix.models.loading import build_model
 from textmix.models.textcnn import TextCNN, TextCNNConfig
-from textmix.run import environment
 from textmix.training.memory import keep_memory
 from textmix.training.optimization import build_optimizer, choose_precision
 

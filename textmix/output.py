@@ -75,9 +75,14 @@ def _csv_writer(file: Any, separator: str) -> Writer:
 
     def write(table: pa.Table) -> None:
         nonlocal first
-        # A lone carriage return would end its line, and is not among what makes to_csv quote a text.
-        quoting = csv.QUOTE_NONNUMERIC if _has_carriage_return(table) else csv.QUOTE_MINIMAL
-        _frame(table).to_csv(file, sep=separator, index=False, header=first, quoting=quoting)
+        _frame(table).to_csv(
+            file,
+            sep=separator,
+            index=False,
+            header=first,
+            # A lone carriage return would end its line, and is not among what makes to_csv quote a text.
+            quoting=csv.QUOTE_NONNUMERIC if _has_carriage_return(table) else csv.QUOTE_MINIMAL,
+        )
         first = False
 
     return write

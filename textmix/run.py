@@ -1,21 +1,14 @@
 """A whole run: read data, build the model, train with mixing, evaluate, write the run directory."""
 
-import csv
 import math
-import os
-import platform
 import shutil
-import sys
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from hashlib import sha256
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import torch
 from accelerate import PartialState
 from accelerate.utils import set_seed
 from datasets import Dataset, DatasetDict
@@ -24,26 +17,16 @@ from transformers import PreTrainedTokenizerBase
 from textmix.config import CONFIG_FILE, RunConfig, slug
 from textmix.data.columns import Texts, categories
 from textmix.data.config import DataConfig
-from textmix.data.rows import IN_MEMORY, LABEL, PAIR, TEXT, ClassIds, class_names, encode_labels, text_columns
+from textmix.data.rows import IN_MEMORY, LABEL, ClassIds, class_names, encode_labels, text_columns
 from textmix.data.sources import absolute, source_name
-from textmix.data.splits import TEST, TRAIN, VALIDATION, build_splits, load_rows
+from textmix.data.splits import TEST, TRAIN, VALIDATION, build_splits
 from textmix.data.tokenization import LazyTokens, tokenize
-from textmix.directory import (
-    ENVIRONMENT,
-    PREDICTIONS,
-    REPORT,
-    check_directory,
-    claimed,
-    clear_directory,
-    has_finished,
-    refuse_links,
-)
-from textmix.directory import METRICS as METRICS
-from textmix.directory import MODEL as MODEL
+from textmix.directory import ENVIRONMENT, METRICS, MODEL, check_directory, claimed, clear_directory, has_finished
+from textmix.environment import environment
 from textmix.errors import RunError, RunFinished, TrainingInterrupted
+from textmix.evaluating import evaluate_rows, write_evaluation
 from textmix.evaluation.metrics import Evaluation, scaled_scores
-from textmix.evaluation.report import markdown_report, predictions_table
-from textmix.files import replacing, write_json, write_text
+from textmix.files import write_json, write_text
 from textmix.models.config import BUNDLED_VECTORS, WORD_MODELS
 from textmix.models.encoder import MixupForSequenceClassification
 from textmix.models.loading import build_model, check_model_name, load_model
@@ -59,9 +42,6 @@ from textmix.training.trainer import MixupTrainer, OnEvaluation
 
 # Devlin et al. 2019 for encoders, the default of Adam (Kingma and Ba 2015) for models of words.
 _LEARNING_RATE, _WORDS_LEARNING_RATE = 5e-5, 1e-3
-_PACKAGES = ("textmix", "torch", "transformers", "tokenizers", "datasets", "accelerate", "scikit-learn", "numpy")
-# Rows predicted at a time in evaluation; among so many, texts of like length find each other.
-_BLOCK = 16_384
 
 Say = Callable[[str], None]
 
@@ -285,7 +265,7 @@ def _finish(
     best = load_model(directory / MODEL, config.model.trust_remote_code)
     predictor = Predictor(best.model, best.tokenizer, config.train.eval_batch_size)
     evaluations = {
-        name: _evaluate(predictor, splits[name], labels[name]) for name in (TEST, VALIDATION) if name in splits
+        name: evaluate_rows(predictor, splits[name], labels[name]) for name in (TEST, VALIDATION) if name in splits
     }
     scores = {name: item.scores() for name, item in evaluations.items()}
     if TEST in evaluations and VALIDATION in evaluations:
@@ -310,52 +290,6 @@ def _finish(
     return RunResult(directory, metrics, evaluations.get(TEST))
 
 
-def write_evaluation(directory: Path, title: str, rows: Dataset, evaluation: Evaluation) -> None:
-    """Write report.md and predictions.csv."""
-    write_text(directory / REPORT, markdown_report(title, evaluation))
-    with replacing(directory / PREDICTIONS) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
-        for start in range(0, rows.num_rows, _BLOCK):
-            part = slice(start, start + _BLOCK)
-            texts = rows.select_columns([name for name in (TEXT, PAIR) if name in rows.column_names])[part]
-            block = replace(evaluation, labels=evaluation.labels[part], probabilities=evaluation.probabilities[part])
-            # Quoted, as a lone carriage return in a text would end its line.
-            table = predictions_table(texts, block)
-            table.to_csv(file, index=False, header=start == 0, quoting=csv.QUOTE_NONNUMERIC)
-
-
-def evaluate(directory: Path, config: RunConfig, data: DataConfig | None) -> tuple[Evaluation, Dataset, str]:
-    """Evaluate the model of a run.
-
-    Args:
-        directory: The run.
-        config: Its configuration.
-        data: Labelled data to evaluate on; None means the run's own test split.
-
-    Returns:
-        The evaluation, the rows it was made on, and their name.
-
-    Raises:
-        TextmixError: If the model or the data cannot be used.
-    """
-    refuse_links(directory)
-    loaded = load_model(directory / MODEL, config.model.trust_remote_code)
-    predictor = Predictor(loaded.model, loaded.tokenizer, config.train.eval_batch_size)
-    if data is None:
-        splits, _ = build_splits(config.data, config.train.seed)
-        rows, where = splits[TEST], f"test split of {source_name(config.data.source)}"
-    else:
-        rows, where = load_rows(data), source_name(data.source)
-    labels = encode_labels(categories(rows, LABEL), predictor.class_names, where)
-    return _evaluate(predictor, rows, labels), rows, where
-
-
-def _evaluate(predictor: Predictor, rows: Dataset, labels: ClassIds) -> Evaluation:
-    texts, *pairs = text_columns(rows)
-    blocks = [range(start, min(start + _BLOCK, rows.num_rows)) for start in range(0, rows.num_rows, _BLOCK)]
-    probabilities = [predictor(texts.take(block), pairs[0].take(block) if pairs else None) for block in blocks]
-    return Evaluation(labels, np.concatenate(probabilities), predictor.class_names)
-
-
 def _encode(splits: DatasetDict, data: DataConfig, names: list[str] | None) -> tuple[dict[str, ClassIds], list[str]]:
     labels = {name: categories(split, LABEL) for name, split in splits.items()}
     names = names or class_names(labels[TRAIN], source_name(data.source))
@@ -369,18 +303,3 @@ def _encode(splits: DatasetDict, data: DataConfig, names: list[str] | None) -> t
 
 def _drop_checkpoints(directory: Path) -> None:
     shutil.rmtree(checkpoint_directory(directory), ignore_errors=True)
-
-
-def environment(precision: str) -> dict[str, Any]:
-    """Describe the machine and the versions, so that a figure can be placed."""
-    cuda = torch.cuda.is_available()
-    return {
-        "python": sys.version.split()[0],
-        "platform": platform.platform(),
-        "processor": str(torch.cpu.get_capabilities().get("cpu_name", platform.processor())),
-        "cores": os.cpu_count(),
-        "threads": torch.get_num_threads(),
-        "device": torch.cuda.get_device_name() if cuda else "cpu",
-        "precision": precision,
-        "packages": {name: version(name) for name in _PACKAGES},
-    }

@@ -48,11 +48,12 @@ def evaluate(arguments: list[str]) -> None:
         raise RunError(f"{target} is a run, whose own figures would be lost; choose another --output_dir")
 
     quiet_libraries()
-    from textmix import run
+    from textmix.directory import METRICS
+    from textmix.evaluating import evaluate_run, write_evaluation
     from textmix.files import write_json
 
-    evaluation, rows, where = run.evaluate(directory, config, data)
-    write_json(target / run.METRICS, {**evaluation.scores(), "report": evaluation.report()})
-    run.write_evaluation(target, f"{directory.name} on {where}", rows, evaluation)
+    evaluation, rows, where = evaluate_run(directory, config, data)
+    write_json(target / METRICS, {**evaluation.scores(), "report": evaluation.report()})
+    write_evaluation(target, f"{directory.name} on {where}", rows, evaluation)
     print_evaluation(evaluation, where)
     print(f"saved to {target}")

@@ -10,11 +10,12 @@ from typing import Any
 from textmix.config import CONFIG_FILE, RunConfig, slug
 from textmix.data.sources import source_name
 from textmix.directory import MODEL
+from textmix.environment import environment
 from textmix.errors import RunError, TextmixError, TrainingInterrupted
 from textmix.experiments.cells import run_cell
 from textmix.experiments.results import summarize
 from textmix.experiments.variants import NONE, Variant
-from textmix.run import environment, resolve
+from textmix.run import resolve
 
 LOG = "log.txt"
 

@@ -173,11 +173,11 @@ def _load(name: str, config: RunConfig | None, data: DataConfig, seed: int) -> "
     from textmix.data.rows import LABEL, PAIR, TEXT, class_names, encode_labels
     from textmix.data.sources import source_name
     from textmix.data.splits import load_rows
+    from textmix.directory import MODEL
     from textmix.inspection.layout import Texts
     from textmix.models.config import WORD_MODELS, ModelConfig
     from textmix.models.loading import build_model, check_model_name, load_model
     from textmix.predictor import Predictor
-    from textmix.run import MODEL
 
     where = source_name(data.source)
     trained = Path(name) / MODEL if config is not None else _trained(Path(name))

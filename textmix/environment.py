@@ -1,0 +1,26 @@
+"""What a figure depends on beside the code: the machine and the versions."""
+
+import os
+import platform
+import sys
+from importlib.metadata import version
+from typing import Any
+
+import torch
+
+_PACKAGES = ("textmix", "torch", "transformers", "tokenizers", "datasets", "accelerate", "scikit-learn", "numpy")
+
+
+def environment(precision: str) -> dict[str, Any]:
+    """Describe the machine and the versions, so that a figure can be placed."""
+    cuda = torch.cuda.is_available()
+    return {
+        "python": sys.version.split()[0],
+        "platform": platform.platform(),
+        "processor": str(torch.cpu.get_capabilities().get("cpu_name", platform.processor())),
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "device": torch.cuda.get_device_name() if cuda else "cpu",
+        "precision": precision,
+        "packages": {name: version(name) for name in _PACKAGES},
+    }

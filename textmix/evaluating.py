@@ -1,0 +1,77 @@
+"""Evaluate the model of a run, and write what people read of an evaluation."""
+
+import csv
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from datasets import Dataset
+
+from textmix.config import RunConfig
+from textmix.data.columns import categories
+from textmix.data.config import DataConfig
+from textmix.data.rows import LABEL, PAIR, TEXT, ClassIds, encode_labels, text_columns
+from textmix.data.sources import source_name
+from textmix.data.splits import TEST, build_splits, load_rows
+from textmix.directory import MODEL, PREDICTIONS, REPORT, refuse_links
+from textmix.evaluation.metrics import Evaluation
+from textmix.evaluation.report import markdown_report, predictions_table
+from textmix.files import replacing, write_text
+from textmix.models.loading import load_model
+from textmix.predictor import Predictor
+
+# Rows predicted at a time; among so many, texts of like length find each other.
+_BLOCK = 16_384
+
+
+def evaluate_run(directory: Path, config: RunConfig, data: DataConfig | None) -> tuple[Evaluation, Dataset, str]:
+    """Evaluate the model of a run.
+
+    Args:
+        directory: The run.
+        config: Its configuration.
+        data: Labelled data to evaluate on; None means the run's own test split.
+
+    Returns:
+        The evaluation, the rows it was made on, and their name.
+
+    Raises:
+        TextmixError: If the model or the data cannot be used.
+    """
+    refuse_links(directory)
+    loaded = load_model(directory / MODEL, config.model.trust_remote_code)
+    predictor = Predictor(loaded.model, loaded.tokenizer, config.train.eval_batch_size)
+    if data is None:
+        splits, _ = build_splits(config.data, config.train.seed)
+        rows, where = splits[TEST], f"test split of {source_name(config.data.source)}"
+    else:
+        rows, where = load_rows(data), source_name(data.source)
+    labels = encode_labels(categories(rows, LABEL), predictor.class_names, where)
+    return evaluate_rows(predictor, rows, labels), rows, where
+
+
+def evaluate_rows(predictor: Predictor, rows: Dataset, labels: ClassIds) -> Evaluation:
+    """Predict labelled rows, a block at a time.
+
+    Args:
+        predictor: A classifier.
+        rows: N rows with `text` and perhaps `text_pair`.
+        labels: Their class ids, shape (N,).
+    """
+    texts, *pairs = text_columns(rows)
+    blocks = [range(start, min(start + _BLOCK, rows.num_rows)) for start in range(0, rows.num_rows, _BLOCK)]
+    probabilities = [predictor(texts.take(block), pairs[0].take(block) if pairs else None) for block in blocks]
+    return Evaluation(labels, np.concatenate(probabilities), predictor.class_names)
+
+
+def write_evaluation(directory: Path, title: str, rows: Dataset, evaluation: Evaluation) -> None:
+    """Write report.md and predictions.csv."""
+    write_text(directory / REPORT, markdown_report(title, evaluation))
+    with replacing(directory / PREDICTIONS) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+        for start in range(0, rows.num_rows, _BLOCK):
+            part = slice(start, start + _BLOCK)
+            texts = rows.select_columns([name for name in (TEXT, PAIR) if name in rows.column_names])[part]
+            block = replace(evaluation, labels=evaluation.labels[part], probabilities=evaluation.probabilities[part])
+            # Quoted, as a lone carriage return in a text would end its line.
+            table = predictions_table(texts, block)
+            table.to_csv(file, index=False, header=start == 0, quoting=csv.QUOTE_NONNUMERIC)
