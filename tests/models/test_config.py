@@ -1,3 +1,4 @@
+import math
 from typing import Any
 
 import pytest
@@ -11,6 +12,13 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"name": "textcnn", "textrnn": TextRNNOptions(7)}, r"^model\.textrnn has no effect with model\.name textcnn"),
     ({"name": "minilm", "fasttext": FastTextOptions(2)}, r"^model\.fasttext has no effect with model\.name minilm"),
     ({"name": "textrnn", "words": WordOptions(embedding_dim=0)}, r"^model\.words\.embedding_dim must be at least 1"),
+    *(
+        (
+            {"name": "textcnn", "words": WordOptions(initializer_range=value)},
+            r"^model\.words\.initializer_range must be a",
+        )
+        for value in (0.0, -0.1, math.inf, math.nan)
+    ),
     ({"name": "textrnn", "words": WordOptions(vocab_size=9)}, r"^model\.words\.vocab_size must be at least 10"),
     ({"name": "textcnn", "textcnn": TextCNNOptions(kernel_sizes=[])}, r"^model\.textcnn\.kernel_sizes must be"),
     ({"name": "textrnn", "textrnn": TextRNNOptions(0)}, r"^model\.textrnn\.lstm_units must be at least 1, not 0"),

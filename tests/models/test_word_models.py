@@ -46,13 +46,14 @@ def test_padding_keeps_its_zero_vector_whatever_is_given(name: str, vectors: str
 
 
 def test_options_reach_the_model() -> None:
-    words = WordOptions(embedding_dim=7)
+    words = WordOptions(embedding_dim=7, initializer_range=0.01)
     cnn = build_model(ModelConfig("textcnn", words=words, textcnn=TextCNNOptions(2, [3])), CLASSES, TEXTS).model
     rnn = build_model(ModelConfig("textrnn", words=words, textrnn=TextRNNOptions(5, 2)), CLASSES, TEXTS).model
     mean = build_model(ModelConfig("fasttext", words=words, fasttext=FastTextOptions(2, 9)), CLASSES, TEXTS).model
     assert cnn.blocks[0].convolutions[0].weight.shape == (2, 7, 3)
     assert [block.forwards.hidden_size for block in rnn.blocks] == [5, 5]
     assert mean.embeddings.ngrams.weight.shape == (10, 7)
+    assert all(model.get_input_embeddings().weight.abs().max() <= 0.01 for model in (cnn, rnn, mean))
     assert mean.config.id2label == {0: "a", 1: "b"}
 
 

@@ -129,6 +129,8 @@ class TestVectors:
         assert weight[0].abs().sum() == 0
         assert weight.abs().max() <= 0.25
         assert weight[1:].var().item() == pytest.approx(0.5**2 / 12, rel=0.05)
+        narrow = tiny(vocab_size=2000, embedding_dim=50, initializer_range=0.1).embeddings.weight
+        assert 0.099 < narrow.abs().max() <= 0.1
 
     def test_given_ones_replace_random_ones(self, tiny: Tiny) -> None:
         model = tiny()

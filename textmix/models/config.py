@@ -24,6 +24,8 @@ class WordOptions:
         vectors: Null means random ones. `bundled` takes those that ship as a package. Else a file in word2vec or GloVe
             text format, or word2vec binary format (`.bin`), also with `.gz` behind its name. Both need the extra
             `vectors`.
+        initializer_range: Random vectors are uniform in ± this. Default: 0.25, which gives them about the variance of
+            the word2vec ones (Kim 2014, section 3.2).
         static: Keep the word vectors fixed instead of tuning them.
     """
 
@@ -33,6 +35,7 @@ class WordOptions:
     lowercase: bool = True
     embedding_dim: int | None = None
     vectors: str | None = None
+    initializer_range: float = 0.25
     static: bool = False
 
 
@@ -183,6 +186,8 @@ class ModelConfig:
         for name, count in counts.items():
             if count is not None and count < 1:
                 yield f"model.{name} must be at least 1, not {count}"
+        if not 0 < self.words.initializer_range < float("inf"):
+            yield f"model.words.initializer_range must be a number above 0, not {self.words.initializer_range}"
         if self.words.vocab_size < 10:
             yield f"model.words.vocab_size must be at least 10, not {self.words.vocab_size}"
         if not self.textcnn.kernel_sizes or min(self.textcnn.kernel_sizes) < 1:

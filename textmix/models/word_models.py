@@ -39,6 +39,7 @@ def build_word_model(
     model: WordModel = kind(
         kind.config_class(
             vocab_size=len(tokenizer),
+            initializer_range=words.initializer_range,
             static_embeddings=words.static,
             **asdict(getattr(config, config.name)),
             **{name: value for name, value in given.items() if value is not None},

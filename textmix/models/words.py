@@ -21,6 +21,8 @@ class WordConfig(PreTrainedConfig):
         vocab_size: Number of token ids.
         embedding_dim: Width of the word vectors. Default: 300 (Kim 2014).
         dropout: Dropout on the sentence vector. Default: 0.5 (Kim 2014).
+        initializer_range: Random word vectors are uniform in ± this. Default: 0.25, which gives them about the variance
+            of the word2vec ones (Kim 2014, section 3.2).
         static_embeddings: Keep the word vectors fixed (static) instead of tuning them (non-static, Kim 2014).
         pad_token_id: Id of the padding token, whose vector is zero.
         num_hidden_layers: Number of blocks between word vectors and sentence vector.
@@ -31,6 +33,7 @@ class WordConfig(PreTrainedConfig):
     vocab_size: int = 30_000
     embedding_dim: int = 300
     dropout: float | int = 0.5
+    initializer_range: float | int = 0.25
     static_embeddings: bool = False
     pad_token_id: int = 0
     num_hidden_layers: int = 1
@@ -75,9 +78,8 @@ class WordModel(PreTrainedModel):
         self.embeddings.weight.requires_grad_(not self.config.static_embeddings)
 
     def _init_weights(self, module: nn.Module) -> None:
-        # Uniform in [-0.25, 0.25] gives random word vectors about the variance of the word2vec ones (Kim 2014, 3.2).
         if isinstance(module, nn.Embedding):
-            nn.init.uniform_(module.weight, -0.25, 0.25)
+            nn.init.uniform_(module.weight, -self.config.initializer_range, self.config.initializer_range)
             if module.padding_idx is not None:
                 nn.init.zeros_(module.weight[module.padding_idx])
         elif isinstance(module, nn.Conv1d | nn.Linear):
