@@ -14,7 +14,7 @@ from tests.conftest import VOCAB, mix
 from tests.families import LLAMA_LIKE, build
 from tests.helpers import hooks
 from textmix.attach import attach, mixing
-from textmix.errors import ModelError
+from textmix.errors import ConfigError, ModelError
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*:FutureWarning", "ignore:.*use_reentrant.*:UserWarning")
 
@@ -252,3 +252,92 @@ def test_a_compiled_model_is_not_attached_to() -> None:
     compiled = torch.compile(fresh("BERT"), backend="eager")
     with pytest.raises(ModelError, match="is compiled: attach to the model itself before compiling it"):
         attach(compiled, mix("word"))
+
+
+SMALL_DECODERS = {
+    "MPT": hf.MptConfig(d_model=16, n_heads=2, n_layers=3, max_seq_len=32, expansion_ratio=2, vocab_size=VOCAB),
+    "GPT": hf.OpenAIGPTConfig(n_embd=16, n_head=2, n_layer=3, n_positions=32, vocab_size=VOCAB),
+    "BLOOM": hf.BloomConfig(hidden_size=16, n_head=2, n_layer=3, vocab_size=VOCAB),
+}
+
+
+def decoder(name: str) -> hf.PreTrainedModel:
+    torch.manual_seed(0)
+    config = copy.deepcopy(SMALL_DECODERS[name])
+    config.num_labels, config.pad_token_id = 3, 0
+    return hf.AutoModelForSequenceClassification.from_config(config).double().train()
+
+
+def short_and_long() -> Batch:
+    ids, mask = torch.randint(5, VOCAB, (2, 8)), torch.ones(2, 8, dtype=torch.long)
+    ids[0, 4:] = mask[0, 4:] = 0
+    return {"input_ids": ids, "attention_mask": mask}
+
+
+def until_behind_a_block(model: nn.Module, batch: Batch) -> None:
+    """The site is drawn anew each time."""
+    for _ in range(20):
+        model(**batch)
+
+
+class TestOtherDecoders:
+    @pytest.mark.parametrize("lam", [0.0, 1.0])
+    @pytest.mark.parametrize("name", ["MPT", "GPT"])
+    def test_where_one_row_weighs_all_it_is_computed_as_if_alone(self, name: str, lam: float) -> None:
+        model, batch = decoder(name), short_and_long()
+        for module in model.modules():
+            if isinstance(module, nn.Dropout):
+                module.p = 0.0
+        clean = model(**batch).logits
+        config = mix("manifold", lam="fixed", lam_value=lam)
+        seen = set()
+        with mixing(model, config):
+            for _ in range(20):
+                logits = model(**batch, labels=torch.tensor([0, 1])).logits
+                # The long row, wherever it is: the union of both masks is its own.
+                torch.testing.assert_close(logits[int(lam)], clean[1], atol=1e-9, rtol=1e-9)
+                seen.add(model.mixer.plan.site)
+        assert seen == {"embeddings", "layer:1", "layer:2", "layer:3"}
+
+    def test_position_biases_of_the_rows_own_masks_are_refused_behind_a_block(self) -> None:
+        model, batch = decoder("BLOOM"), short_and_long()
+        clean = model(**batch).logits
+        batch["labels"] = torch.tensor([0, 1])
+        with mixing(model, mix("word", lam="fixed", lam_value=0.0)):
+            torch.testing.assert_close(model(**batch).logits[0], clean[1], atol=1e-9, rtol=1e-9)
+        message = r"BloomForSequenceClassification makes its position biases .* at tokens, embeddings and pooled only"
+        with mixing(model, mix("manifold", layers=[2])), pytest.raises(ModelError, match=message):
+            until_behind_a_block(model, batch)
+
+
+def test_a_mask_that_is_no_tensor_is_refused(batch: Batch) -> None:
+    model = fresh("BERT")
+
+    class BlockMask:
+        """As flex attention has one."""
+
+    def give(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Any, dict[str, Any]]:
+        return ((args[0], BlockMask(), *args[2:]) if model.mixer.plan.site == "layer:1" else args), kwargs
+
+    model.bert.encoder.layer[2].register_forward_pre_hook(give, with_kwargs=True)
+    message = "gives its blocks a BlockMask, .*attn_implementation='sdpa'"
+    with mixing(model, mix("manifold", layers=[1])), pytest.raises(ModelError, match=message):
+        until_behind_a_block(model, batch)
+
+
+@pytest.mark.parametrize("name", ["TextCNN", "TextRNN", "FastText"])
+@pytest.mark.parametrize("config", [mix("word"), mix("sentence", regmix=1.0), mix("cutmix")])
+def test_a_batch_of_empty_texts_is_not_mixed(name: str, config: Any) -> None:
+    model = fresh(name)
+    nothing = torch.zeros(3, 0, dtype=torch.long)
+    with mixing(model, config):
+        loss = model(input_ids=nothing, attention_mask=nothing, labels=torch.tensor([0, 1, 2])).loss
+        assert model.mixer.plan is None
+    assert loss.isfinite()
+
+
+def test_class_counts_must_be_those_of_the_model_s_classes() -> None:
+    with pytest.raises(
+        ConfigError, match=r"class_counts has 2 numbers, but BertForSequenceClassification has \d classes"
+    ):
+        attach(fresh("BERT"), mix("word", targets="remix", class_counts=[10, 20]))

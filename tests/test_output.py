@@ -1,3 +1,6 @@
+import json
+import math
+from datetime import datetime
 from pathlib import Path
 
 import pandas as pd
@@ -27,3 +30,28 @@ def test_what_needs_no_quotes_has_none(tmp_path: Path) -> None:
     with open_writer(path) as write:
         write(pa.table({"text": ["one", "two"], "number": [1, 2]}))
     assert path.read_text() == "text,number\none,1\ntwo,2\n"
+
+
+def test_json_lines_keep_what_they_are_given(tmp_path: Path) -> None:
+    path = tmp_path / "predictions.jsonl"
+    small, moment = 1.234e-11, datetime(2026, 1, 2, 3, 4, 5, 678901)
+    columns = {
+        "text": ['é \u2028 "', "two"],
+        "small": [small, math.nan],
+        "large": [2**60 + 1, None],
+        "moment": pa.array([moment, None], pa.timestamp("us")),
+        "bytes": [b"\xff\x00", b""],
+        "list": [[1, 2], []],
+    }
+    with open_writer(path) as write:
+        write(pa.table(columns))
+    first, second = (json.loads(line) for line in path.read_text(encoding="utf-8").split("\n")[:-1])
+    assert first == {
+        "text": 'é \u2028 "',
+        "small": small,
+        "large": 2**60 + 1,
+        "moment": "2026-01-02T03:04:05.678901",
+        "bytes": "b'\\xff\\x00'",
+        "list": [1, 2],
+    }
+    assert (second["small"], second["large"], second["moment"]) == (None, None, None)

@@ -1,7 +1,9 @@
 import itertools
 import pickle
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -198,3 +200,21 @@ class TestFromPretrained:
             Predictor.from_pretrained(tmp_path)
         with pytest.raises(RunError, match=r"^no model.onnx at .*; make it with: textmix export "):
             Predictor.from_pretrained(tmp_path, backend="onnx")
+
+
+@pytest.mark.parametrize(
+    ("given", "texts"),
+    [
+        (pd.array(["b", None], dtype="string"), ["b", ""]),
+        (pd.array([1, None], dtype="Int64"), ["1", ""]),
+        (np.array([1, 2]), ["1", "2"]),
+        (np.array([1.5, np.nan]), ["1.5", ""]),
+        ([Decimal("2.00"), Decimal("0.1")], ["2", "0.1"]),
+    ],
+)
+def test_cells_of_other_types_are_read_as_text(predictor: Predictor, given: Any, texts: list[str]) -> None:
+    probabilities = predictor(pd.DataFrame({"text": given})).filter(like="probability_").to_numpy()
+    np.testing.assert_allclose(probabilities, predictor(texts), atol=1e-6)
+    if isinstance(given, np.ndarray):  # as Ray gives columns
+        table = predictor({"text": given})
+        np.testing.assert_allclose(table["probability_x"], predictor(texts)[:, 0], atol=1e-6)

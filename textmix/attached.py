@@ -63,6 +63,11 @@ class AttachedMixer(Mixer):
                 f"{type(model).__name__} has no site {', '.join(missing)} for strategy '{config.strategy}';"
                 f" it offers {', '.join(sites.names)}"
             )
+        counts, num_labels = config.class_counts, getattr(getattr(model, "config", None), "num_labels", None)
+        if counts is not None and num_labels is not None and len(counts) != num_labels:
+            raise ConfigError(
+                f"class_counts has {len(counts)} numbers, but {type(model).__name__} has {num_labels} classes"
+            )
         self._model = model
         self._found = sites
         self._strict = strict
@@ -146,13 +151,14 @@ class AttachedMixer(Mixer):
         num_items, sample_weight = kwargs.pop("num_items_in_batch", None), kwargs.pop("sample_weight", None)
         forward = Forward(type(model).__name__, labels, num_items, sample_weight, mask, bool(self._found.beside))
         self._forward = forward
-        self.plan = self.draw(
-            labels,
-            kwargs.get("input_ids"),
-            mask,
-            find_means=partial(mean_embeddings, model, kwargs),
-            find_saliency=partial(self._saliency, kwargs, labels),
-        )
+        if mask is None or mask.shape[1]:  # else every text is empty, and there is nothing to mix
+            self.plan = self.draw(
+                labels,
+                kwargs.get("input_ids"),
+                mask,
+                find_means=partial(mean_embeddings, model, kwargs),
+                find_saliency=partial(self._saliency, kwargs, labels),
+            )
         return (), kwargs if self.plan is None else forward.prepare(kwargs, self.plan)
 
     def _active(self) -> Forward | None:
@@ -184,6 +190,8 @@ class AttachedMixer(Mixer):
         if number == site:
             enter = partial(forward.enter, batch=layout.batch)
             args, kwargs = block.replace(block.arguments[0], enter, args, kwargs)
+        if site > 0 and "alibi" in block.arguments:
+            block.replace("alibi", partial(_refuse_alibi, forward), args, kwargs)
         if site > 0 and forward.plan.strategy.joins_masks and layout.mask in block.arguments:
             args, kwargs = block.replace(layout.mask, partial(forward.unite, layout=layout), args, kwargs)
         return args, kwargs
@@ -219,7 +227,7 @@ class AttachedMixer(Mixer):
         if len(calls) > 1 and forward.calls[module] < len(calls):
             return None
         mixed = forward.enter(hidden_of(output), block.layout.batch)
-        return (mixed, *output[1:]) if isinstance(output, tuple) else mixed
+        return type(output)((mixed, *output[1:])) if isinstance(output, tuple | list) else mixed
 
     def _before_classifier(self, module: nn.Module, args: tuple[Tensor, ...]) -> tuple[Tensor, ...] | None:
         forward = self._active()
@@ -291,6 +299,13 @@ class AttachedMixer(Mixer):
             return token_saliency(self._model, kwargs, find_loss, batch)
         finally:
             self._paused = False
+
+
+def _refuse_alibi(forward: Forward, alibi: Tensor) -> Tensor:
+    raise ModelError(
+        f"{forward.model} makes its position biases (ALiBi) of each row's own mask before the first block: it can be"
+        f" mixed at {TOKENS}, {EMBEDDINGS} and {POOLED} only"
+    )
 
 
 def _logits(output: Any) -> Tensor:

@@ -119,12 +119,18 @@ class Forward:
                 return after
         plan = self.plan
         assert plan is not None
+        if not isinstance(mask, Tensor):
+            raise ModelError(
+                f"{self.model} gives its blocks a {type(mask).__name__}, which cannot be united for two rows: load it"
+                " with attn_implementation='sdpa', or mix at embeddings or pooled"
+            )
         if mask.dim() == 2 and self.own_mask is not None:
             # It may be the given mask itself, which is united already.
             united = union_mask(self.own_mask, plan.rows).to(mask.dtype)
         else:
-            united = union_mask(-mask if layout.masked_is_one else mask, plan.rows, layout.mask_batch)
-            united = -united if layout.masked_is_one else united
+            invert = torch.logical_not if mask.dtype == torch.bool else torch.neg
+            united = union_mask(invert(mask) if layout.masked_is_one else mask, plan.rows, layout.mask_batch)
+            united = invert(united) if layout.masked_is_one else united
         self.united.append((mask, united))
         return united
 

@@ -1,8 +1,11 @@
 """Where predictions go: csv, tsv, jsonl or parquet, written batch by batch."""
 
 import csv
+import json
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import date, time
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +17,7 @@ import pyarrow.parquet as pq
 from textmix.errors import RunError
 from textmix.files import replacing
 
+_NOT_IN_JSON = (math.inf, -math.inf)
 FORMATS = (".csv", ".tsv", ".jsonl", ".parquet")
 
 # Takes the rows batch by batch.
@@ -88,9 +92,16 @@ def _csv_writer(file: Any, separator: str) -> Writer:
     return write
 
 
+def _as_json(value: Any) -> str:
+    return value.isoformat() if isinstance(value, date | time) else str(value)
+
+
 def _jsonl_writer(file: Any) -> Writer:
     def write(table: pa.Table) -> None:
-        file.write(_frame(table).to_json(orient="records", lines=True, force_ascii=False, date_format="iso"))
+        for row in table.to_pylist():
+            # JSON has no numbers for NaN and infinity.
+            cells = {name: None if value in _NOT_IN_JSON or value != value else value for name, value in row.items()}
+            file.write(json.dumps(cells, ensure_ascii=False, default=_as_json) + "\n")
 
     return write
 

@@ -27,6 +27,7 @@ from textmix.errors import RunError, RunFinished, TrainingInterrupted
 from textmix.evaluating import evaluate_rows, write_evaluation
 from textmix.evaluation.metrics import Evaluation, scaled_scores
 from textmix.files import write_json, write_text
+from textmix.models.bundled import BUNDLED_MODELS
 from textmix.models.config import BUNDLED_VECTORS, WORD_MODELS
 from textmix.models.encoder import MixupForSequenceClassification
 from textmix.models.loading import build_model, check_model_name, load_model
@@ -91,6 +92,9 @@ def resolve(config: RunConfig) -> RunConfig:
     rate = train.learning_rate
     if rate is None:
         rate = _WORDS_LEARNING_RATE if config.model.name in WORD_MODELS else _LEARNING_RATE
+    # A model of a directory, which has another name from elsewhere; what is built in comes first.
+    local = config.model.name not in (*BUNDLED_MODELS, *WORD_MODELS) and Path(config.model.name).is_dir()
+    name = str(Path(config.model.name).absolute()) if local else config.model.name
     vectors = config.model.words.vectors
     if vectors not in (None, BUNDLED_VECTORS):
         vectors = str(Path(vectors).absolute())
@@ -103,7 +107,7 @@ def resolve(config: RunConfig) -> RunConfig:
             test_source=absolute(config.data.test_source) if config.data.test_source else None,
             validation_source=absolute(config.data.validation_source) if config.data.validation_source else None,
         ),
-        model=replace(config.model, words=replace(config.model.words, vectors=vectors)),
+        model=replace(config.model, name=name, words=replace(config.model.words, vectors=vectors)),
         train=replace(train, learning_rate=rate, precision=choose_precision(train.precision)),
     )
 

@@ -38,6 +38,7 @@ _LAYOUTS = {
     "x": Layout(),
     "output_h": Layout(batch=1, mask="attn_mask_h", mask_batch=2, masked_is_one=True),  # XLNet
 }
+_MPT_ARGUMENTS = ("hidden_states", "position_bias", "attention_mask")
 
 
 @dataclass(frozen=True)
@@ -142,7 +143,7 @@ def _find_blocks(encoder: nn.Module, config: object) -> tuple[tuple[Block, ...],
             if not isinstance(module, nn.ModuleList) or len(module) not in (count, groups):
                 continue
             arguments = [forward_arguments(item) for item in module]
-            known = [_LAYOUTS.get(names[0]) if names else None for names in arguments]
+            known = [_layout(names) for names in arguments]
             if len({type(item) for item in module}) != 1 or known[0] is None or not isinstance(count, int):
                 continue
             blocks = [Block(item, names, known[0]) for item, names in zip(module, arguments, strict=True)]
@@ -150,6 +151,13 @@ def _find_blocks(encoder: nn.Module, config: object) -> tuple[tuple[Block, ...],
             running = tuple(blocks[number * len(blocks) // count] for number in range(count))
             return running, tuple(child for child in parent.children() if child is not module)
     return (), ()
+
+
+def _layout(arguments: tuple[str, ...]) -> Layout | None:
+    """Tell a block's layout by the names of its arguments; None where they are not known."""
+    if arguments[:3] == _MPT_ARGUMENTS:
+        return Layout(masked_is_one=True)
+    return _LAYOUTS.get(arguments[0]) if arguments else None
 
 
 def _find_classifier(model: nn.Module, blocks: tuple[Block, ...], num_labels: int | None) -> nn.Module | None:
@@ -195,9 +203,9 @@ def _text_config(model: nn.Module) -> Any:
     return config.get_text_config() if hasattr(config, "get_text_config") else config
 
 
-def hidden_of(output: Tensor | tuple[Tensor, ...]) -> Tensor:
+def hidden_of(output: Tensor | tuple[Tensor, ...] | list[Tensor]) -> Tensor:
     """Return the hidden state of a block's output, which is the output itself or its first element."""
-    return output[0] if isinstance(output, tuple) else output
+    return output[0] if isinstance(output, tuple | list) else output
 
 
 def site_before(number: int) -> str:

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from io import TextIOWrapper
 from itertools import islice
 
 import pyarrow as pa
@@ -49,6 +50,8 @@ def open_source(source: str, columns: list[str]) -> Source:
 
 
 def _read_lines(columns: list[str]) -> Iterator[pa.Table]:
+    if isinstance(sys.stdin, TextIOWrapper):  # where the locale is C, Python hides bytes that are not UTF-8
+        sys.stdin.reconfigure(encoding="utf-8", errors="strict")
     lines = (line.rstrip("\r\n") for line in sys.stdin)
     empty = True
     while window := _next_lines(lines):

@@ -22,6 +22,16 @@ class TestEvaluate:
         assert scores.keys() - again.keys() == {"temperature", "scaled_nll", "scaled_ece"}
         assert "precision" in capsys.readouterr().out
 
+    def test_a_directory_with_something_else_is_left_alone(
+        self, run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        (tmp_path / "predictions.csv").write_text("mine")
+        message = fails(["evaluate", str(run), "--output_dir", str(tmp_path)], capsys)
+        assert message.endswith("exists and is not an evaluation; choose another")
+        assert [path.read_text() for path in tmp_path.iterdir()] == ["mine"]
+        for _ in range(2):  # an earlier evaluation is replaced
+            assert main(["evaluate", str(run), "--output_dir", str(tmp_path / "new")]) == 0
+
     def test_another_file_with_other_columns(self, run: Path, tmp_path: Path) -> None:
         path = tmp_path / "new.jsonl"
         rows = [{"t": "goal match team", "y": "sport"}, {"t": "song guitar", "y": "music"}]
@@ -127,6 +137,7 @@ class TestPredict:
         assert message.endswith("o.parquet': it is a directory")
         assert (tmp_path / "o.parquet" / "part-0").read_text() == "precious"
 
+    @pytest.mark.parametrize("errors", ["strict", "surrogateescape"])  # the latter is Python's in the locale C
     @pytest.mark.parametrize(
         ("content", "message"), [(b"", "standard input has no lines"), (b"caf\xe9\n", "standard input is not UTF-8")]
     )
@@ -135,10 +146,11 @@ class TestPredict:
         run: Path,
         content: bytes,
         message: str,
+        errors: str,
         monkeypatch: pytest.MonkeyPatch,
         capsys: pytest.CaptureFixture[str],
     ) -> None:
-        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(content), encoding="utf-8"))
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(content), "utf-8", errors))
         assert fails(["predict", str(run), "-"], capsys).startswith(message)
 
     def test_a_failure_leaves_no_half_written_file(

@@ -170,6 +170,17 @@ def test_max_train_samples_is_a_stratified_sample(tmp_path: Path) -> None:
     assert same.sizes["train"] > 100
 
 
+def test_a_class_that_a_sample_loses_is_a_class_still(tmp_path: Path) -> None:
+    given = rows(300) + [(f"rare {number}", "rare") for number in range(3)]
+    for seed in range(5):
+        config = DataConfig(source=csv(tmp_path / "d.csv", given), max_train_samples=20)
+        splits, report = build_splits(config, seed)
+        found = {label for split in splits.values() for label in split["label"]}
+        assert report.classes is not None
+        assert found <= set(report.classes)
+        assert "rare" in report.classes
+
+
 def test_dropped_rows_are_counted(tmp_path: Path) -> None:
     source = csv(tmp_path / "d.csv", [*rows(40), ("", "a"), ("x", "")])
     _, report = build_splits(DataConfig(source, drop_missing=True), 0)

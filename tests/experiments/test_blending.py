@@ -124,9 +124,11 @@ class TestFiles:
         assert again["runs"][str(tmp_path / "blend")] == pytest.approx(result["fitted"])
 
     def test_without_a_submission_of_each_there_is_none(self, tmp_path: Path) -> None:
-        directories = self.write(tmp_path, submission=False)
-        self.submit(directories[0], 0, ["01"])
+        directories = self.write(tmp_path)
         blend_runs(directories, tmp_path / "blend", "nll")
+        assert (tmp_path / "blend" / "submission.csv").is_file()
+        (directories[1] / "submission.json").unlink()
+        blend_runs(directories, tmp_path / "blend", "nll")  # nor does that of an earlier blend stay
         assert sorted(path.name for path in (tmp_path / "blend").iterdir()) == ["blend.json", OOF]
 
     @pytest.mark.parametrize("ids", [["01"], ["01", "03"], ["01", "02", "03"]])

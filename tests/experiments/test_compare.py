@@ -181,6 +181,16 @@ def test_a_run_is_not_taken_for_a_comparison(
     assert "c is a run; choose another --output_dir" in fails(arguments(topics_csv, tmp_path / "c"), capsys)
 
 
+def test_a_directory_with_something_else_is_left_alone(
+    topics_csv: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "c").mkdir()
+    (tmp_path / "c" / "comparison.md").write_text("mine")
+    message = fails(arguments(topics_csv, tmp_path / "c"), capsys)
+    assert message.endswith("c exists and is not a comparison; choose another")
+    assert [path.read_text() for path in (tmp_path / "c").iterdir()] == ["mine"]
+
+
 def test_which_run_failed_is_told(topics_csv: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     wrong = [*arguments(topics_csv, tmp_path / "c"), "--strategies", "manifold(layers=[7])"]
     assert fails(wrong, capsys).startswith("manifold(layers=[7]), seed 0: ")

@@ -31,6 +31,11 @@ class TestSignFlips:
     def test_the_direction_does_not_matter(self) -> None:
         assert sign_flip_test(SOME) == sign_flip_test([-value for value in SOME])
 
+    def test_rounding_does_not_untie_differences_of_accuracies(self) -> None:
+        right, more = np.array([4450, 4391, 4400, 4231, 4107, 4296, 4522, 4705]), [1, 0, 2, 2, -1, 1, 2, 1]
+        differences = (right + more) / 5000 - right / 5000
+        assert sign_flip_test(differences.tolist()) == sign_flip_test(more) == flips_in_a_loop(more)
+
     def test_no_difference_at_all(self) -> None:
         assert sign_flip_test([0.0] * 5) == 1
 

@@ -11,6 +11,7 @@ from tests.mixing import loops
 from tests.mixing.batches import generator
 from textmix.errors import ConfigError, DataError
 from textmix.mixing.losses import (
+    IGNORED,
     Blend,
     Scoring,
     blended_accuracy,
@@ -377,6 +378,8 @@ class TestRemix:
             (1, 0, 0.6, 1.0),
             (0, 0, 0.3, 0.3),
             (2, 2, 0.9, 0.9),
+            (0, IGNORED, 0.4, 0.4),  # a row that does not count has no class
+            (IGNORED, 2, 0.4, 0.4),
         ],
     )
     def test_pairs_by_hand(self, own: int, other: int, lam: float, expected: float) -> None:

@@ -174,6 +174,13 @@ def test_pooling_with_a_native_head_is_refused(checkpoint: Path) -> None:
         MixupForSequenceClassification.from_pretrained(checkpoint, head="native", pooling="mean")
 
 
+def test_a_dropout_of_a_native_head_and_reports_of_loading_are_refused(checkpoint: Path) -> None:
+    with pytest.raises(ConfigError, match="classifier_dropout has no effect with head native"):
+        MixupForSequenceClassification.from_pretrained(checkpoint, head="native", classifier_dropout=0.5)
+    with pytest.raises(ConfigError, match="leave out output_loading_info"):
+        MixupForSequenceClassification.from_pretrained(checkpoint, output_loading_info=True)
+
+
 def test_an_unknown_pooling_is_refused(checkpoint: Path) -> None:
     with pytest.raises(ConfigError, match="unknown pooling 'meen'; did you mean 'mean'"):
         MixupForSequenceClassification.from_pretrained(checkpoint, pooling="meen")
@@ -288,3 +295,12 @@ def test_dropout_inside_the_encoder_is_set_on_request(checkpoint: Path, head: st
     unchanged = MixupForSequenceClassification.from_pretrained(checkpoint, head=head)
     rates = {module.p for module in unchanged.base_model.modules() if isinstance(module, torch.nn.Dropout)}
     assert rates == {0.0}  # what the checkpoint says
+
+
+def test_dropout_of_a_saved_classifier_s_encoder_is_set_on_request(checkpoint: Path, tmp_path: Path) -> None:
+    saved = MixupForSequenceClassification.from_pretrained(checkpoint, num_labels=3)
+    saved.save_pretrained(tmp_path / "saved")
+    model = MixupForSequenceClassification.from_pretrained(tmp_path / "saved", encoder_dropout=0.25)
+    rates = {module.p for module in model.encoder.modules() if isinstance(module, torch.nn.Dropout)}
+    assert rates == {0.25}
+    assert torch.equal(model.classifier.weight, saved.classifier.weight)

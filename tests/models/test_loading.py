@@ -2,7 +2,15 @@ from pathlib import Path
 
 import pytest
 import torch
-from transformers import BertForSequenceClassification, BertModel
+from transformers import (
+    BertForSequenceClassification,
+    BertModel,
+    ElectraConfig,
+    ElectraForSequenceClassification,
+    GPT2Config,
+    GPT2ForSequenceClassification,
+    PreTrainedModel,
+)
 
 from tests.conftest import bert_config
 from textmix import MixupForSequenceClassification
@@ -64,6 +72,21 @@ class TestFreezing:
         frozen = {name for name, parameter in model.named_parameters() if not parameter.requires_grad}
         prefixes = ("encoder.embeddings.", "encoder.encoder.layer.0.", "encoder.encoder.layer.1.")
         assert frozen == {name for name, _ in model.named_parameters() if name.startswith(prefixes)}
+
+    @pytest.mark.parametrize("name", ["GPT-2", "ELECTRA"])
+    def test_nothing_in_front_of_the_blocks_is_trained(self, name: str) -> None:
+        if name == "GPT-2":
+            sizes = {"vocab_size": 30, "n_embd": 8, "n_layer": 3, "n_head": 2, "n_positions": 16}
+            model: PreTrainedModel = GPT2ForSequenceClassification(GPT2Config(**sizes))
+            free = ("transformer.h.1.", "transformer.h.2.", "transformer.ln_f.", "score.")
+        else:
+            sizes = {"vocab_size": 30, "embedding_size": 4, "hidden_size": 8, "num_hidden_layers": 3}
+            config = ElectraConfig(**sizes, num_attention_heads=2, intermediate_size=16)
+            model = ElectraForSequenceClassification(config)
+            free = ("electra.encoder.layer.1.", "electra.encoder.layer.2.", "classifier.")
+        freeze_lowest(model, 1)
+        trained = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
+        assert trained == {name for name, _ in model.named_parameters() if name.startswith(free)}
 
     def test_nothing_is_frozen_unless_asked(self, checkpoint: Path) -> None:
         model = build_model(ModelConfig(name=str(checkpoint)), ["a", "b"], []).model

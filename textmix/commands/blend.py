@@ -25,6 +25,7 @@ def blend(arguments: list[str]) -> None:
 
     quiet_libraries()
     from textmix.experiments.blending import blend_runs
+    from textmix.experiments.submission import SUBMISSION
 
     target = Path(options["output_dir"])
     result = blend_runs([Path(run) for run in options["runs"]], target, options["metric"])
@@ -38,4 +39,6 @@ def blend(arguments: list[str]) -> None:
         ("out-of-fold predictions of", "weight", *_SHOWN),
         [(name, weight, *(f"{scores[key]:.4f}" for key in _SHOWN)) for name, weight, scores in rows],
     )
+    if not (target / SUBMISSION).is_file():
+        print("no submission is written, as not every run has one (textmix crossval --submit)")
     print(f"saved to {target}")

@@ -36,7 +36,7 @@ def compare(arguments: list[str]) -> None:
     variants = parse_variants(strategies, config.mix)
 
     quiet_libraries()
-    from textmix.experiments.compare import make_runs, place, plan_cells
+    from textmix.experiments.compare import COMPARISON, make_runs, place, plan_cells
     from textmix.experiments.plots import check_plots, plot_comparison
     from textmix.experiments.tables import report
     from textmix.files import write_json, write_text
@@ -51,7 +51,7 @@ def compare(arguments: list[str]) -> None:
         comparison = make_runs(config, variants, cells, keep_models, watch)
     directory = Path(str(config.output_dir))
     write_text(directory / "comparison.md", report(comparison))
-    write_json(directory / "comparison.json", comparison)
+    write_json(directory / COMPARISON, comparison)
     if plot:
         plot_comparison(comparison, directory / "comparison.png")
     _print(comparison)

@@ -52,6 +52,8 @@ def evaluate(arguments: list[str]) -> None:
     from textmix.evaluating import evaluate_run, write_evaluation
     from textmix.files import write_json
 
+    if target.exists() and not (target / METRICS).is_file() and any(target.iterdir()):
+        raise RunError(f"output_dir {target} exists and is not an evaluation; choose another")
     evaluation, rows, where = evaluate_run(directory, config, data)
     write_json(target / METRICS, {**evaluation.scores(), "report": evaluation.report()})
     write_evaluation(target, f"{directory.name} on {where}", rows, evaluation)

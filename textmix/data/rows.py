@@ -5,12 +5,14 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
+from decimal import Decimal
 from itertools import chain
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 from datasets import ClassLabel, Dataset
@@ -183,8 +185,12 @@ def as_string(value: Any) -> str:
     Raises:
         DataError: If it is neither a string nor a number.
     """
-    if value is None or value != value:  # only NaN differs from itself
+    if value is None or value is pd.NA or value != value:  # only NaN differs from itself
         return ""
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, Decimal):
+        return f"{value:f}" if value % 1 else str(int(value))
     if isinstance(value, float) and value.is_integer():  # integers beside missing values are read as floats
         return str(int(value))
     if isinstance(value, str | int | float | date):  # the JSON reader makes dates of what looks like one

@@ -85,7 +85,8 @@ def build_splits(config: DataConfig, seed: int) -> tuple[DatasetDict, SplitRepor
     splits = _read(config, report)
     if config.deduplicate:
         splits = _deduplicate(splits, report)
-    if config.folds is not None or config.group_column is not None:
+    # Of folds, whole groups and samples the training rows may lack a class that others have.
+    if config.folds is not None or config.group_column is not None or config.max_train_samples is not None:
         report.classes = class_names(categories(splits[TRAIN], LABEL), source_name(config.source))
     if config.folds is not None:
         numbers = fold_numbers(splits[TRAIN], config.folds, seed)

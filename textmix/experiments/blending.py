@@ -16,7 +16,14 @@ from textmix.data.rows import ROW
 from textmix.errors import RunError, listed
 from textmix.evaluation.metrics import Array, Evaluation
 from textmix.experiments.oof import OutOfFold, prediction_blocks, probabilities_of, read_out_of_fold
-from textmix.experiments.submission import TEST_PROBABILITIES, Layout, read_layout, write_submission
+from textmix.experiments.submission import (
+    COLUMNS,
+    SUBMISSION,
+    TEST_PROBABILITIES,
+    Layout,
+    read_layout,
+    write_submission,
+)
 from textmix.files import write_json
 from textmix.streaming import WINDOW
 
@@ -191,6 +198,9 @@ def blend_runs(directories: list[Path], target: Path, metric: Metric) -> dict[st
     if layouts[0] is not None and None not in layouts:
         blocks = _blended_blocks(directories, layouts[0], first.class_names, found.weights)
         write_submission(target, layouts[0], blocks, first.class_names)
+    else:
+        for name in (SUBMISSION, TEST_PROBABILITIES, COLUMNS):  # of an earlier blend: no figures of this one
+            (target / name).unlink(missing_ok=True)
     replace(runs[0], evaluation=found.fitted).write(target)
     write_json(target / BLEND, result)
     return result

@@ -17,7 +17,7 @@ from textmix.experiments.results import summarize
 from textmix.experiments.variants import NONE, Variant
 from textmix.run import resolve
 
-LOG = "log.txt"
+COMPARISON, LOG = "comparison.json", "log.txt"
 
 
 @dataclass(frozen=True)
@@ -98,11 +98,14 @@ def place(config: RunConfig) -> RunConfig:
     """Choose a directory for a comparison, unless there is one, and resolve all that depends on this machine.
 
     Raises:
-        RunError: If the directory is a run.
+        RunError: If the directory is a run, or holds anything else.
     """
     directory = config.output_dir or f"runs/{source_name(config.data.source)}-{slug(config.model.name)}-comparison"
     if (Path(directory) / CONFIG_FILE).exists():
         raise RunError(f"{directory} is a run; choose another --output_dir for the comparison")
+    begun = (Path(directory) / COMPARISON).is_file() or any(Path(directory).glob(f"*/*/{CONFIG_FILE}"))
+    if not begun and Path(directory).exists() and any(path.name != LOG for path in Path(directory).iterdir()):
+        raise RunError(f"output_dir {directory} exists and is not a comparison; choose another")
     return resolve(replace(config, output_dir=directory))
 
 

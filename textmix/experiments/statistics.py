@@ -34,9 +34,12 @@ def sign_flip_test(differences: Sequence[float]) -> float:
         `smallest_p`.
     """
     values = np.asarray(differences, dtype=np.float64)
+    values = values / (np.abs(values).max() or 1)
     result = permutation_test(
         (values, np.zeros_like(values)),
-        lambda first, second, axis: (first - second).mean(axis=axis),
+        # Rounded, as differences of accuracies are multiples of one number but for their last bits, and signs whose
+        # means are equal must count as equal.
+        lambda first, second, axis: (first - second).mean(axis=axis).round(9),
         permutation_type="samples",
         n_resamples=_RESAMPLES,
         vectorized=True,

@@ -271,7 +271,7 @@ def remix(weights: Tensor, rows: Tensor, labels: Tensor, counts: Tensor, kappa: 
     Args:
         weights: Weights of the blended rows, shape (B, K), each row summing to 1; first the row itself.
         rows: Which rows they are, shape (B, K).
-        labels: Integer class of each row, shape (B,).
+        labels: Integer class of each row, shape (B,); -100 is that of a row that does not count.
         counts: Training rows of each class, shape (C,).
         kappa: κ.
         tau: τ.
@@ -279,8 +279,11 @@ def remix(weights: Tensor, rows: Tensor, labels: Tensor, counts: Tensor, kappa: 
     Returns:
         Weights of the targets, shape (B, K), each row summing to 1.
     """
-    sizes = counts.to(weights.dtype)[labels[rows]]
+    classes = labels[rows]
+    sizes = counts.to(weights.dtype)[classes.clamp(min=0)]
     ratio = sizes[:, :1] / sizes[:, 1:].clamp(min=1)
+    # Where one of the two does not count there is no ratio, and λ holds.
+    ratio = ratio.masked_fill((classes[:, :1] == IGNORED) | (classes[:, 1:] == IGNORED), 1)
     lam, others = weights[:, :1], weights[:, 1:]
     own = lam.expand_as(others)
     own = torch.where((ratio <= 1 / kappa) & (1 - lam < tau), 1.0, own)

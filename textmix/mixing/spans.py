@@ -26,7 +26,7 @@ def span_lengths(lam: Tensor, counts: Tensor, partner_counts: Tensor) -> Tensor:
 
 def random_starts(lengths: Tensor, counts: Tensor, generator: torch.Generator) -> Tensor:
     """Draw the start of each span uniformly among those that fit, shape (B,), as numbers of content tokens."""
-    uniform = torch.rand(lengths.shape, generator=generator).to(lengths.device)
+    uniform = torch.rand(lengths.shape, generator=generator).to(lengths.device, non_blocking=True)
     room = counts - lengths
     return torch.minimum((uniform * (room + 1)).long(), room)
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 from typing import Any, Literal
 
@@ -151,9 +152,13 @@ def freeze_lowest(model: PreTrainedModel, count: int | Literal["encoder"]) -> No
         raise ModelError(
             f"{type(model).__name__} shares its blocks, so that none can be frozen alone; leave out model.freeze"
         )
-    embeddings = getattr(model.base_model, "embeddings", model.get_input_embeddings())
-    for module in (embeddings, *blocks[:count]):
+    for module in (model.get_input_embeddings(), *blocks[:count]):
         module.requires_grad_(False)
+    # What else stands in front of the blocks: positions, projections, norms. Were one of them trained, the backward
+    # pass would have to go through all of the frozen blocks.
+    first = next(blocks[0].parameters())
+    for parameter in takewhile(lambda parameter: parameter is not first, model.base_model.parameters()):
+        parameter.requires_grad_(False)
 
 
 def load_model(directory: Path, trust_remote_code: bool = False) -> LoadedModel:

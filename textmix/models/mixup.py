@@ -111,6 +111,8 @@ class MixupModel(PreTrainedModel):
         encoder_dropout: float | None,
     ) -> Self:
         """Load an encoder and put a new classifier on it, or load a saved classifier; see `from_pretrained`."""
+        if kwargs.pop("output_loading_info", False):
+            raise ConfigError("from_pretrained returns the model alone; leave out output_loading_info")
         path = resolve_model_path(str(name))
         # Neither pickled weights nor code that comes with a model run unless asked for.
         kwargs.setdefault("use_safetensors", True)
@@ -123,7 +125,8 @@ class MixupModel(PreTrainedModel):
         if head == "native":
             if pooling != "auto":
                 raise ConfigError("model.pooling has no effect with model.head native; leave it at auto")
-            kwargs.pop("classifier_dropout", None)
+            if kwargs.pop("classifier_dropout", None) is not None:
+                raise ConfigError("classifier_dropout has no effect with head native; leave it out")
             dropouts = _dropout_options(config, encoder_dropout)
             native = cls._native.from_pretrained(path, *args, **dropouts, **kwargs)
             if mix is not None:
@@ -134,6 +137,10 @@ class MixupModel(PreTrainedModel):
             if mix is not None:
                 kwargs["config"] = config
                 config.mix = asdict(mix)
+            if encoder_dropout is not None:
+                assert isinstance(config.encoder, PreTrainedConfig)  # as transformers builds it
+                kwargs["config"] = config
+                config.encoder.update(_dropout_options(config.encoder, encoder_dropout))
             return super().from_pretrained(path, *args, **{k: v for k, v in kwargs.items() if v is not None})
         kwargs.pop("config", None)
         given_ours = {key: kwargs.pop(key, None) for key in _CONFIG_KEYS}

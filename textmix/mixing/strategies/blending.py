@@ -89,7 +89,7 @@ class Nonlinear(Word):
             raise ConfigError("strategy 'nonlinear' must know the width of the hidden states: set config.hidden_size")
         count = batch.size if self.config.per_sample else 1
         dims = drawing.draw_lam(count * batch.width, self.config, batch.alpha, generator)
-        dims = dims.view(count, batch.width).to(batch.device)
+        dims = dims.view(count, batch.width).to(batch.device, non_blocking=True)
         lam = dims.mean(dim=1).expand(batch.size)
         rows = drawing.draw_rows(batch, 2, self.config, generator)
         return MixPlan(self, site, rows, drawing.stack_pair(lam), dims=dims)
@@ -137,4 +137,4 @@ class Batch(Sentence):
         from textmix.mixing.plan import MixPlan
 
         weights = drawing.draw_softmax(batch.size, self.config.temperature, generator)
-        return MixPlan(self, site, drawing.all_rows(batch), weights.to(batch.device))
+        return MixPlan(self, site, drawing.all_rows(batch), weights.to(batch.device, non_blocking=True))
