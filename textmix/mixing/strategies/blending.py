@@ -109,7 +109,7 @@ class Multi(Word):
 
     name = "multi"
     summary = "blend the token embeddings of several rows with Dirichlet weights; two rows are mixup"
-    paper = "mixup with K partners, Zhang et al. 2018, section 3"
+    paper = "mixup with K partners, Zhang et al. 2018, section 2"
     options = ("rows",)
 
     def draw(self, batch: MixBatch, site: str, generator: torch.Generator) -> MixPlan:
