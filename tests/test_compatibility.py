@@ -8,6 +8,7 @@ import pytest
 import torch
 import transformers as hf
 from torch import Tensor, nn
+from torch.distributed.algorithms._checkpoint.checkpoint_wrapper import checkpoint_wrapper
 from transformers.modeling_outputs import SequenceClassifierOutput
 
 from tests.conftest import VOCAB, mix
@@ -120,6 +121,23 @@ class TestCheckpointing:
             model = fresh(name)
             model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": reentrant})
             assert_same(train(model, batch, config), plain)
+
+    @pytest.mark.parametrize("site", ["embeddings", "layers"])
+    def test_each_of_several_forward_passes_is_recomputed_as_it_was(self, batch: Batch, site: str) -> None:
+        gradients = []
+        for wrapped in (False, True):
+            model = fresh("BERT")
+            with mixing(model, SITES[site], seed=3):
+                if wrapped:
+                    layers = model.bert.encoder.layer
+                    for number, block in enumerate(layers):
+                        layers[number] = checkpoint_wrapper(block)
+                losses = [model(**batch).loss for _ in range(6)]
+                model.eval()(**batch)  # nothing is mixed here
+                sum(losses).backward()
+            gradients.append([p.grad for p in model.parameters() if p.grad is not None])
+        for one, other in zip(*gradients, strict=True):
+            torch.testing.assert_close(one, other, atol=1e-9, rtol=1e-7)
 
     def test_shared_blocks_that_a_user_checkpoints_are_refused(self, batch: Batch) -> None:
         """Transformers has no checkpointing for ALBERT; a recomputed call does not say which of the three it was."""

@@ -265,6 +265,8 @@ class AttachedMixer(Mixer):
             )
         logits = _logits(output)
         self._check_pooling(forward, logits)
+        if logits.requires_grad:
+            logits.register_hook(partial(self._recompute, forward))  # type: ignore[no-untyped-call]
         loss = self.score(logits, forward.labels, _problem_type(model), forward.num_items, forward.sample_weight)
         if plan is not None and plan.clean:
             logits = logits[: plan.clean]
@@ -272,6 +274,10 @@ class AttachedMixer(Mixer):
             fields = {name: value for name, value in output.items() if name not in ("loss", "logits")}
             return type(output)(loss=loss, logits=logits, **fields)
         return (loss, logits, *output[1:])
+
+    def _recompute(self, forward: Forward, grad: Tensor) -> None:
+        """Go back to a forward pass whose backward pass begins: others may have run since."""
+        self._forward = forward
 
     def _check_pooling(self, forward: Forward, logits: Tensor) -> None:
         """Make sure, once, that a model with its pooling behind the classifier pools at the last token."""
