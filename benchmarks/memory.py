@@ -1,13 +1,13 @@
-"""Measure memory on few and on many rows: python benchmarks/memory.py [--rows 50000 2000000] [--steps 100].
+"""Measure memory on few and on many rows: python benchmarks/memory.py [--rows 50000 500000 2000000].
 
 For each number of rows, two commands run as processes of their own: `textmix train` with a TextCNN, `train.max_steps`
-and 1 % of the rows for test and validation each, and `textmix predict` with that model, from parquet to parquet. While
-they run, /proc tells their memory twenty times a second: the most that was resident at once (VmHWM), and the most that
-was anonymous (RssAnon). The difference is pages of files, among them those of the memory-mapped data, which the kernel
-takes back when it needs them. For training, the time until the first step is measured from the start of the process,
-without any copy of the data that an earlier one has left; of it and of the whole also the time of all processors, which
-does not depend on what else runs on the machine. The table goes to standard output, everything to
-benchmarks/results/memory.json.
+and 5000 rows for test and validation each, however many rows there are to train on, and `textmix predict` with that
+model, from parquet to parquet. While they run, /proc tells their memory twenty times a second: the most that was
+resident at once (VmHWM), and the most that was anonymous (RssAnon). The difference is pages of files, among them those
+of the memory-mapped data, which the kernel takes back when it needs them. For training, the time until the first step
+is measured from the start of the process, without any copy of the data that an earlier one has left; of it and of the
+whole also the time of all processors, which does not depend on what else runs on the machine. The table goes to
+standard output, everything to benchmarks/results/memory.json.
 """
 
 import argparse
@@ -27,7 +27,7 @@ import pyarrow.parquet as pq
 from textmix.environment import environment
 
 RESULTS = Path(__file__).resolve().parent / "results" / "memory.json"
-WORDS, CLASSES, LENGTH, BLOCK = 50_000, 5, 12, 50_000
+WORDS, CLASSES, LENGTH, BLOCK, HELD_OUT = 50_000, 5, 12, 50_000, 5000
 
 
 def write_rows(path: Path, count: int) -> None:
@@ -99,7 +99,9 @@ def measure_rows(count: int, steps: int, directory: Path) -> list[dict[str, Any]
     train += ["--model.words.embedding_dim", "64", "--model.textcnn.num_filters", "32"]
     # Models of one size, however many words there are.
     train += ["--model.words.vocab_size", "10000"]
-    train += ["--data.test_fraction", "0.01", "--data.validation_fraction", "0.01", "--train.log_steps", "1"]
+    # Splits of one size, too: of the rest, the second share.
+    train += ["--data.test_fraction", str(HELD_OUT / count), "--train.log_steps", "1"]
+    train += ["--data.validation_fraction", str(HELD_OUT / (count - HELD_OUT))]
     cells = [
         measure([*train, "--output_dir", str(run)], directory / "train-cache", run / "history.jsonl"),
         measure(["predict", str(run), str(source), "--output", str(output)], directory / "predict-cache"),
@@ -115,7 +117,7 @@ def measure_rows(count: int, steps: int, directory: Path) -> list[dict[str, Any]
 def main() -> None:
     """Run everything."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rows", type=int, nargs="+", default=[50_000, 2_000_000], help="numbers of rows")
+    parser.add_argument("--rows", type=int, nargs="+", default=[50_000, 500_000, 2_000_000], help="numbers of rows")
     parser.add_argument("--steps", type=int, default=100, help="train.max_steps")
     parser.add_argument("--no-file", action="store_true", help="write no results")
     options = parser.parse_args()

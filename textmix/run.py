@@ -36,6 +36,7 @@ from textmix.processes import joined, leave
 from textmix.training.agreement import Agreement
 from textmix.training.checkpoint import checkpoint_directory
 from textmix.training.config import TrainConfig
+from textmix.training.memory import trim_memory
 from textmix.training.optimization import choose_precision
 from textmix.training.pooled import check_pooled, pool_rows
 from textmix.training.progress import TrainProgress
@@ -158,6 +159,7 @@ def _train(
             _drop_checkpoints(directory)
             raise RunFinished(f"{directory} has finished; its figures are in {directory / METRICS}")
         trainer, splits, labels, sizes = _prepare(config, directory, say, watch)
+        trim_memory()
         # Last of all that can fail for a reason of the user's: until here nothing has been written or removed.
         if processes.is_main_process:
             if not resume:
@@ -199,6 +201,7 @@ def _prepare(
     labels, names = _encode(splits, config.data, split_report.classes)
     for line in split_report.lines():
         say(line)
+    trim_memory()
     set_seed(config.train.seed)
     loaded = build_model(config.model, names, Texts(text_columns(splits[TRAIN])))
     data: dict[str, Dataset | LazyTokens] = {}

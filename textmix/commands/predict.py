@@ -50,7 +50,7 @@ def predict(arguments: list[str]) -> None:
     from textmix.output import check_output, open_writer
     from textmix.predictor import Predictor
     from textmix.streaming import open_source
-    from textmix.training.memory import keep_memory
+    from textmix.training.memory import keep_memory, trim_memory
 
     keep_memory()
     predictor = Predictor.from_pretrained(
@@ -65,6 +65,7 @@ def predict(arguments: list[str]) -> None:
     if output is not None:
         check_output(output)
     source = open_source(options["source"], columns)
+    trim_memory()
     predictor.load()
     if output is None:
         for window in source.windows:

@@ -238,7 +238,7 @@ def encode_labels(labels: Labels, names: list[str], where: str) -> ClassIds:
         where: Name of the source, for errors.
 
     Returns:
-        Ids, shape (N,).
+        Ids, shape (N,), of the smallest type that holds them all: many rows are many numbers.
 
     Raises:
         DataError: If a label is none of the classes seen in training.
@@ -253,7 +253,7 @@ def encode_labels(labels: Labels, names: list[str], where: str) -> ClassIds:
         raise DataError(
             f"{where}: {len(unseen)} labels that training never saw: {shown}; the classes are {listed(names)}"
         )
-    return np.asarray(ids, dtype=np.int32)
+    return np.asarray(ids, dtype=np.min_scalar_type(len(names)))
 
 
 def _encoded(labels: Labels) -> pa.DictionaryArray:

@@ -2,6 +2,9 @@
 
 import ctypes
 import sys
+from typing import Any
+
+import pyarrow as pa
 
 # Numbers and names are those of glibc's <malloc.h>.
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_MAX = -1, -2, -4
@@ -19,12 +22,20 @@ def keep_memory() -> bool:
     Returns:
         Whether it took effect: False where the C library is not glibc.
     """
-    if not sys.platform.startswith("linux"):
-        return False
-    set_option = getattr(ctypes.CDLL(None), "mallopt", None)
-    if set_option is None:
-        return False
-    return all(
+    set_option = _glibc("mallopt")
+    return set_option is not None and all(
         bool(set_option(option, value))
         for option, value in ((_MMAP_MAX, 0), (_TRIM_THRESHOLD, 2**31 - 1), (_TOP_PAD, _STEP))
     )
+
+
+def trim_memory() -> None:
+    """Hand back to the system what is free now, once: after reading many rows, which takes more than training does."""
+    pa.default_memory_pool().release_unused()
+    trim = _glibc("malloc_trim")
+    if trim is not None:
+        trim(0)
+
+
+def _glibc(name: str) -> Any:
+    return getattr(ctypes.CDLL(None), name, None) if sys.platform.startswith("linux") else None

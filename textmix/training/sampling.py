@@ -1,6 +1,7 @@
 """The batches of an epoch: an order that depends on seed and epoch alone, and what each process gets of it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import chain, islice
 from typing import Any, cast
 
 import numpy as np
@@ -85,23 +86,26 @@ class EpochBatches(Sampler[list[int]]):
         # As many rows as there may be: half the memory of the default type, and the same order.
         number = torch.int32 if self._size < 2**31 else torch.int64
         order = torch.randperm(self._size, generator=generator, dtype=number)
+        whole = self._size // self._group_size
+        groups: Iterable[int] = range(whole)
         if self._lengths is not None:
-            order = self._group(order, self._lengths, generator)
-        for begin in range(self.first * self._batch_size, self._size, self._batch_size):
+            self._sort_windows(order, self._lengths)
+            groups = torch.randperm(whole, generator=generator).tolist()
+        starts = chain.from_iterable(
+            range(group * self._group_size, (group + 1) * self._group_size, self._batch_size) for group in groups
+        )
+        # The rows that do not fill a group come last: grouped by length, they are the longest of a window.
+        rest = range(whole * self._group_size, self._size, self._batch_size)
+        for begin in islice(chain(starts, rest), self.first, None):
             batch = order[begin : begin + self._batch_size]
             start, end = self._share(len(batch))
             yield batch[start : max(end, start + 1)].tolist()
 
-    def _group(self, order: Tensor, lengths: npt.NDArray[np.integer[Any]], generator: torch.Generator) -> Tensor:
-        size = self._group_size
-        for start in range(0, self._size, _WINDOW * size):
-            window = order[start : start + _WINDOW * size]
+    def _sort_windows(self, order: Tensor, lengths: npt.NDArray[np.integer[Any]]) -> None:
+        for start in range(0, self._size, _WINDOW * self._group_size):
+            window = order[start : start + _WINDOW * self._group_size]
             by_length = torch.from_numpy(lengths[window.numpy()]).argsort(stable=True)
             window.copy_(window[by_length])
-        # The rows that do not fill a batch stay at the end, where they are without grouping: the longest of a window.
-        whole = order[: self._size // size * size].view(-1, size)
-        whole.copy_(whole[torch.randperm(len(whole), generator=generator)])
-        return order
 
 
 def row_lengths(data: Dataset | LazyTokens) -> npt.NDArray[np.integer[Any]]:
