@@ -34,6 +34,8 @@ Rows = TypeVar("Rows")
 Probabilities = npt.NDArray[np.float64]
 # bfloat16 moves most probabilities by less than 1e-3, and the first two classes may change places where they lie close.
 _BORDER = 0.01
+# Rows of a batch of those that are computed once more: so few, of all lengths, would be half padding in large ones.
+_FEW = 8
 
 
 class _Loaded(NamedTuple):
@@ -236,7 +238,7 @@ class Predictor:
             if close:
                 some = [texts[row] for row in close]
                 others = None if pairs is None else [pairs[row] for row in close]
-                logits[close] = text_logits(exact, tokenizer, some, others, self.batch_size)
+                logits[close] = text_logits(exact, tokenizer, some, others, min(self.batch_size, _FEW))
         return logits.double().softmax(dim=-1).numpy()
 
     def _columns(self, columns: dict[str, Any], progress: Callable[[int], object]) -> dict[str, Any]:
