@@ -9,9 +9,10 @@ from textmix.config import CONFIG_FILE
 from textmix.errors import RunError
 from textmix.files import clear_leftovers, is_leftover, locked
 from textmix.training.checkpoint import checkpoint_directory
+from textmix.training.history import HISTORY
 from textmix.training.trackers import TENSORBOARD
-from textmix.training.trainer import HISTORY, PROFILE
 from textmix.training.trainer import MODEL as MODEL
+from textmix.training.trainer import PROFILE
 
 METRICS, REPORT, PREDICTIONS = "metrics.json", "report.md", "predictions.csv"
 ENVIRONMENT, EVALUATIONS, ONNX = "environment.json", "evaluations", "onnx"

@@ -1,6 +1,5 @@
 """MixupTrainer: a short accelerate loop that trains a classifier with mixing and keeps its best epoch."""
 
-import json
 import math
 import sys
 import time
@@ -23,31 +22,33 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from textmix.attach import attach
 from textmix.data.tokenization import LazyTokens, labels_of
-from textmix.errors import RunError, TextmixError, TrainingError, TrainingInterrupted
+from textmix.errors import TrainingInterrupted
 from textmix.evaluation.metrics import SELECTION_METRICS, Evaluation
-from textmix.files import replacing, write_text
+from textmix.files import replacing
 from textmix.mixing.config import LossConfig, MixConfig
 from textmix.mixing.losses import IGNORED
 from textmix.prediction import predict_logits
 from textmix.training.agreement import Agreement
-from textmix.training.checkpoint import load_checkpoint, save_checkpoint
 from textmix.training.completion import complete_mix
 from textmix.training.config import TrainConfig
 from textmix.training.dropout import byte_dropout
 from textmix.training.ema import averaged
+from textmix.training.finite import FiniteWatch
+from textmix.training.history import add_history, rewrite_history
 from textmix.training.interrupt import InterruptGuard
 from textmix.training.optimization import build_optimizer, build_schedule, choose_precision, clip_gradients
 from textmix.training.profiling import profiled
-from textmix.training.progress import RunningMeans, TrainProgress
-from textmix.training.randomness import random_state, restore_random_state
+from textmix.training.progress import TrainProgress
+from textmix.training.randomness import restore_random_state
 from textmix.training.sampling import EpochBatches, padded_loader, row_lengths
 from textmix.training.sharding import prepare_sharding, sharded_by, whole_weights
-from textmix.training.trackers import TENSORBOARD, check_trackers, finish_trackers, log_line, start_trackers
+from textmix.training.state import RunState
+from textmix.training.trackers import TENSORBOARD, check_trackers, finish_trackers, start_trackers
 
 # Called after each evaluation with the number of epochs done and the scores; what it raises ends training.
 OnEvaluation = Callable[[int, dict[str, float]], None]
 _MIXED_PRECISION = {"fp32": "no", "bf16": "bf16", "fp16": "fp16"}
-HISTORY, MODEL, PROFILE = "history.jsonl", "model", "profile"
+MODEL, PROFILE = "model", "profile"
 
 
 class MixupTrainer:
@@ -99,8 +100,6 @@ class MixupTrainer:
         self.directory = directory
         self._settings = settings or {}
         self._on_evaluation = on_evaluation
-        self.progress = TrainProgress()
-        self.means = RunningMeans()
         self.precision = choose_precision(config.precision)
         self.accelerator = Accelerator(
             mixed_precision=_MIXED_PRECISION[self.precision],
@@ -141,8 +140,24 @@ class MixupTrainer:
             self._validation_loader = self.accelerator.prepare(
                 padded_loader(validation_data, tokenizer, batch_size=config.eval_batch_size)
             )
-        # Step of the first loss that was not finite, -1 while there is none; read seldom, so that a GPU need not wait.
-        self._bad_step = torch.full((), -1, device=self.accelerator.device)
+        self._finite = FiniteWatch(self.accelerator, config, self.precision)
+        models = {"model": self._bare_model}
+        if self.average is not None:
+            models["average"] = self.average
+        self._state = RunState(
+            directory, self.accelerator, self._agreement, models, self.optimizer, self.schedule, self.mixer
+        )
+
+    @property
+    def progress(self) -> TrainProgress:
+        """How far training has come."""
+        return self._state.progress
+
+    @property
+    def _bare_model(self) -> nn.Module:
+        """The model without what accelerate wraps it in."""
+        model: nn.Module = self.accelerator.unwrap_model(self.model)
+        return model
 
     def train(self, resume: bool = False, say: Callable[[str], None] = print) -> TrainProgress:
         """Train to the end, or go on from the newest checkpoint; without one, from the beginning.
@@ -160,11 +175,11 @@ class MixupTrainer:
             RunError: If there are checkpoints to resume from, but none is whole or of this run.
         """
         try:
-            random = self._load(say) if resume else None
+            random = self._state.load(say) if resume else None
             if random is None:
                 # Each process drops out other units, and the first one those that it would drop alone.
                 set_seed((self.config.seed + self._agreement.rank) % 2**32)
-            self._rewrite_history()
+            rewrite_history(self.accelerator, self.directory, self.progress)
             start_trackers(self.accelerator, self.directory, self._settings, self.progress.step)
             traces = self.directory / PROFILE if self.config.profile and self.accelerator.is_main_process else None
             with (
@@ -182,7 +197,7 @@ class MixupTrainer:
                     if asked or self._done() or self._save_is_due():
                         self._save()
                     self._stop_if_asked(asked)
-                self._rewrite_history()
+                rewrite_history(self.accelerator, self.directory, self.progress)
                 self._stop_if_asked(self._asked(guard))
             # Not after an error: it takes up to a second, in which the launcher's signal would hide what went wrong.
             self.accelerator.free_memory()
@@ -259,36 +274,22 @@ class MixupTrainer:
         self.schedule.step()
         self.optimizer.zero_grad()
         if self.average is not None:
-            self.average.update_parameters(self.accelerator.unwrap_model(self.model))
+            self.average.update_parameters(self._bare_model)
         self.progress.step += 1
         self.progress.samples += rows
-        first_bad = (self._bad_step < 0) & ~torch.isfinite(loss)
-        self._bad_step = torch.where(first_bad, self.progress.step, self._bad_step)
-        self.means.add({"loss": loss, **metrics})
-
-    def _check_finite(self, weights: bool = True) -> None:
-        # In which process does not matter: all end.
-        found = self.accelerator.gather(self._bad_step).reshape(-1).tolist()
-        step, what = min((step for step in found if step >= 0), default=-1), "loss is"
-        parameters = self.model.parameters() if step < 0 and weights else ()
-        if not all(bool(torch.isfinite(parameter).all()) for parameter in parameters):
-            step, what = self.progress.step, "weights are"
-        if step >= 0:
-            raise TrainingError(
-                f"the {what} not finite at step {step}; lower train.learning_rate"
-                f" (now {self.config.learning_rate}) or use train.precision fp32 (now {self.precision})"
-            )
+        self._finite.note(self.progress.step, loss)
+        self._state.means.add({"loss": loss, **metrics})
 
     def _log(self, bar: "tqdm[Any]") -> None:
-        self._check_finite(weights=False)  # a pass over the weights is for the ends of epochs
         progress = self.progress
+        self._finite.check(progress.step)  # a pass over the weights is for the ends of epochs
         line = {
             "step": progress.step,
             "epoch": progress.step / self.steps_per_epoch,
             "learning_rate": self.schedule.get_last_lr()[0],
-            **self.means.read(lambda total: self.accelerator.reduce(total, "mean")),
+            **self._state.means.read(lambda total: self.accelerator.reduce(total, "mean")),
         }
-        self._add_history(line)
+        add_history(self.accelerator, self.directory, progress, line)
         bar.set_postfix(
             loss=f"{line['loss']:.4f}",
             accuracy=f"{line['accuracy']:.3f}",
@@ -296,28 +297,18 @@ class MixupTrainer:
             samples_per_second=f"{progress.samples / progress.seconds:.1f}",
         )
 
-    def _add_history(self, line: dict[str, Any]) -> None:
-        self.progress.history.append(line)
-        log_line(self.accelerator, line)
-        if self.accelerator.is_main_process:
-            with (self.directory / HISTORY).open("a", encoding="utf-8") as file:
-                file.write(json.dumps(line) + "\n")
-
-    def _rewrite_history(self) -> None:
-        if self.accelerator.is_main_process:
-            write_text(self.directory / HISTORY, "".join(json.dumps(line) + "\n" for line in self.progress.history))
-
     def _finish_epoch(self, bar: "tqdm[Any]") -> None:
         """Evaluate, and keep the model if it is the best."""
-        self._check_finite()
         progress, config = self.progress, self.config
+        self._finite.check(progress.step, self.model)
         progress.epoch += 1
         progress.batches = 0
         if self._validation_loader is None:
             self._save_model()
             return
         scores = self._evaluate(self._validation_loader)
-        self._add_history({"step": progress.step, "epoch": progress.epoch, "validation": scores})
+        line = {"step": progress.step, "epoch": progress.epoch, "validation": scores}
+        add_history(self.accelerator, self.directory, progress, line)
         value = scores[config.metric]
         sign = 1 if SELECTION_METRICS[config.metric] else -1
         improved = progress.best_value is None or sign * value > sign * progress.best_value
@@ -349,7 +340,7 @@ class MixupTrainer:
         self.accelerator.wait_for_everyone()
         if self.accelerator.is_main_process:
             with replacing(self.directory / MODEL) as temporary:
-                model: Any = self.accelerator.unwrap_model(self.model) if self.average is None else self.average.module
+                model: Any = self._bare_model if self.average is None else self.average.module
                 model.save_pretrained(temporary, state_dict=weights)
                 self.tokenizer.save_pretrained(temporary)
 
@@ -366,62 +357,8 @@ class MixupTrainer:
         if number:
             raise TrainingInterrupted(f"interrupted at step {self.progress.step} of {self.total_steps}", number)
 
-    def _models(self) -> dict[str, nn.Module]:
-        """Name what a checkpoint keeps the weights of."""
-        models: dict[str, nn.Module] = {"model": self.accelerator.unwrap_model(self.model)}
-        return models if self.average is None else {**models, "average": self.average}
-
     def _save(self) -> None:
         """Save a checkpoint, but for divided weights: then what is asked for has been refused in the beginning."""
-        self._check_finite()
-        if sharded_by(self.accelerator) is not None:
-            return
-        own = {"means": self.means.state_dict(), "mixer": self.mixer.state_dict(), "random": random_state()}
-        processes = self._agreement.gather(own)
-        if self.accelerator.is_main_process:
-            progress = self.progress
-            state = {
-                "progress": progress.state_dict(),
-                "optimizer": self.optimizer.state_dict(),
-                "schedule": self.schedule.state_dict(),
-                "processes": processes,
-                "scaler": self.accelerator.scaler.state_dict() if self.accelerator.scaler is not None else {},
-            }
-            keep = self.config.keep_checkpoints
-            save_checkpoint(self.directory, progress.step, self._models(), state, keep, progress.best_step)
-        self.accelerator.wait_for_everyone()  # whoever ends before the checkpoint is written ends its writer too
-
-    def _load(self, say: Callable[[str], None]) -> dict[str, Any] | None:
-        """Go back to the newest checkpoint, but for the generators of the process, whose state is returned."""
-        try:
-            state = load_checkpoint(self.directory, self._models(), say)
-            if state is None:
-                say(f"{self.directory} has no checkpoint to go on from: it starts from the beginning")
-                return None
-            return self._restore(state)
-        except (TextmixError, OSError):
-            raise
-        except Exception as error:  # the state of another run fails in as many ways as it has parts
-            reason = str(error).strip().partition("\n")[0] or type(error).__name__
-            raise RunError(
-                f"the checkpoint of {self.directory} does not fit its config.yaml or its data, which may have changed:"
-                f" {reason}"
-            ) from error
-
-    def _restore(self, state: dict[str, Any]) -> dict[str, Any]:
-        processes = state["processes"]
-        if len(processes) != self._agreement.size:
-            raise RunError(
-                f"the checkpoint was saved by {len(processes)} processes and cannot be gone on with in"
-                f" {self._agreement.size}; start as many again"
-            )
-        own = processes[self._agreement.rank]
-        self.progress = TrainProgress(**state["progress"])
-        self.means.load_state_dict(own["means"], self.accelerator.device)
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.schedule.load_state_dict(state["schedule"])
-        self.mixer.load_state_dict(own["mixer"])
-        if self.accelerator.scaler is not None:
-            self.accelerator.scaler.load_state_dict(state["scaler"])
-        random: dict[str, Any] = own["random"]
-        return random
+        self._finite.check(self.progress.step, self.model)
+        if sharded_by(self.accelerator) is None:
+            self._state.save(self.config.keep_checkpoints)

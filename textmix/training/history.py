@@ -1,0 +1,28 @@
+"""history.jsonl: what training was like, a line at a time; trackers are told the same."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from accelerate import Accelerator
+
+from textmix.files import write_text
+from textmix.training.progress import TrainProgress
+from textmix.training.trackers import log_line
+
+HISTORY = "history.jsonl"
+
+
+def add_history(accelerator: Accelerator, directory: Path, progress: TrainProgress, line: dict[str, Any]) -> None:
+    """Add a line to the history of a run."""
+    progress.history.append(line)
+    log_line(accelerator, line)
+    if accelerator.is_main_process:
+        with (directory / HISTORY).open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+
+
+def rewrite_history(accelerator: Accelerator, directory: Path, progress: TrainProgress) -> None:
+    """Write the whole file anew, whole or not at all: lines of steps that a killed process made are gone then."""
+    if accelerator.is_main_process:
+        write_text(directory / HISTORY, "".join(json.dumps(line) + "\n" for line in progress.history))
