@@ -2,14 +2,14 @@ import pytest
 import torch
 from torch import nn
 
-from textmix.training.dropout import ByteDropout, byte_dropout, draw_mask
+from textmix.training.dropout import ByteDropout, byte_dropout, draw_noise
 
 
 @pytest.mark.parametrize("keep", [0.9, 0.5, 0.3, 0.999, 1 / 512])
 def test_the_chance_is_exact(keep: float) -> None:
     torch.manual_seed(0)
     size = 4_000_000
-    mask = draw_mask(size, keep)
+    mask = draw_noise(size, keep, torch.float32) > 0
     error = (keep * (1 - keep) / size) ** 0.5
     # Bytes alone would miss 0.9 by 0.0016, eleven standard errors.
     assert abs(mask.double().mean().item() - keep) < 4 * error
@@ -18,15 +18,15 @@ def test_the_chance_is_exact(keep: float) -> None:
     assert abs(both - keep**2) < 5 * (keep**2 / size) ** 0.5
 
 
-def test_masks_follow_torch_s_seed_and_move_its_generator_on() -> None:
+def test_draws_follow_torch_s_seed_and_move_its_generator_on() -> None:
     torch.manual_seed(5)
-    first, second = draw_mask(100, 0.5), draw_mask(100, 0.5)
+    first, second = draw_noise(100, 0.5, torch.float32), draw_noise(100, 0.5, torch.float32)
     torch.manual_seed(5)
-    assert torch.equal(draw_mask(100, 0.5), first)
+    assert torch.equal(draw_noise(100, 0.5, torch.float32), first)
     assert not torch.equal(first, second)
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16, torch.float16])
 def test_what_stays_is_scaled_and_so_is_its_gradient(dtype: torch.dtype) -> None:
     module, given = ByteDropout(0.25), torch.ones(40, 50, dtype=dtype, requires_grad=True)
     output = module(given)
