@@ -388,6 +388,13 @@ class TestRemix:
         remixed = remix(weights, rows, labels, counts, 3.0, 0.5)
         assert remixed[0].tolist() == pytest.approx([expected, 1 - expected])
 
+    @pytest.mark.parametrize(("own", "other"), [(0, IGNORED), (IGNORED, 2), (IGNORED, IGNORED)])
+    def test_a_row_without_a_class_has_no_ratio_whatever_kappa_is(self, own: int, other: int) -> None:
+        weights, rows = torch.tensor([[0.4, 0.6]], dtype=torch.float64), torch.tensor([[0, 1]])
+        for kappa in (1.0, 1.5):
+            remixed = remix(weights, rows, torch.tensor([own, other]), torch.tensor(COUNTS), kappa, 0.7)
+            assert torch.equal(remixed, weights)
+
     @pytest.mark.parametrize("rest", [0.0, 1e-40, 1e-30])
     @pytest.mark.parametrize("count", [2, 3])
     def test_partners_that_weigh_next_to_nothing(self, rest: float, count: int) -> None:

@@ -282,8 +282,8 @@ def remix(weights: Tensor, rows: Tensor, labels: Tensor, counts: Tensor, kappa: 
     classes = labels[rows]
     sizes = counts.to(weights.dtype)[classes.clamp(min=0)]
     ratio = sizes[:, :1] / sizes[:, 1:].clamp(min=1)
-    # Where one of the two does not count there is no ratio, and λ holds.
-    ratio = ratio.masked_fill((classes[:, :1] == IGNORED) | (classes[:, 1:] == IGNORED), 1)
+    # Where one of the two does not count there is no ratio, which no bound holds for, and λ stands.
+    ratio = ratio.masked_fill((classes[:, :1] == IGNORED) | (classes[:, 1:] == IGNORED), torch.nan)
     lam, others = weights[:, :1], weights[:, 1:]
     own = lam.expand_as(others)
     own = torch.where((ratio <= 1 / kappa) & (1 - lam < tau), 1.0, own)
