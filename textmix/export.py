@@ -44,7 +44,7 @@ def check_target(target: Path) -> None:
         raise RunError(f"{target} exists and is no earlier export; choose another --output_dir")
 
 
-def export_onnx(model_directory: Path, target: Path, int8: bool = False) -> None:
+def export_onnx(model_directory: Path, target: Path, int8: bool = False, trust_remote_code: bool = False) -> None:
     """Export a saved classifier.
 
     The directory then holds `model.onnx` (inputs of any batch size and length, output `logits`), the tokenizer, and
@@ -55,6 +55,7 @@ def export_onnx(model_directory: Path, target: Path, int8: bool = False) -> None
         target: Directory to write.
         int8: Round the weights of matrix products to 8-bit integers, and their inputs as they come (dynamic
             quantisation): a smaller file, and probabilities that differ.
+        trust_remote_code: Run the Python code that a model of an architecture of its own was saved with.
 
     Raises:
         RunError: If there is no model, something else is at `target`, or a package of the extra `export` is missing.
@@ -66,7 +67,7 @@ def export_onnx(model_directory: Path, target: Path, int8: bool = False) -> None
         import onnxscript  # noqa: F401
     except ImportError as error:
         raise RunError(f"textmix export needs {error.name}: pip install 'textmix[export]'") from None
-    loaded = load_model(model_directory)
+    loaded = load_model(model_directory, trust_remote_code)
     model = loaded.model.float().cpu()
     with replacing(target) as temporary:
         temporary.mkdir()

@@ -113,6 +113,16 @@ def _parse_values(config: RunConfig, options: Mapping[str, Any]) -> Namespace:
 TRUST = "--model.trust_remote_code"
 
 
+def add_trust(parser: ArgumentParser) -> None:
+    """Give a command that loads the model of a run the option without which no code of the model's is run."""
+    parser.add_argument(
+        TRUST,
+        type=bool,
+        default=False,
+        help="run the Python code that a model of an architecture of its own was saved with",
+    )
+
+
 def check_trust(config: RunConfig, arguments: list[str]) -> RunConfig:
     """Make sure that it was the command line that asked for code to be run, not a file that may come from elsewhere.
 

@@ -200,6 +200,8 @@ class TestTrust:
             ["train", "--resume", str(run)],
             ["predict", str(run), str(topics_csv)],
             ["evaluate", str(run)],
+            ["inspect", str(run), str(topics_csv), "-n", "1"],
+            ["export", str(run)],
         ]
         for command in commands:
             assert "the file asks for model.trust_remote_code" in fails(command, capsys)

@@ -7,8 +7,6 @@ from jsonargparse import ArgumentParser
 if TYPE_CHECKING:
     from textmix.evaluation.metrics import Evaluation
 
-TRUST_HELP = "run the Python code that a model of an architecture of its own was saved with"
-
 
 def command_parser(command: str, description: str) -> ArgumentParser:
     """Make a parser in the way of all commands."""

@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-from textmix.commands.common import TRUST_HELP, command_parser, print_evaluation
+from textmix.commands.common import command_parser, print_evaluation
 from textmix.config import CONFIG_FILE
 from textmix.data.config import DataConfig
 from textmix.errors import ConfigError, RunError
-from textmix.parsing import TRUST, check_trust, parse, read_run_config
+from textmix.parsing import add_trust, check_trust, parse, read_run_config
 from textmix.terminal import quiet_libraries
 
 
@@ -31,7 +31,7 @@ def evaluate(arguments: list[str]) -> None:
     parser.add_argument(
         "--output_dir", type=str | None, default=None, help="where to write; none means RUN/evaluations/<data>"
     )
-    parser.add_argument(TRUST, type=bool, default=False, help=TRUST_HELP)
+    add_trust(parser)
     options = parse(parser, arguments)
     directory = Path(options["run"])
     config = check_trust(read_run_config(directory), arguments)

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Literal
 
 from textmix.commands.common import command_parser
-from textmix.parsing import parse, read_run_config
+from textmix.parsing import add_trust, check_trust, parse, read_run_config
 from textmix.terminal import quiet_libraries
 
 
@@ -20,14 +20,15 @@ def export(arguments: list[str]) -> None:
         default=None,
         help="directory to write; none means RUN/onnx, which predict finds",
     )
+    add_trust(parser)
     options = parse(parser, arguments)
     directory = Path(options["run"])
-    read_run_config(directory)
+    config = check_trust(read_run_config(directory), arguments)
 
     quiet_libraries()
     from textmix.directory import MODEL, ONNX
     from textmix.export import export_onnx
 
     target = Path(options["output_dir"]) if options["output_dir"] else directory / ONNX
-    export_onnx(directory / MODEL, target, options["int8"])
+    export_onnx(directory / MODEL, target, options["int8"], config.model.trust_remote_code)
     print(f"saved to {target}")

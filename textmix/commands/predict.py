@@ -3,9 +3,9 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from textmix.commands.common import TRUST_HELP, command_parser
+from textmix.commands.common import command_parser
 from textmix.errors import ConfigError
-from textmix.parsing import TRUST, check_trust, parse, read_run_config
+from textmix.parsing import add_trust, check_trust, parse, read_run_config
 from textmix.terminal import quiet_libraries
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def predict(arguments: list[str]) -> None:
     parser.add_argument(
         "--backend", type=Literal["torch", "onnx"], default="torch", help="onnx runs what `textmix export` wrote"
     )
-    parser.add_argument(TRUST, type=bool, default=False, help=TRUST_HELP)
+    add_trust(parser)
     options = parse(parser, arguments)
     if options["batch_size"] < 1:
         raise ConfigError(f"--batch_size must be at least 1, not {options['batch_size']}")

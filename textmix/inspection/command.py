@@ -12,7 +12,7 @@ from textmix.data.config import DataConfig
 from textmix.errors import ConfigError, ModelError
 from textmix.mixing.config import LossConfig, MixConfig
 from textmix.mixing.strategies.base import STRATEGIES
-from textmix.parsing import parse, read_run_config
+from textmix.parsing import add_trust, check_trust, parse, read_run_config
 from textmix.terminal import console, quiet_libraries
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def inspect(arguments: list[str]) -> None:
     from textmix.training.completion import complete_mix
 
     name, loss = options["run_or_model"], config.loss if config is not None else LossConfig()
-    loaded, texts, fresh = _load(name, config, data, options["seed"])
+    loaded, texts, fresh = _load(name, config, data, options["seed"], options["model"]["trust_remote_code"])
     length = _max_length(options["max_length"], loaded, texts.pairs is not None)
     size = options["batch_size"] or max(config.train.batch_size if config is not None else _BATCH, 2)
     mix = complete_mix(mix, loss, loaded.tokenizer, texts.labels, texts.class_names)
@@ -119,6 +119,7 @@ def _parser() -> ArgumentParser:
         help="column of the class; none means the run's, for a model label",
     )
     parser.add_argument("--data.drop_missing", type=bool, default=False, help="leave out rows with a missing value")
+    add_trust(parser)
     parser.add_class_arguments(MixConfig, "mix")
     return parser
 
@@ -131,7 +132,8 @@ def _read_options(arguments: list[str]) -> tuple[Namespace, RunConfig | None]:
     parser = _parser()
     options = parse(parser, arguments)
     directory = Path(options["run_or_model"])
-    config = read_run_config(directory) if (directory / CONFIG_FILE).is_file() else None
+    is_run = (directory / CONFIG_FILE).is_file()
+    config = check_trust(read_run_config(directory), arguments) if is_run else None
     if config is not None:
         given = any(word.split("=")[0] == "--mix.strategy" for word in arguments)
         strategy = options["mix"]["strategy"] if given else config.mix.strategy
@@ -166,7 +168,9 @@ def _data_config(options: Namespace, config: RunConfig | None) -> DataConfig:
     return DataConfig(options["source"], **{**columns, **given})
 
 
-def _load(name: str, config: RunConfig | None, data: DataConfig, seed: int) -> "tuple[LoadedModel, Texts, bool]":
+def _load(
+    name: str, config: RunConfig | None, data: DataConfig, seed: int, trust: bool
+) -> "tuple[LoadedModel, Texts, bool]":
     """Load model and rows; say whether the classifier is a fresh one."""
     import torch
 
@@ -182,13 +186,14 @@ def _load(name: str, config: RunConfig | None, data: DataConfig, seed: int) -> "
     where = source_name(data.source)
     trained = Path(name) / MODEL if config is not None else _trained(Path(name))
     if trained is not None:
-        loaded = load_model(trained)
+        loaded = load_model(trained, trust)
         names = Predictor(loaded.model, loaded.tokenizer).class_names
         rows = load_rows(data)
     else:
         if name in WORD_MODELS:
             raise ModelError(f"a {name} has no vocabulary until it is trained; give the directory of a run of it")
-        model = ModelConfig(name=name)
+        # Only the head of an architecture of its own is saved with its code.
+        model = ModelConfig(name=name, head="native", trust_remote_code=True) if trust else ModelConfig(name=name)
         check_model_name(model)
         rows = load_rows(data)
         names = class_names(rows[LABEL][:], where)
