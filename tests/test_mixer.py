@@ -124,6 +124,9 @@ class TestRandomness:
         }
         assert len(states) == 64
 
+    def test_seeds_beyond_the_bits_of_a_generator_draw_otherwise(self) -> None:
+        assert len({self.drawn(mixer(seed=seed))[0] for seed in (7, 7 + 2**16, 7 + 2**31)}) == 3
+
     def test_a_restored_state_repeats_the_draws(self) -> None:
         made, other = mixer(), mixer(seed=99)
         draw(made)
@@ -184,7 +187,25 @@ class TestScoring:
 
     def test_balanced_weights_are_rows_over_classes_and_rows_of_the_class(self) -> None:
         scoring = mixer(loss=LossConfig(class_weights="balanced"), class_counts=[10, 30, 0]).scoring(CPU)
-        assert scoring.class_weights.tolist() == pytest.approx([40 / (3 * 10), 40 / (3 * 30), 40 / 3])
+        assert scoring.class_weights.tolist() == pytest.approx([40 / (2 * 10), 40 / (2 * 30), 40 / 2])
+
+    def test_smoothing_asks_for_no_class_that_training_has_not(self) -> None:
+        # Constant logits, fitted to 500, 300 and 200 rows of three of four classes.
+        made = mixer("none", loss=LossConfig(0.1, "balanced"), class_counts=[500, 300, 200, 0])
+        labels = torch.repeat_interleave(torch.arange(3), torch.tensor([500, 300, 200]))
+        logits = torch.zeros(4, dtype=torch.float64, requires_grad=True)
+        optimizer = torch.optim.LBFGS([logits], max_iter=200, line_search_fn="strong_wolfe")
+
+        def closure() -> torch.Tensor:
+            optimizer.zero_grad()
+            loss = made.score(logits.expand(1000, 4), labels, None, None)
+            loss.backward()
+            return loss
+
+        optimizer.step(closure)
+        torch.testing.assert_close(
+            logits.softmax(0), torch.tensor([0.325, 0.325, 0.325, 0.025], dtype=torch.float64), atol=1e-3, rtol=0
+        )
 
 
 class TestScore:
@@ -286,7 +307,8 @@ class TestScore:
         loss = LossConfig(label_smoothing=0.1, class_weights=[1.0, 2.0, 0.5])
         made = mixer("none", loss=loss)
         weights = torch.tensor([1.0, 2.0, 0.5], dtype=torch.float64)
-        expected = F.cross_entropy(self.LOGITS, LABELS, weights, label_smoothing=0.1, reduction="none").mean()
+        losses = F.cross_entropy(self.LOGITS, LABELS, label_smoothing=0.1, reduction="none")
+        expected = (weights[LABELS] * losses).mean()
         torch.testing.assert_close(made.score(self.LOGITS, LABELS, None, None), expected)
 
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from textmix.errors import ConfigError
 from textmix.mixing.batch import MixBatch
 from textmix.mixing.config import LossConfig, MixConfig
-from textmix.mixing.drawing import scheduled_alpha
+from textmix.mixing.drawing import scheduled_alpha, seeded
 from textmix.mixing.losses import (
     Blend,
     Scoring,
@@ -59,7 +59,7 @@ class Mixer:
         self.loss = loss
         self.plan: MixPlan | None = None
         self._scored: tuple[Tensor, Blend, MixPlan | None, bool] | None = None
-        self.generator = torch.Generator().manual_seed((seed << 16) + rank)
+        self.generator = seeded(seed, rank, 16)
         self.progress: float | None = None
         self._width = width
         strategy = build_strategy(config)
@@ -205,8 +205,8 @@ class Mixer:
         weights: list[float] | str | None = self.loss.class_weights
         if isinstance(weights, str):
             counts = self.config.class_counts or []
-            rows = sum(counts)
-            weights = [rows / (len(counts) * max(count, 1)) for count in counts]
+            share = sum(counts) / max(sum(count > 0 for count in counts), 1)
+            weights = [share / max(count, 1) for count in counts]
         tensor = self._tensor("class_weights", weights, device)
         return Scoring(self.loss.label_smoothing, tensor, self.loss.focal_gamma)
 

@@ -112,9 +112,10 @@ def loss_of_row(
     if target == IGNORED:
         return 0.0
     shares = target if isinstance(target, list) else [float(c == target) for c in range(size)]
+    costs = [-((1 - p) ** gamma) * math.log(p) for p in softmax(row)]
     total = 0.0
-    for p, share, w in zip(softmax(row), shares, weights, strict=True):
-        total -= ((1 - smoothing) * share + smoothing / size) * w * (1 - p) ** gamma * math.log(p)
+    for cost, share, w in zip(costs, shares, weights, strict=True):
+        total += share * w * ((1 - smoothing) * cost + smoothing * sum(costs) / size)
     return total
 
 

@@ -108,7 +108,7 @@ def test_every_kind_with_every_option_equals_a_plain_loop(
 @pytest.mark.parametrize("weighted", [False, True])
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
 class TestEqualsTorch:
-    """What torch.nn.functional defines, it defines alike."""
+    """What torch.nn.functional defines, it defines alike, but for class weights beside smoothing."""
 
     def scoring(self, smoothing: float, weighted: bool) -> tuple[Scoring, torch.Tensor | None]:
         weights = torch.tensor(WEIGHTS, dtype=torch.float64) if weighted else None
@@ -119,14 +119,25 @@ class TestEqualsTorch:
         logits, given = drawn(labels, 9, seed=1)
         scoring, weights = self.scoring(smoothing, weighted)
         scored = score(logits, given.unsqueeze(1), "single_label_classification", scoring)
-        expected = F.cross_entropy(logits, given, weights, reduction="none", label_smoothing=smoothing)
-        torch.testing.assert_close(scored[:, 0], expected)
+        shares = given if labels == "soft" else F.one_hot(given, CLASSES)
+        if weights is not None:  # those of the row's own classes, also for what smoothing adds
+            shares = shares * weights
+        costs = [
+            F.cross_entropy(logits, torch.full((9,), c), reduction="none", label_smoothing=smoothing)
+            for c in range(CLASSES)
+        ]
+        torch.testing.assert_close(scored[:, 0], (shares * torch.stack(costs, dim=1)).sum(dim=1))
+        if weights is None or not smoothing:
+            expected = F.cross_entropy(logits, given, weights, reduction="none", label_smoothing=smoothing)
+            torch.testing.assert_close(scored[:, 0], expected)
 
     def test_cross_entropy_of_tokens(self, smoothing: float, weighted: bool) -> None:
         logits, given = drawn("tokens", 9, seed=2)
         scoring, weights = self.scoring(smoothing, weighted)
         scored = score(logits, given.unsqueeze(1), "token_classification", scoring)
-        expected = F.cross_entropy(logits.mT, given, weights, reduction="none", label_smoothing=smoothing)
+        expected = F.cross_entropy(logits.mT, given, reduction="none", label_smoothing=smoothing)
+        if weights is not None:  # that of the token's own class
+            expected = expected * weights[given.clamp(min=0)]
         torch.testing.assert_close(scored[:, 0], expected)
 
     def test_binary_cross_entropy(self, smoothing: float, weighted: bool) -> None:

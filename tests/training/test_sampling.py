@@ -23,6 +23,10 @@ def test_every_row_once_in_another_order_each_epoch() -> None:
     assert flat(batches) == orders[1][12:]
 
 
+def test_seeds_beyond_the_bits_of_a_generator_have_orders_of_their_own() -> None:
+    assert len({tuple(flat(EpochBatches(20, 20, seed))) for seed in (7, 7 + 2**12, 7 + 2**16, 7 + 2**31)}) == 4
+
+
 def test_a_seed_s_second_epoch_is_not_the_next_seed_s_first() -> None:
     first, second = EpochBatches(20, 20, 0), EpochBatches(20, 20, 1)
     first.epoch = 1

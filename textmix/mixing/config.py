@@ -206,9 +206,9 @@ class LossConfig:
     Args:
         label_smoothing: ε: a target becomes (1 - ε) · target + ε / C (Szegedy et al. 2016); for multi-label
             (1 - ε) · target + ε / 2.
-        class_weights: Weight of each class, or `balanced`: rows / (classes · rows of the class) of the training split.
-            The weighted losses are averaged over rows, not divided by the sum of weights, so that accumulated batches
-            add up to one large batch.
+        class_weights: Weight of the rows of each class, or `balanced`: rows / (classes · rows of the class) of the
+            training split, where classes without a row do not count. The weighted losses are averaged over rows, not
+            divided by the sum of weights, so that accumulated batches add up to one large batch.
         focal_gamma: γ of the focal loss (Lin et al. 2017): each log-probability is scaled by (1 - p)^γ; 0 turns it off.
     """
 

@@ -4,6 +4,7 @@ Every draw takes an explicit CPU generator, so that a seed means the same on eve
 global random state. What is drawn goes to the batch's device without waiting for it.
 """
 
+import hashlib
 import math
 
 import torch
@@ -15,6 +16,22 @@ from textmix.mixing.config import MixConfig
 
 # Below this alpha all Gamma(α) variates of a vector may underflow; above, two at once do with a chance under 1e-12.
 _UNDERFLOW = 0.02
+
+
+def seeded(seed: int, number: int, bits: int) -> torch.Generator:
+    """Make the generator of one of many streams of a seed.
+
+    Torch's generators on the CPU take 32 bits of a seed and drop the others, so that of more a hash is taken.
+
+    Args:
+        seed: The seed.
+        number: Which stream, from 0.
+        bits: How many bits the number may have beside a small seed.
+    """
+    both = (seed << bits) + number
+    if not 0 <= both < 2**32:
+        both = int.from_bytes(hashlib.blake2b(f"{seed} {number}".encode(), digest_size=4).digest())
+    return torch.Generator().manual_seed(both)
 
 
 def draw_dirichlet(size: int, count: int, alpha: float, generator: torch.Generator) -> Tensor:

@@ -115,9 +115,14 @@ def _check_labels(kind: ProblemType, logits: Tensor, labels: Tensor) -> None:
 def score(logits: Tensor, labels: Tensor, kind: ProblemType, scoring: Scoring = PLAIN) -> Tensor:
     """Score each row, or each token, against K labels.
 
-    With t a target, w the class weights, p the probabilities, ε and γ as in `LossConfig`: classes score
-    `sum_c ((1 - ε) t_c + ε / C) w_c (1 - p_c)^γ (-log p_c)`; multi-label scores the mean over classes of the binary
-    counterpart, whose targets are smoothed towards 1/2; numbers score the squared error, averaged over C.
+    With t a target, w the class weights, p the probabilities, ε and γ as in `LossConfig`, and the cost of a class
+    `ℓ_c = (1 - p_c)^γ (-log p_c)`: classes score `sum_c t_c w_c ((1 - ε) ℓ_c + ε mean(ℓ))`; multi-label scores the mean
+    over classes of the binary counterpart, whose targets are smoothed towards 1/2; numbers score the squared error,
+    averaged over C.
+
+    The weight is that of the row's own class, also for what smoothing adds. torch weighs each class of that part by
+    itself: beside balanced weights it then asks for the rarest classes in every row (on 19 classes, of which one had 3
+    rows, that took accuracy from 0.52 to 0.06).
 
     Args:
         logits: Model outputs, shape (B, C), or (B, L, C) for tokens.
@@ -148,19 +153,16 @@ def score(logits: Tensor, labels: Tensor, kind: ProblemType, scoring: Scoring = 
         # 1 - p by expm1, which keeps its digits near p = 1; at p = 1 itself its power would have no gradient.
         miss = (-torch.expm1(-costs)).clamp(min=torch.finfo(costs.dtype).tiny)
         costs = miss**scoring.focal_gamma * costs
+    if scoring.label_smoothing:
+        costs = torch.lerp(costs, costs.mean(dim=-1, keepdim=True), scoring.label_smoothing)
     if weights is not None:
         costs = weights * costs
     costs = costs.unsqueeze(1)
     if labels.is_floating_point():
-        scored = (labels.to(costs.dtype) * costs).sum(dim=-1)
-        counts = None
-    else:
-        counts = labels != IGNORED
-        chosen = labels.masked_fill(~counts, 0).unsqueeze(-1)
-        scored = costs.expand(*labels.shape, -1).gather(-1, chosen).squeeze(-1)
-    if scoring.label_smoothing:
-        scored = torch.lerp(scored, costs.mean(dim=-1), scoring.label_smoothing)
-    return scored if counts is None else scored.masked_fill(~counts, 0)
+        return (labels.to(costs.dtype) * costs).sum(dim=-1)
+    counts = labels != IGNORED
+    chosen = labels.masked_fill(~counts, 0).unsqueeze(-1)
+    return costs.expand(*labels.shape, -1).gather(-1, chosen).squeeze(-1).masked_fill(~counts, 0)
 
 
 def _score_binary(logits: Tensor, targets: Tensor, weights: Tensor | None, scoring: Scoring) -> Tensor:

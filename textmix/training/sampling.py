@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader, Sampler
 from transformers import DataCollatorWithPadding, PreTrainedTokenizerBase, default_data_collator
 
 from textmix.data.tokenization import LazyTokens
+from textmix.mixing.drawing import seeded
 from textmix.mixing.strategies.base import POOLED
 
 # Batches whose rows are sorted by length together; the sampler of transformers that groups by length takes at most as
@@ -82,7 +83,7 @@ class EpochBatches(Sampler[list[int]]):
 
     def __iter__(self) -> Iterator[list[int]]:
         """Yield this process's rows of each batch; where it has none, one row stands in, which must not count."""
-        generator = torch.Generator().manual_seed((self._seed << 20) + self.epoch)
+        generator = seeded(self._seed, self.epoch, 20)
         # As many rows as there may be: half the memory of the default type, and the same order.
         number = torch.int32 if self._size < 2**31 else torch.int64
         order = torch.randperm(self._size, generator=generator, dtype=number)
