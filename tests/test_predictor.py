@@ -45,6 +45,12 @@ def test_no_texts_give_no_rows(predictor: Predictor) -> None:
     assert predictor([]).shape == (0, 2)
 
 
+def test_a_text_alone_is_no_list_of_texts(predictor: Predictor) -> None:
+    for given in ("a b", iter(["a b"])):
+        with pytest.raises(DataError, match=r"^a text must stand in a list"):
+            list(predictor(given))
+
+
 def test_pairs_go_with_their_texts(predictor: Predictor) -> None:
     pairs = ["f", "a b", "c", "", "e e", "b"]
     together = predictor(TEXTS, pairs)
@@ -181,7 +187,10 @@ class TestFromPretrained:
         tokenizer.save_pretrained(tmp_path)
         texts = [" ".join(words) for words in itertools.product("abcdef", repeat=3)]
         exact = Predictor.from_pretrained(tmp_path)(texts)
-        rounded = Predictor.from_pretrained(tmp_path, precision="bf16")(texts)
+        predictor = Predictor.from_pretrained(tmp_path, precision="bf16")
+        rounded = predictor(texts)
+        series = pd.Series(texts, index=range(len(texts))[::-1])  # whose labels are not its places
+        np.testing.assert_array_equal(predictor(series), rounded)
         first, second = np.sort(exact, axis=1)[:, :-3:-1].T
         close, apart = first - second < 0.005, first - second > 0.05
         assert close.any()

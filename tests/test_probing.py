@@ -7,6 +7,7 @@ from tests.conftest import mix
 from tests.families import build
 from tests.helpers import Batch
 from textmix.attach import attach, mixing
+from textmix.errors import ModelError
 from textmix.probing import mean_embeddings, token_saliency
 
 
@@ -85,6 +86,13 @@ def test_a_saliency_pass_leaves_accumulated_gradients_and_hooks_alone(batch: Bat
         assert (parameter.grad is None) == (gradient is None)
         assert gradient is None or torch.equal(parameter.grad, gradient)
     assert not model.get_input_embeddings()._forward_hooks
+
+
+def test_reentrant_recomputation_leaves_no_saliency(batch: Batch) -> None:
+    model = copy.deepcopy(build("BERT", "integer")).train()
+    model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": True})
+    with mixing(model, mix("ssmix")), pytest.raises(ModelError, match=r"no saliency can be found: give .*reentrant"):
+        model(**batch)
 
 
 def test_saliency_is_found_under_no_grad_and_after_a_failure(batch: Batch) -> None:

@@ -260,8 +260,9 @@ class AttachedMixer(Mixer):
         forward.end()
         if plan is not None and not forward.mixed:
             raise ModelError(
-                f"{forward.model} never ran the site {plan.site}; choose another strategy, or call"
-                " torch.compiler.reset() if it was compiled, and had run, before the mixer was attached"
+                f"{forward.model} never ran the site {plan.site}, perhaps because it calls its modules past their"
+                " hooks: choose another strategy; if it was compiled, and had run, before the mixer was attached, call"
+                " torch.compiler.reset()"
             )
         logits = _logits(output)
         self._check_pooling(forward, logits)

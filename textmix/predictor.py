@@ -210,9 +210,11 @@ class Predictor:
             Of texts, probabilities of shape (N, C); of rows, the rows with columns added. In the order given.
 
         Raises:
-            DataError: If rows lack a text column or have a column of such a name already.
+            DataError: If rows lack a text column or have a column of such a name already, or a text stands alone.
             RunError: If the model cannot be loaded.
         """
+        if isinstance(rows, str):
+            raise DataError("a text must stand in a list, also when it is the only one; of an iterator, in rows")
         if isinstance(rows, Iterator):
             return (self(part, progress=progress) for part in rows)
         if isinstance(rows, Mapping):
@@ -224,7 +226,7 @@ class Predictor:
             for name, values in self._columns(columns, progress).items():
                 rows = rows.append_column(name, pa.array(values))
             return rows
-        return self._probabilities(rows, pairs, progress)
+        return self._probabilities(list(rows), None if pairs is None else list(pairs), progress)
 
     def _probabilities(
         self, texts: Sequence[str], pairs: Sequence[str] | None, progress: Callable[[int], object]

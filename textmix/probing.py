@@ -6,6 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from textmix.errors import ModelError
+
 
 def mean_embeddings(model: nn.Module, kwargs: dict[str, Any]) -> Tensor:
     """Average the token embeddings of each row over its real positions.
@@ -57,6 +59,13 @@ def token_saliency(
     try:
         with torch.enable_grad():
             (gradient,) = torch.autograd.grad(find_loss(model(**kwargs)), leaves[:1])
+    except RuntimeError as error:
+        if "use_reentrant" not in str(error):
+            raise
+        raise ModelError(
+            f"{type(model).__name__} recomputes activations in the reentrant way, in which no saliency can be found:"
+            ' give gradient_checkpointing_kwargs={"use_reentrant": False}'
+        ) from error
     finally:
         for handle in handles:
             handle.remove()

@@ -10,6 +10,8 @@ from transformers import (
     GPT2Config,
     GPT2ForSequenceClassification,
     PreTrainedModel,
+    XLNetConfig,
+    XLNetModel,
 )
 
 from tests.conftest import bert_config
@@ -28,6 +30,17 @@ def checkpoint(tmp_path: Path) -> Path:
     BertModel(bert_config()).to(torch.bfloat16).save_pretrained(directory)
     train_tokenizer(TEXTS * 2).save_pretrained(directory)
     return directory
+
+
+@pytest.mark.parametrize("head", ["linear", "native"])
+def test_what_stands_for_masked_tokens_is_not_trained(tmp_path: Path, head: str) -> None:
+    XLNetModel(XLNetConfig(vocab_size=60, d_model=8, n_layer=1, n_head=2, d_inner=8)).save_pretrained(tmp_path)
+    train_tokenizer(TEXTS * 2).save_pretrained(tmp_path)
+    model = build_model(ModelConfig(name=str(tmp_path), head=head), ["a", "b"], []).model
+    ids = torch.tensor([[5, 6, 7]])
+    model(input_ids=ids, token_type_ids=torch.zeros_like(ids)).logits.sum().backward()
+    idle = [name for name, parameter in model.named_parameters() if parameter.requires_grad and parameter.grad is None]
+    assert not idle  # processes would wait for their gradients
 
 
 @pytest.mark.parametrize("head", ["linear", "native"])

@@ -27,6 +27,10 @@ from textmix.sites import find_sites
 LONGEST = 512
 
 
+# Parameters that stand for masked tokens, which classification never has (XLNet).
+_OF_PRETRAINING = ("mask_emb",)
+
+
 @dataclass(frozen=True)
 class LoadedModel:
     """A model ready to train or predict.
@@ -102,6 +106,9 @@ def build_model(config: ModelConfig, class_names: list[str], texts: Iterable[str
         )
     except (OSError, ValueError) as error:
         raise ModelError(f"cannot load model '{config.name}': {_reason(error)}") from error
+    for name, parameter in model.named_parameters():
+        if name.rpartition(".")[2] in _OF_PRETRAINING:
+            parameter.requires_grad_(False)  # several processes would wait for its gradient
     freeze_lowest(model, config.freeze)
     if tokenizer.pad_token is None:
         # Decoders have none; every position it fills is masked.
