@@ -185,6 +185,7 @@ class TestWrongInput:
             (["a"], None, "inconsistent numbers of samples"),
             (["a", "a"], None, "y has only one class, 'a'; a classifier needs at least two classes"),
             (["a", None], None, "y must hold classes, but that of row 1 is missing"),
+            (["a", float("nan")], None, "y must hold classes, but that of row 1 is missing"),
             ([0.5, 0.25], None, "Unknown label type: continuous"),
             (["a", "b"], [1.0], "inconsistent numbers of samples"),
             (["a", "b"], [1.0, -1.0], "sample_weight must be finite, not negative, and not all zero"),

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from io import TextIOWrapper
 
 from textmix.commands.blend import blend
 from textmix.commands.compare import compare
@@ -69,6 +70,8 @@ def main(argv: list[str] | None = None) -> int:
         Exit code: 0, 2 for wrong input, 130 when interrupted, 143 when terminated, 141 when the reader of its output
         has gone.
     """
+    if isinstance(sys.stdout, TextIOWrapper):  # where the locale knows not all characters, the others are spelt out
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         try:
             with terminable():

@@ -1,5 +1,6 @@
 """The directory of a run: the names in it, and who may write there when."""
 
+import json
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,7 +16,7 @@ from textmix.training.trainer import MODEL as MODEL
 from textmix.training.trainer import PROFILE
 
 METRICS, REPORT, PREDICTIONS = "metrics.json", "report.md", "predictions.csv"
-ENVIRONMENT, EVALUATIONS, ONNX = "environment.json", "evaluations", "onnx"
+ENVIRONMENT, EVALUATIONS, ONNX, DATA = "environment.json", "evaluations", "onnx", "data.json"
 
 
 def has_finished(directory: Path) -> bool:
@@ -42,10 +43,38 @@ def check_directory(directory: Path, overwrite: bool) -> None:
 
 def clear_directory(directory: Path) -> None:
     """Remove what an earlier run wrote there, and nothing else; its configuration is replaced later."""
-    for name in (METRICS, REPORT, PREDICTIONS, HISTORY):
+    for name in (METRICS, REPORT, PREDICTIONS, HISTORY, DATA):
         (directory / name).unlink(missing_ok=True)
     for name in (checkpoint_directory(directory).name, MODEL, ONNX, EVALUATIONS, PROFILE, TENSORBOARD):
         shutil.rmtree(directory / name, ignore_errors=True)
+
+
+def data_digest(directory: Path) -> str | None:
+    """Say on what a run was begun: the digest of its `SplitReport`; None where nothing says it.
+
+    Raises:
+        RunError: If the file was damaged.
+    """
+    path = directory / DATA
+    if not path.is_file():
+        return None
+    try:
+        return str(json.loads(path.read_text(encoding="utf-8"))["sha256"])
+    except (ValueError, TypeError, KeyError) as error:
+        raise RunError(f"{path} is damaged: {error}") from error
+
+
+def check_data(directory: Path, digest: str) -> None:
+    """Make sure that the data of a run are still what it was begun on: other rows would be split in another way.
+
+    Raises:
+        RunError: If they are not.
+    """
+    if data_digest(directory) not in (None, digest):
+        raise RunError(
+            f"{directory} was begun on other data than its sources hold now, which would be split otherwise: put them"
+            " back, or train anew elsewhere; new rows are evaluated with --data.source"
+        )
 
 
 def refuse_links(directory: Path) -> None:

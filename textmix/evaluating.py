@@ -13,7 +13,7 @@ from textmix.data.config import DataConfig
 from textmix.data.rows import LABEL, PAIR, TEXT, ClassIds, encode_labels, text_columns
 from textmix.data.sources import source_name
 from textmix.data.splits import TEST, build_splits, load_rows
-from textmix.directory import MODEL, PREDICTIONS, REPORT, refuse_links
+from textmix.directory import MODEL, PREDICTIONS, REPORT, check_data, refuse_links
 from textmix.evaluation.metrics import Evaluation
 from textmix.evaluation.report import markdown_report, predictions_table
 from textmix.files import replacing, write_text
@@ -42,7 +42,8 @@ def evaluate_run(directory: Path, config: RunConfig, data: DataConfig | None) ->
     loaded = load_model(directory / MODEL, config.model.trust_remote_code)
     predictor = Predictor(loaded.model, loaded.tokenizer, config.train.eval_batch_size)
     if data is None:
-        splits, _ = build_splits(config.data, config.train.seed)
+        splits, report = build_splits(config.data, config.train.seed)
+        check_data(directory, report.digest)
         rows, where = splits[TEST], f"test split of {source_name(config.data.source)}"
     else:
         rows, where = load_rows(data), source_name(data.source)

@@ -17,6 +17,8 @@ from textmix.files import replacing
 from textmix.models.loading import load_model
 from textmix.models.onnx_classifier import ONNX_FILE
 
+# Endings of the files that tokenizers and configurations are saved in, beside the model.
+_EXPORTED = (".onnx", ".json", ".txt", ".model", ".jinja")
 # Two rows of different lengths: a dimension of size 1 would be taken for a constant, and padding shows.
 _EXAMPLE = ["one two three four five", "one two three"]
 
@@ -35,13 +37,21 @@ class _Logits(nn.Module):
 
 
 def check_target(target: Path) -> None:
-    """Fail early when an export cannot be written there.
+    """Fail early when an export cannot be written there: an earlier one is replaced, and nothing else is lost.
 
     Raises:
         RunError: If something else is there already.
     """
-    if target.exists() and not (target / ONNX_FILE).is_file() and not (target.is_dir() and not any(target.iterdir())):
+    if not target.exists():
+        return
+    found = sorted(target.iterdir()) if target.is_dir() else []
+    if not target.is_dir() or (found and not (target / ONNX_FILE).is_file()):
         raise RunError(f"{target} exists and is no earlier export; choose another --output_dir")
+    foreign = [path.name for path in found if path.is_dir() or path.suffix not in _EXPORTED]
+    if foreign:
+        raise RunError(
+            f"{target} holds '{foreign[0]}' beside an export, which would be lost; choose another --output_dir"
+        )
 
 
 def export_onnx(model_directory: Path, target: Path, int8: bool = False, trust_remote_code: bool = False) -> None:

@@ -5,7 +5,6 @@ import shutil
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +18,19 @@ from textmix.data.columns import Texts, categories
 from textmix.data.config import DataConfig
 from textmix.data.rows import IN_MEMORY, LABEL, ClassIds, class_names, encode_labels, text_columns
 from textmix.data.sources import absolute, source_name
-from textmix.data.splits import TEST, TRAIN, VALIDATION, build_splits
+from textmix.data.splits import TEST, TRAIN, VALIDATION, SplitReport, build_splits
 from textmix.data.tokenization import LazyTokens, tokenize
-from textmix.directory import ENVIRONMENT, METRICS, MODEL, check_directory, claimed, clear_directory, has_finished
+from textmix.directory import (
+    DATA,
+    ENVIRONMENT,
+    METRICS,
+    MODEL,
+    check_data,
+    check_directory,
+    claimed,
+    clear_directory,
+    has_finished,
+)
 from textmix.environment import environment
 from textmix.errors import RunError, RunFinished, TrainingInterrupted
 from textmix.evaluating import evaluate_rows, write_evaluation
@@ -56,11 +65,13 @@ class Watch:
         on_evaluation: Told the validation scores after each epoch; what it raises ends the run there.
         show_progress: Show a progress bar and a line for each epoch.
         test: Evaluate the test split too; without that nothing can be chosen by it.
+        like: A run of the same experiment, whose data this one must have, too; None for the first.
     """
 
     on_evaluation: OnEvaluation | None = None
     show_progress: bool = True
     test: bool = True
+    like: Path | None = None
 
 
 ALONE = Watch()
@@ -158,7 +169,7 @@ def _train(
         if resume and has_finished(directory):
             _drop_checkpoints(directory)
             raise RunFinished(f"{directory} has finished; its figures are in {directory / METRICS}")
-        trainer, splits, labels, sizes = _prepare(config, directory, say, watch)
+        trainer, splits, labels, report = _prepare(config, directory, resume, say, watch)
         trim_memory()
         # Last of all that can fail for a reason of the user's: until here nothing has been written or removed.
         if processes.is_main_process:
@@ -166,6 +177,7 @@ def _train(
                 directory.mkdir(parents=True, exist_ok=True)
                 stack.enter_context(claimed(directory))
                 clear_directory(directory)
+                write_json(directory / DATA, {"sha256": report.digest})
                 write_text(directory / CONFIG_FILE, config.to_yaml())
             if not (resume and (directory / ENVIRONMENT).is_file()):
                 write_json(directory / ENVIRONMENT, environment(config.train.precision))
@@ -182,7 +194,7 @@ def _train(
                 return None
             if not watch.test:
                 del splits[TEST]
-            return _finish(directory, config, splits, labels, progress, sizes)
+            return _finish(directory, config, splits, labels, progress, report.sizes)
         except TrainingInterrupted as interruption:
             raise TrainingInterrupted(f"{interruption}; {hint}", interruption.number) from None
         except OSError as error:
@@ -191,15 +203,18 @@ def _train(
 
 
 def _prepare(
-    config: RunConfig, directory: Path, say: Say, watch: Watch
-) -> tuple[MixupTrainer, DatasetDict, dict[str, ClassIds], dict[str, int]]:
+    config: RunConfig, directory: Path, resume: bool, say: Say, watch: Watch
+) -> tuple[MixupTrainer, DatasetDict, dict[str, ClassIds], SplitReport]:
     """Read the data and build the model; writes nothing."""
     check_model_name(config.model)
     if config.model.freeze == "encoder":
         check_pooled(config.mix)
-    splits, split_report = build_splits(config.data, config.train.seed)
-    labels, names = _encode(splits, config.data, split_report.classes)
-    for line in split_report.lines():
+    splits, report = build_splits(config.data, config.train.seed)
+    for begun in (directory if resume else None, watch.like):
+        if begun is not None:
+            check_data(begun, report.digest)
+    labels, names = _encode(splits, config.data, report.classes)
+    for line in report.lines():
         say(line)
     trim_memory()
     set_seed(config.train.seed)
@@ -219,7 +234,7 @@ def _prepare(
     Agreement().check_same(
         {
             "options": (config.train, config.mix, config.loss),
-            "data": (names, sha256(labels[TRAIN].data).hexdigest()),
+            "data": report.digest,
             "vocabulary": sorted(loaded.tokenizer.get_vocab().items()),
         }
     )
@@ -237,7 +252,7 @@ def _prepare(
         watch.on_evaluation,
         watch.show_progress,
     )
-    return trainer, splits, labels, split_report.sizes
+    return trainer, splits, labels, report
 
 
 def say_nothing(line: str) -> None:

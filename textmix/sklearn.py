@@ -211,7 +211,7 @@ def _targets(y: Any, sample_weight: Any) -> tuple[npt.NDArray[Any], npt.NDArray[
     labels = column_or_1d(y, warn=True)
     if not len(labels):
         raise DataError("X and y have no rows")
-    missing = np.flatnonzero(pd.isna(labels))
+    missing = np.flatnonzero(pd.isna(np.asarray(y, dtype=object)).reshape(-1))  # of a list, labels would have "nan"
     if len(missing):
         raise DataError(f"y must hold classes, but that of row {missing[0]} is missing")
     check_classification_targets(labels)

@@ -2,13 +2,14 @@
 
 import io
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
 
-from tests.cli.helpers import csv_of, fails
+from tests.cli.helpers import QUICK, csv_of, fails, snapshot
 from textmix.cli import main
 
 
@@ -18,6 +19,7 @@ class TestEvaluate:
         again = json.loads((run / "evaluations" / "test-split" / "metrics.json").read_text())
         scores = json.loads((run / "metrics.json").read_text())["test"]
         # What needs a temperature is said of the run alone, which has fitted one on its validation split.
+        assert again.pop("source") is None
         assert again == {name: value for name, value in scores.items() if name in again}
         assert scores.keys() - again.keys() == {"temperature", "scaled_nll", "scaled_ece"}
         assert "precision" in capsys.readouterr().out
@@ -31,6 +33,39 @@ class TestEvaluate:
         assert [path.read_text() for path in tmp_path.iterdir()] == ["mine"]
         for _ in range(2):  # an earlier evaluation is replaced
             assert main(["evaluate", str(run), "--output_dir", str(tmp_path / "new")]) == 0
+
+    def test_an_evaluation_on_other_rows_is_left_alone(
+        self, run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        for folder, text in (("a", "goal"), ("b", "soup")):
+            (tmp_path / folder).mkdir()
+            (tmp_path / folder / "new.csv").write_text(f"review,stars\n{text},sport\n")
+        options = ["evaluate", str(run), "--output_dir", str(tmp_path / "out"), "--data.source"]
+        for _ in range(2):  # one on the same rows is replaced
+            assert main([*options, str(tmp_path / "a" / "new.csv")]) == 0
+        before = snapshot(tmp_path / "out")
+        message = fails([*options, str(tmp_path / "b" / "new.csv")], capsys)
+        held = f"holds the evaluation on {tmp_path / 'a' / 'new.csv'}; choose another --output_dir"
+        assert message == f"{tmp_path / 'out'} {held}"
+        assert "holds the evaluation" in fails(["evaluate", str(run), "--output_dir", str(tmp_path / "out")], capsys)
+        assert snapshot(tmp_path / "out") == before
+
+    def test_a_test_split_of_changed_data_is_refused(
+        self, topics_csv: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        source = Path(shutil.copy(topics_csv, tmp_path / "copy.csv"))
+        arguments = ["train", "--data.source", str(source), *QUICK, "--output_dir", str(tmp_path / "run")]
+        assert main(arguments) == 0
+        source.write_text(source.read_text().replace("goal", "score"))
+        message = fails(["evaluate", str(tmp_path / "run")], capsys)
+        assert message == (
+            f"{tmp_path / 'run'} was begun on other data than its sources hold now, which would be split otherwise: put"
+            " them back, or train anew elsewhere; new rows are evaluated with --data.source"
+        )
+        assert not (tmp_path / "run" / "evaluations").exists()
+        assert main(["evaluate", str(tmp_path / "run"), "--data.source", str(source)]) == 0
+        (tmp_path / "run" / "data.json").write_text("[]")
+        assert "data.json is damaged" in fails(["evaluate", str(tmp_path / "run")], capsys)
 
     def test_another_file_with_other_columns(self, run: Path, tmp_path: Path) -> None:
         path = tmp_path / "new.jsonl"

@@ -30,6 +30,7 @@ class TestTrain:
         names = {path.name for path in run.iterdir()} - {"evaluations"}
         assert names == {
             "config.yaml",
+            "data.json",
             "metrics.json",
             "history.jsonl",
             "report.md",
@@ -184,6 +185,20 @@ class TestTrain:
         for name in ("history.jsonl", "predictions.csv", "model/model.safetensors"):
             assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "parts" / name).read_bytes(), name
         assert not (tmp_path / "parts" / "checkpoints").exists()
+
+    def test_a_run_whose_data_have_changed_is_not_gone_on_with(
+        self, run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        copy = Path(shutil.copytree(run, tmp_path / "run"))
+        (copy / "metrics.json").unlink()
+        begun = (copy / "data.json").read_text()
+        (copy / "data.json").write_text(json.dumps({"sha256": "0" * 64}))
+        before = snapshot(copy)
+        assert "was begun on other data than its sources hold now" in fails(["train", "--resume", str(copy)], capsys)
+        assert snapshot(copy) == before
+        (copy / "data.json").write_text(begun)
+        assert main(["train", "--resume", str(copy)]) == 0
+        assert (copy / "predictions.csv").read_bytes() == before[str(copy / "predictions.csv")]
 
     def test_a_finished_run_has_nothing_to_go_on_with(self, run: Path, capsys: pytest.CaptureFixture[str]) -> None:
         before = snapshot(run)

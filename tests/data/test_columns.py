@@ -94,9 +94,10 @@ def test_stored_tables_hold_all_rows_in_order(tmp_path: Path, size: int) -> None
 
 def test_rows_are_the_same_on_disk_and_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     columns = Columns(["text"], "label")
-    in_memory, _ = standardize(on_disk(tmp_path), columns, "x")
+    in_memory, _, digest = standardize(on_disk(tmp_path), columns, "x")
     monkeypatch.setattr(rows_module, "IN_MEMORY", 10)
-    stored, _ = standardize(on_disk(tmp_path), columns, "x")
+    stored, _, same = standardize(on_disk(tmp_path), columns, "x")
+    assert same == digest
     assert not in_memory.cache_files
     assert stored.cache_files
     assert in_memory.to_dict() == stored.to_dict()

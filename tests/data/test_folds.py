@@ -119,6 +119,8 @@ class TestGroups:
         source = csv(tmp_path / "d.csv", grouped(3) * 3, "text,label,author")
         with pytest.raises(DataError, match="into 4 folds: Cannot have number of splits n_splits=4 greater than the"):
             build_splits(DataConfig(source, group_column="author", folds=4, fold=0), 0)
+        with pytest.raises(DataError, match=r"^data\.test_fraction 0\.2: .* into 5 folds: .*; ask for a larger share$"):
+            build_splits(DataConfig(source, group_column="author"), 0)
 
 
 @pytest.mark.parametrize(

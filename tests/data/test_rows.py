@@ -10,27 +10,29 @@ def table(**columns: list) -> Dataset:
 
 
 def test_columns_are_renamed_and_turned_into_strings() -> None:
-    rows, missing = standardize(table(review=["a", "b"], stars=[5, 1], other=[0, 0]), Columns(["review"], "stars"), "x")
+    rows, missing, _ = standardize(
+        table(review=["a", "b"], stars=[5, 1], other=[0, 0]), Columns(["review"], "stars"), "x"
+    )
     assert rows.to_dict() == {"text": ["a", "b"], "label": ["5", "1"]}
     assert missing == 0
 
 
 def test_integers_that_were_read_as_floats_are_integers_again() -> None:
-    rows, _ = standardize(table(t=["a", "b", "c"], y=[1.0, None, 2.5]), Columns(["t"], "y", drop_missing=True), "x")
+    rows = standardize(table(t=["a", "b", "c"], y=[1.0, None, 2.5]), Columns(["t"], "y", drop_missing=True), "x").rows
     assert rows["label"][:] == ["1", "2.5"]
 
 
 def test_class_labels_of_hub_data_sets_get_their_names() -> None:
     features = Features({"text": Value("string"), "label": ClassLabel(names=["neg", "pos"])})
     data = Dataset.from_dict({"text": ["a", "b", "c"], "label": [1, 0, -1]}, features=features)
-    rows, missing = standardize(data, Columns(["text"], "label", drop_missing=True), "x")
+    rows, missing, _ = standardize(data, Columns(["text"], "label", drop_missing=True), "x")
     assert rows["label"][:] == ["pos", "neg"]
     assert missing == 1
 
 
 def test_several_text_columns_make_a_pair() -> None:
     data = table(q=["a", "b"], p=["c", "d"], r=["e", "f"], label=["x", "y"])
-    rows, _ = standardize(data, Columns(["q", "p", "r"], "label"), "x")
+    rows = standardize(data, Columns(["q", "p", "r"], "label"), "x").rows
     assert rows.to_dict() == {"text": ["a", "b"], "text_pair": ["c e", "d f"], "label": ["x", "y"]}
 
 
@@ -38,7 +40,7 @@ def test_half_a_pair_may_be_empty_but_not_all_of_it() -> None:
     data = table(q=["a", "", ""], p=["", "d", " "], label=["x", "y", "z"])
     with pytest.raises(DataError, match=r"1 of 3 rows have an empty or missing 'q' \(the first is row 3\)"):
         standardize(data, Columns(["q", "p"], "label"), "x")
-    rows, missing = standardize(data, Columns(["q", "p"], "label", drop_missing=True), "x")
+    rows, missing, _ = standardize(data, Columns(["q", "p"], "label", drop_missing=True), "x")
     assert rows["text"][:] == ["a", ""]
     assert missing == 1
 
@@ -51,7 +53,7 @@ def test_missing_values_are_counted_with_the_option_that_drops_them() -> None:
         "reviews: 2 of 4 rows have an empty or missing 'text' (the first is row 2); 1 of 4 rows have an empty or"
         " missing 'label' (the first is row 4); mend them, or leave them out with --data.drop_missing true"
     )
-    rows, missing = standardize(data, Columns(["text"], "label", drop_missing=True), "reviews")
+    rows, missing, _ = standardize(data, Columns(["text"], "label", drop_missing=True), "reviews")
     assert rows.to_dict() == {"text": ["a"], "label": ["x"]}
     assert missing == 3
 
@@ -118,5 +120,5 @@ def test_of_many_classes_or_columns_only_the_first_are_named() -> None:
 def test_no_rows_and_a_column_named_twice() -> None:
     with pytest.raises(DataError, match="x: no rows"):
         standardize(table(text=[], label=[]), Columns(["text"], "label"), "x")
-    rows, _ = standardize(table(text=["a"], label=["y"]), Columns(["text", "text"], "label"), "x")
+    rows = standardize(table(text=["a"], label=["y"]), Columns(["text", "text"], "label"), "x").rows
     assert rows.to_dict() == {"text": ["a"], "text_pair": ["a"], "label": ["y"]}

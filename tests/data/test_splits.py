@@ -158,6 +158,24 @@ class TestRareClasses:
         with pytest.raises(DataError, match=r"cannot split 8 rows of 4 classes \(data.test_fraction 0.2\)"):
             build_splits(DataConfig(csv(tmp_path / "d.csv", few)), 0)
 
+    def test_no_class_with_two_rows_is_named(self, tmp_path: Path) -> None:
+        alone = [(f"t{i}", f"{i}") for i in range(8)]
+        with pytest.raises(DataError, match=r"8 rows of 8 classes .*: no class has two rows, one for each part"):
+            build_splits(DataConfig(csv(tmp_path / "d.csv", alone)), 0)
+
+
+def test_the_digest_is_that_of_the_rows_read(tmp_path: Path) -> None:
+    def digest(given: list[tuple[str, str]], **options: object) -> str:
+        return build_splits(DataConfig(csv(tmp_path / "d.csv", given), **options), 0)[1].digest
+
+    given = rows(40)
+    first = digest(given)
+    assert digest(given) == first
+    changed = [given[1], given[0], *given[2:]], [*given, given[0]], [(given[0][0] + "x", given[0][1]), *given[1:]]
+    others = [digest(one) for one in changed] + [digest([(given[0][0], given[1][1]), *given[1:]])]
+    tested = digest(given, test_source=csv(tmp_path / "t.csv", rows(10)))
+    assert len({first, tested, *others}) == 2 + len(others)
+
 
 def test_max_train_samples_is_a_stratified_sample(tmp_path: Path) -> None:
     source = csv(tmp_path / "d.csv", [*rows(200), ("odd one", "c")])

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tests.cli.helpers import snapshot
 from textmix.errors import RunError
 from textmix.evaluation.metrics import Evaluation
 from textmix.experiments.blending import blend, blend_runs, fit_weights, read_runs
@@ -119,9 +120,9 @@ class TestFiles:
         mixed = weights[0] * probabilities[0] + weights[1] * probabilities[1]
         lines = [f"{number},{CLASSES[row.argmax()]}" for number, row in zip(["01", "02"], mixed, strict=True)]
         assert (tmp_path / "blend" / "submission.csv").read_text().splitlines() == ["id,target", *lines]
-        assert read_out_of_fold(tmp_path / "blend").evaluation.scores() == pytest.approx(result["fitted"])
+        assert read_out_of_fold(tmp_path / "blend").evaluation.scores() == pytest.approx(result["nested"])
         again = blend_runs([tmp_path / "blend", directories[0]], tmp_path / "again", "accuracy")
-        assert again["runs"][str(tmp_path / "blend")] == pytest.approx(result["fitted"])
+        assert again["runs"][str(tmp_path / "blend")] == pytest.approx(result["nested"])
 
     def test_without_a_submission_of_each_there_is_none(self, tmp_path: Path) -> None:
         directories = self.write(tmp_path)
@@ -140,9 +141,19 @@ class TestFiles:
         assert not list((tmp_path / "blend").iterdir())
 
     def test_a_directory_with_something_else_is_left_alone(self, tmp_path: Path) -> None:
+        directories, other = self.write(tmp_path), tmp_path / "other"
+        other.mkdir()
+        (other / "mine").write_text("")
+        with pytest.raises(RunError, match="other exists and is not a blend"):
+            blend_runs(directories, other, "nll")
+
+    def test_a_blend_does_not_replace_what_it_is_made_of(self, tmp_path: Path) -> None:
         directories = self.write(tmp_path)
-        with pytest.raises(RunError, match="x exists and is not a blend"):
-            blend_runs(directories, directories[0], "nll")
+        blend_runs(directories, tmp_path / "blend", "nll")
+        before = snapshot(tmp_path / "blend")
+        with pytest.raises(RunError, match="blend is one of the runs that are blended; choose another"):
+            blend_runs([tmp_path / "blend", directories[0]], tmp_path / "x" / ".." / "blend", "nll")
+        assert snapshot(tmp_path / "blend") == before
 
 
 def test_runs_that_do_not_belong_together_are_refused(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 import torch
 
-from tests.cli.helpers import SMALL, fails
+from tests.cli.helpers import SMALL, fails, fails_quietly
 from textmix import run
 from textmix.cli import main
 from textmix.training.trainer import MixupTrainer
@@ -150,6 +150,15 @@ def test_finished_runs_are_not_made_again(
     assert "holds a run with another train.epochs" in fails(
         arguments(topics_csv, directory, "--train.epochs", "2"), capsys
     )
+
+
+def test_all_runs_are_on_the_same_data(topics_csv: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    directory = tmp_path / "c"
+    assert main(arguments(topics_csv, directory, "--seeds", "1")) == 0
+    topics_csv.write_text(topics_csv.read_text().replace("goal", "score"))
+    message = fails_quietly(arguments(topics_csv, directory, "--seeds", "2"), capsys)
+    assert f"{directory / 'none' / 'seed-0'} was begun on other data than its sources hold now" in message
+    assert not (directory / "none" / "seed-1").exists()
 
 
 def test_models_stay_if_asked(topics_csv: Path, tmp_path: Path) -> None:

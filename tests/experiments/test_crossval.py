@@ -13,7 +13,7 @@ import pytest
 from tests.conftest import topic_rows
 from textmix.config import RunConfig
 from textmix.data.config import DataConfig
-from textmix.errors import ConfigError, DataError, RunError, TrainingInterrupted
+from textmix.errors import ConfigError, DataError, RunError, TextmixError, TrainingInterrupted
 from textmix.experiments import crossval as experiment
 from textmix.experiments.crossval import CrossValidation, cross_validate, prepare
 from textmix.experiments.oof import read_out_of_fold
@@ -171,6 +171,28 @@ def test_a_directory_with_something_else_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "cv" / "mine.txt").write_text("x")
     with pytest.raises(RunError, match="cv exists and is not a cross-validation"):
         cross_validate(prepare(config(tmp_path), FOLDS), quiet)
+
+
+def test_where_no_run_begins_nothing_is_left(tmp_path: Path) -> None:
+    source(tmp_path)
+    wrong = replace(config(tmp_path), mix=MixConfig(strategy="manifold", layers=[7]))
+    with pytest.raises(TextmixError, match="layer"):
+        cross_validate(prepare(wrong, FOLDS), quiet)
+    assert not (tmp_path / "cv").exists()
+
+
+def test_integer_ids_stay_integers_beside_missing_ones(tmp_path: Path) -> None:
+    lines = [
+        json.dumps({"id": None if n == 3 else 2**60 + n, "text": text, "label": label})
+        for n, (text, label) in enumerate(topic_rows(60))
+    ]
+    (tmp_path / "topics.jsonl").write_text("\n".join(lines))
+    given = config(tmp_path)
+    crossval = prepare(replace(given, data=DataConfig(str(tmp_path / "topics.jsonl"))), FOLDS, "id")
+    cross_validate(crossval, quiet)
+    expected = [str(2**60 + n) for n in range(60)]
+    expected[3] = ""
+    assert read_out_of_fold(crossval.directory).keys["id"].tolist() == expected
 
 
 def test_wrong_options_are_named(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Files of out-of-fold predictions."""
 
+import csv
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from textmix.experiments.oof import OOF, OutOfFold, read_out_of_fold
 
 def made() -> OutOfFold:
     probabilities = np.random.default_rng(0).dirichlet(np.ones(3), size=4)
-    keys = pd.DataFrame({"row": [0, 1, 3, 4], "id": ["01", "NA", "", "x,y"], "fold": [1, 0, 0, 1]})
+    keys = pd.DataFrame({"row": [0, 1, 3, 4], "id": ["01", "NA", "", "x,\ry"], "fold": [1, 0, 0, 1]})
     return OutOfFold(keys, Evaluation(np.array([0, 2, 1, 1]), probabilities, ["01", "NA", "a b"]))
 
 
@@ -30,14 +31,14 @@ def test_what_was_written_is_read(tmp_path: Path) -> None:
 
 def test_its_columns_are_those_of_predict(tmp_path: Path) -> None:
     made().write(tmp_path)
-    header = (tmp_path / OOF).read_text().splitlines()[0]
-    assert header == "row,id,fold,label,prediction,confidence,probability_01,probability_NA,probability_a b"
+    header = next(csv.reader((tmp_path / OOF).read_text().splitlines()))
+    assert ",".join(header) == "row,id,fold,label,prediction,confidence,probability_01,probability_NA,probability_a b"
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda text: text.replace("fold", "fald", 1), "is damaged"),
+        (lambda text: text.replace('"fold"', '"fald"', 1), "is damaged"),
         (lambda text: text.replace("\n0,", "\nzero,", 1), "is damaged"),
         (lambda text: text.replace("probability_01", "probability_02"), "labels without a column of probabilities"),
         (lambda text: text.splitlines()[0] + "\n", "it has no rows"),

@@ -62,9 +62,10 @@ class TestPlan:
         with pytest.raises(DataError, match="new: no column 'text'"):
             plan_submission(new_rows(tmp_path), None, DataConfig("unused"), CLASSES)
         path = tmp_path / "taken.csv"
-        path.write_text("title,body,confidence\na,b,c\n")
-        with pytest.raises(DataError, match="taken has a column 'confidence' already"):
-            plan_submission(str(path), None, DATA, CLASSES)
+        for column in ("confidence", "probability_of_rain"):
+            path.write_text(f"title,body,{column}\na,b,c\n")
+            with pytest.raises(DataError, match=f"taken has a column '{column}', named like a prediction; rename it"):
+                plan_submission(str(path), None, DATA, CLASSES)
 
 
 def models(folder: Path, count: int) -> list[Path]:

@@ -1,6 +1,7 @@
 """A sweep: how many trials, what is chosen, what is left, what happens to trials that were killed."""
 
 import json
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 import yaml
 
-from tests.cli.helpers import SMALL, fails, snapshot
+from tests.cli.helpers import SMALL, fails, fails_quietly, snapshot
 from tests.conftest import topic_rows
 from textmix.cli import main
 from textmix.config import RunConfig
@@ -126,6 +127,23 @@ class TestReal:
         assert main(["sweep", str(path), "--trials", "3", *space, "--output_dir", str(done)]) == 0
         assert before == (snapshot(done / "trials"), (done / "sweep.json").read_bytes())
         assert f"textmix train {done / 'best.yaml'}" in " ".join(capsys.readouterr().out.split())
+
+    def test_all_trials_are_on_the_same_data(
+        self, done: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        copy = Path(shutil.copytree(done, tmp_path / "d"))
+        begun = (copy / "trials" / "0" / "data.json").read_bytes()
+        (copy / "trials" / "0" / "data.json").write_text(json.dumps({"sha256": "0" * 64}))
+        path = tmp_path / "recipe.yaml"
+        path.write_text(yaml.safe_dump(yaml.safe_load((copy / "sweep.yaml").read_text())["recipe"]))
+        space = ["--space", str(done.parent / "space.yaml")]
+        more = ["sweep", str(path), "--trials", "4", *space, "--output_dir", str(copy)]
+        message = fails_quietly(more, capsys)
+        assert f"{copy / 'trials' / '0'} was begun on other data than its sources hold now" in message
+        assert not (copy / "trials" / "3").exists()
+        (copy / "trials" / "0" / "data.json").write_bytes(begun)
+        assert main(more) == 0
+        assert (copy / "trials" / "3" / "data.json").read_bytes() == begun
 
 
 class TestTrials:

@@ -37,6 +37,9 @@ def test_wrong_files_are_named(tmp_path: Path) -> None:
     (tmp_path / "other.txt").write_text("poisson 1 2\n")
     with pytest.raises(ModelError, match="a vector for none of the 2 words"):
         read_vectors(str(tmp_path / "other.txt"), VOCABULARY)
+    (tmp_path / "broken.txt").write_text("cat 1 nan\n")
+    with pytest.raises(ModelError, match=r"broken\.txt is damaged: the vector of 'cat' holds numbers that are not fin"):
+        read_vectors(str(tmp_path / "broken.txt"), VOCABULARY)
 
 
 def test_a_missing_gensim_names_the_extra(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

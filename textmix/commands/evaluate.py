@@ -1,5 +1,6 @@
 """`textmix evaluate`."""
 
+import json
 from pathlib import Path
 
 from textmix.commands.common import command_parser, print_evaluation
@@ -40,7 +41,7 @@ def evaluate(arguments: list[str]) -> None:
         raise ConfigError("the options of data need --data.source")
     columns = {"text_column": config.data.text_column, "label_column": config.data.label_column}
     data = DataConfig(**{**columns, **given}) if given else None
-    from textmix.data.sources import source_name
+    from textmix.data.sources import absolute, source_name
 
     name = f"data-{source_name(data.source)}" if data is not None else "test-split"
     target = Path(options["output_dir"]) if options["output_dir"] else directory / "evaluations" / name
@@ -52,10 +53,15 @@ def evaluate(arguments: list[str]) -> None:
     from textmix.evaluating import evaluate_run, write_evaluation
     from textmix.files import write_json
 
-    if target.exists() and not (target / METRICS).is_file() and any(target.iterdir()):
-        raise RunError(f"output_dir {target} exists and is not an evaluation; choose another")
+    source = absolute(data.source) if data is not None else None
+    if target.exists() and any(target.iterdir()):
+        if not (target / METRICS).is_file():
+            raise RunError(f"output_dir {target} exists and is not an evaluation; choose another")
+        held = json.loads((target / METRICS).read_text(encoding="utf-8")).get("source", source)
+        if held != source:
+            raise RunError(f"{target} holds the evaluation on {held or 'the test split'}; choose another --output_dir")
     evaluation, rows, where = evaluate_run(directory, config, data)
-    write_json(target / METRICS, {**evaluation.scores(), "report": evaluation.report()})
+    write_json(target / METRICS, {"source": source, **evaluation.scores(), "report": evaluation.report()})
     write_evaluation(target, f"{directory.name} on {where}", rows, evaluation)
     print_evaluation(evaluation, where)
     print(f"saved to {target}")

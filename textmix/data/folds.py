@@ -49,13 +49,14 @@ def scarce_classes(rows: Dataset, folds: int) -> list[str]:
     return sorted(set(TextColumn(rows, LABEL).take(scarce)))
 
 
-def split_groups(rows: Dataset, share: float, seed: int) -> tuple[Dataset, Dataset]:
+def split_groups(rows: Dataset, share: float, seed: int, option: str) -> tuple[Dataset, Dataset]:
     """Split off whole groups, with the classes in like shares.
 
     Args:
         rows: Rows as `standardize` returns them, with groups.
         share: Which part to split off; the nearest 1/n is taken, and at most a half.
         seed: Fixes what is split off.
+        option: What asks for it, for errors.
 
     Returns:
         What is left, and what was split off.
@@ -63,7 +64,10 @@ def split_groups(rows: Dataset, share: float, seed: int) -> tuple[Dataset, Datas
     Raises:
         DataError: As in `fold_numbers`.
     """
-    numbers = fold_numbers(rows, max(2, round(1 / share)), seed)
+    try:
+        numbers = fold_numbers(rows, max(2, round(1 / share)), seed)
+    except DataError as error:
+        raise DataError(f"{option}: {error}; ask for a larger share") from error
     return select_rows(rows, numbers != 0), select_rows(rows, numbers == 0)
 
 

@@ -6,9 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
+from hashlib import sha256
 from itertools import chain
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -62,7 +63,22 @@ class Columns:
         return options | ({self.label: "data.label_column"} if self.label is not None else {})
 
 
-def standardize(dataset: Dataset, columns: Columns, where: str) -> tuple[Dataset, int]:
+class Standard(NamedTuple):
+    """Rows in one shape.
+
+    Args:
+        rows: The rows with the columns `text`, `text_pair` (if there are several text columns), and `label`, `group`
+            and `row` (if asked for).
+        missing: How many rows were left out.
+        digest: SHA-256 of all that was read, also of what was left out.
+    """
+
+    rows: Dataset
+    missing: int
+    digest: str
+
+
+def standardize(dataset: Dataset, columns: Columns, where: str) -> Standard:
     """Select and rename columns, turn values into strings, and see to missing ones.
 
     Args:
@@ -70,17 +86,13 @@ def standardize(dataset: Dataset, columns: Columns, where: str) -> tuple[Dataset
         columns: Which columns hold what.
         where: Name of the source, for errors.
 
-    Returns:
-        The rows with the columns `text`, `text_pair` (if there are several text columns), and `label`, `group` and
-        `row` (if asked for), and the number of rows left out.
-
     Raises:
         DataError: If a column is missing (naming the columns there are), or values are and `drop_missing` is off.
     """
     check_columns(dataset, columns, where)
     if dataset.num_rows == 0:
         raise DataError(f"{where}: no rows")
-    standard, blank = _to_strings(dataset, columns)
+    standard, blank, digest = _to_strings(dataset, columns)
     # Of a pair one sentence may be empty; a row without any text may not.
     empty = {columns.text[0]: np.logical_and.reduce([blank[name] for name in (TEXT, PAIR) if name in blank])}
     if columns.label is not None:
@@ -100,7 +112,7 @@ def standardize(dataset: Dataset, columns: Columns, where: str) -> tuple[Dataset
         raise DataError(f"{where}: {'; '.join(problems)}; mend them, or leave them out with --data.drop_missing true")
     if missing.all():
         raise DataError(f"{where}: no rows are left: every text or label is empty or missing")
-    return select_rows(standard, ~missing) if missing.any() else standard, int(missing.sum())
+    return Standard(select_rows(standard, ~missing) if missing.any() else standard, int(missing.sum()), digest)
 
 
 def check_columns(dataset: Dataset, columns: Columns, where: str) -> None:
@@ -125,19 +137,21 @@ def join_texts(parts: list[list[str]]) -> dict[str, list[str]]:
     return rows
 
 
-def _to_strings(dataset: Dataset, columns: Columns) -> tuple[Dataset, dict[str, npt.NDArray[np.bool_]]]:
+def _to_strings(dataset: Dataset, columns: Columns) -> tuple[Dataset, dict[str, npt.NDArray[np.bool_]], str]:
     """Copy the columns as strings, missing values as empty ones: batch by batch, and a large data set onto the disk.
 
     Returns:
-        The copy, and for each of its columns which rows are empty or nothing but white space.
+        The copy, for each of its columns which rows are empty or nothing but white space, and the SHA-256 of the copy.
     """
     blank: dict[str, list[npt.NDArray[np.bool_]]] = {}
+    digest = sha256()
 
     def batches() -> Iterator[pa.Table]:
         for table in stored_tables(dataset, _BATCH):
             batch = _standard_batch(table.select(list(columns.wanted)), columns, dataset.features).combine_chunks()
             for name, values in zip(batch.column_names, batch.columns, strict=True):
                 blank.setdefault(name, []).append(pc.equal(pc.utf8_trim_whitespace(values), "").to_numpy())
+                digest.update("\0".join([name, *values.to_pylist()]).encode())
             yield batch
 
     if dataset.num_rows <= IN_MEMORY or not dataset.cache_files:
@@ -148,7 +162,7 @@ def _to_strings(dataset: Dataset, columns: Columns) -> tuple[Dataset, dict[str, 
         with replacing(path) as temporary:
             _write(temporary, batches())
         standard = Dataset.from_file(str(path))
-    return standard, {name: np.concatenate(parts) for name, parts in blank.items()}
+    return standard, {name: np.concatenate(parts) for name, parts in blank.items()}, digest.hexdigest()
 
 
 def _write(path: Path, tables: Iterator[pa.Table]) -> None:

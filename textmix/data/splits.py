@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from hashlib import sha256
 from itertools import combinations, islice
 
 import numpy as np
@@ -36,6 +37,7 @@ class SplitReport:
         rare: Classes with too few rows to be in every split; their rows are all in the training split.
         scarce: Classes with fewer rows than there are folds.
         classes: Classes of all rows of `source`, where training may miss some: with folds or groups.
+        digest: SHA-256 of what was read of all sources; with the same options it means the same splits.
     """
 
     sizes: dict[str, int] = field(default_factory=dict)
@@ -45,6 +47,7 @@ class SplitReport:
     rare: list[str] = field(default_factory=list)
     scarce: list[str] = field(default_factory=list)
     classes: list[str] | None = None
+    digest: str = ""
 
     def lines(self) -> list[str]:
         """Say it in sentences."""
@@ -123,11 +126,13 @@ class FoldedSource:
         rows: N rows with the columns of `standardize`.
         row_numbers: Their numbers in the source, from 0, shape (N,): with rows left out they have gaps.
         folds: The fold of each row, from 0, shape (N,).
+        digest: As in `SplitReport`.
     """
 
     rows: Dataset
     row_numbers: npt.NDArray[np.int64]
     folds: npt.NDArray[np.int64]
+    digest: str
 
 
 def load_folds(config: DataConfig, seed: int) -> FoldedSource:
@@ -142,12 +147,13 @@ def load_folds(config: DataConfig, seed: int) -> FoldedSource:
     """
     assert config.folds is not None
     seed = config.split_seed if config.split_seed is not None else seed
-    splits = _read(config, SplitReport(), numbered=True)
+    report = SplitReport()
+    splits = _read(config, report, numbered=True)
     if config.deduplicate:
-        splits = _deduplicate(splits, SplitReport())
+        splits = _deduplicate(splits, report)
     rows = splits[TRAIN]
     numbers = np.concatenate([np.asarray(block[ROW]) for block in rows.select_columns([ROW]).iter(_BLOCK)])
-    return FoldedSource(rows, numbers, fold_numbers(rows, config.folds, seed))
+    return FoldedSource(rows, numbers, fold_numbers(rows, config.folds, seed), report.digest)
 
 
 def load_rows(config: DataConfig) -> Dataset:
@@ -158,8 +164,7 @@ def load_rows(config: DataConfig) -> Dataset:
     """
     columns = Columns(config.text_columns, config.label_column, config.drop_missing)
     found = pick(load_source(config.source, config.subset), TEST, VALIDATION, TRAIN)
-    rows, _ = standardize(found, columns, source_name(config.source))
-    return rows
+    return standardize(found, columns, source_name(config.source)).rows
 
 
 def pick(splits: DatasetDict, *preferred: str) -> Dataset:
@@ -178,11 +183,15 @@ def _read(config: DataConfig, report: SplitReport, numbered: bool = False) -> di
             sources[name] = pick(load_source(source, config.subset), name, TEST, TRAIN), source_name(source)
     columns = Columns(config.text_columns, config.label_column, config.drop_missing)
     of_source = replace(columns, group=config.group_column, numbered=numbered)
-    splits: dict[str, Dataset] = {}
-    for name, (rows, where) in sources.items():
-        splits[name], missing = standardize(rows, of_source if name == TRAIN else columns, where)
-        report.missing += missing
-    return splits
+    found = {
+        name: standardize(rows, of_source if name == TRAIN else columns, where)
+        for name, (rows, where) in sources.items()
+    }
+    report.missing += sum(standard.missing for standard in found.values())
+    report.digest = sha256(
+        " ".join(f"{name} {standard.digest}" for name, standard in found.items()).encode()
+    ).hexdigest()
+    return {name: standard.rows for name, standard in found.items()}
 
 
 def _is_labelled(rows: Dataset, column: str) -> bool:
@@ -260,7 +269,7 @@ def _sample(rows: Dataset, size: int, seed: int, report: SplitReport) -> Dataset
 def _carve(rows: Dataset, share: float, seed: int, report: SplitReport, option: str) -> tuple[Dataset, Dataset]:
     """Split off a share of the rows, whole groups where there are groups."""
     if GROUP in rows.column_names:
-        return split_groups(rows, share, seed)
+        return split_groups(rows, share, seed, option)
     return _split(rows, share, seed, report, option)
 
 
@@ -270,6 +279,11 @@ def _split(rows: Dataset, size: float, seed: int, report: SplitReport, option: s
     counts = np.bincount(classes)
     report.rare.extend(TextColumn(rows, LABEL).take(np.flatnonzero((counts == 1)[classes])))
     number, common = np.count_nonzero(counts), int(counts[counts > 1].sum())
+    if not common:
+        raise DataError(
+            f"cannot split {rows.num_rows} rows of {number} classes ({option}): no class has two rows, one for each"
+            " part"
+        )
     wanted = size if isinstance(size, int) else math.ceil(size * common)
     # scikit-learn takes over a hundred bytes a row, so that many rows are split piece by piece. A piece has so many
     # rows that each class may have one in its second part.

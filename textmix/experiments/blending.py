@@ -166,6 +166,9 @@ def _check_alike(first: OutOfFold, where: Path, other: OutOfFold, directory: Pat
 def blend_runs(directories: list[Path], target: Path, metric: Metric) -> dict[str, Any]:
     """Blend the runs in directories and write blend.json, oof_predictions.csv, and a submission if all have one.
 
+    In oof_predictions.csv each fold is blended with weights fitted on the others: a blend of blends would otherwise
+    believe in weights that have seen its own rows.
+
     Args:
         directories: Two or more results of `cross_validate`, or of this function.
         target: Where to write.
@@ -179,6 +182,8 @@ def blend_runs(directories: list[Path], target: Path, metric: Metric) -> dict[st
         RunError: If runs do not belong together, or the target is in use.
     """
     runs = read_runs(directories)
+    if target.resolve() in {directory.resolve() for directory in directories}:
+        raise RunError(f"output_dir {target} is one of the runs that are blended; choose another")
     if target.exists() and not (target / BLEND).is_file() and any(target.iterdir()):
         raise RunError(f"output_dir {target} exists and is not a blend; choose another")
     layouts = [read_layout(directory) for directory in directories]
@@ -201,7 +206,7 @@ def blend_runs(directories: list[Path], target: Path, metric: Metric) -> dict[st
     else:
         for name in (SUBMISSION, TEST_PROBABILITIES, COLUMNS):  # of an earlier blend: no figures of this one
             (target / name).unlink(missing_ok=True)
-    replace(runs[0], evaluation=found.fitted).write(target)
+    replace(runs[0], evaluation=found.nested).write(target)
     write_json(target / BLEND, result)
     return result
 

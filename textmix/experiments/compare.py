@@ -9,13 +9,13 @@ from typing import Any
 
 from textmix.config import CONFIG_FILE, RunConfig, slug
 from textmix.data.sources import source_name
-from textmix.directory import MODEL
+from textmix.directory import MODEL, data_digest
 from textmix.environment import environment
 from textmix.errors import RunError, TextmixError, TrainingInterrupted
 from textmix.experiments.cells import run_cell
 from textmix.experiments.results import summarize
 from textmix.experiments.variants import NONE, Variant
-from textmix.run import resolve
+from textmix.run import Watch, resolve
 
 COMPARISON, LOG = "comparison.json", "log.txt"
 
@@ -137,6 +137,8 @@ def make_runs(
     assert config.output_dir is not None
     directory = Path(config.output_dir)
     standing = Standing(cells)
+    begun = (Path(str(cell.config.output_dir)) for cell in cells)
+    like = next((place for place in begun if data_digest(place) is not None), None)
     directory.mkdir(parents=True, exist_ok=True)
     try:
         with (directory / LOG).open("a", encoding="utf-8", buffering=1) as log:
@@ -144,7 +146,8 @@ def make_runs(
                 watch(standing)
                 log.write(f"\n{cell.config.output_dir}\n")
                 with redirect_stdout(log), redirect_stderr(log):
-                    standing.metrics.setdefault(cell.name, []).append(_run(cell, keep_models))
+                    standing.metrics.setdefault(cell.name, []).append(_run(cell, keep_models, like))
+                like = like or Path(str(cell.config.output_dir))
     except TextmixError:
         if [path.name for path in directory.iterdir()] == [LOG]:  # wrong input: not even one run has begun
             shutil.rmtree(directory)
@@ -162,10 +165,10 @@ def make_runs(
     }
 
 
-def _run(cell: Cell, keep_models: bool) -> dict[str, Any]:
+def _run(cell: Cell, keep_models: bool, like: Path | None) -> dict[str, Any]:
     directory = Path(str(cell.config.output_dir))
     try:
-        metrics = run_cell(cell.config, print)
+        metrics = run_cell(cell.config, print, Watch(like=like))
     except TrainingInterrupted as interruption:
         raise TrainingInterrupted(
             f"interrupted in {directory}; the same command goes on from there", interruption.number

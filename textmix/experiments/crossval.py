@@ -1,9 +1,9 @@
 """Cross-validation: a run for each fold, and the predictions of all rows by the runs that did not see them."""
 
 import json
+import shutil
 from dataclasses import dataclass, replace
 from hashlib import sha256
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -11,16 +11,16 @@ import numpy as np
 import pandas as pd
 
 from textmix.config import CONFIG_FILE, RunConfig
-from textmix.data.columns import TextColumn, categories
-from textmix.data.rows import LABEL, ROW, class_names, encode_labels, text_columns
+from textmix.data.columns import categories
+from textmix.data.rows import LABEL, ROW, class_names, encode_labels
 from textmix.data.sources import load_source, source_name
 from textmix.data.splits import TRAIN, FoldedSource, load_folds
 from textmix.directory import PREDICTIONS
-from textmix.errors import DataError, RunError, TrainingInterrupted, listed, nearest
+from textmix.errors import DataError, RunError, TextmixError, TrainingInterrupted, listed, nearest
 from textmix.evaluation.metrics import Evaluation
 from textmix.evaluation.report import markdown_report
 from textmix.experiments.cells import run_cell
-from textmix.experiments.oof import FOLD, OutOfFold, probabilities_of, read_predictions
+from textmix.experiments.oof import FOLD, PROBABILITY, OutOfFold, probabilities_of, read_predictions
 from textmix.files import write_json, write_text
 from textmix.run import Say, resolve
 
@@ -87,9 +87,11 @@ def _identifiers(config: RunConfig, source: FoldedSource, column: str | None) ->
     if column not in given.column_names:
         known = f"it has {listed(given.column_names)}{nearest(column, given.column_names)}"
         raise DataError(f"{where}: no column '{column}' (--id_column); {known}")
-    if column in (ROW, FOLD, LABEL, "prediction", "confidence") or column.startswith("probability_"):
+    if column in (ROW, FOLD, LABEL, "prediction", "confidence") or column.startswith(PROBABILITY):
         raise DataError(f"--id_column {column}: oof_predictions.csv has a column of that name already")
-    return pd.DataFrame({column: given.select(source.row_numbers)[column][:]})
+    values = given.select(source.row_numbers).with_format("arrow")[:].column(column)
+    # Types stay those of Arrow, whose integers stay integers beside missing values.
+    return pd.DataFrame({column: values.to_pandas(types_mapper=pd.ArrowDtype)})
 
 
 def cross_validate(crossval: CrossValidation, say: Say) -> tuple[OutOfFold, dict[str, Any]]:
@@ -119,6 +121,10 @@ def cross_validate(crossval: CrossValidation, say: Say) -> tuple[OutOfFold, dict
         except TrainingInterrupted as stop:
             message = f"stopped in {crossval.folds[fold]}; the same command goes on from there"
             raise TrainingInterrupted(message, stop.number) from None
+        except TextmixError:
+            if [path.name for path in crossval.directory.iterdir()] == [FOLDS]:  # not even one run has begun
+                shutil.rmtree(crossval.directory)
+            raise
         scores.append({name: value for name, value in metrics["test"].items() if name != "report"})
         say(
             f"fold-{fold} ({fold + 1} of {count}): accuracy {scores[-1]['accuracy']:.4f},"
@@ -168,10 +174,9 @@ def _claim(crossval: CrossValidation) -> None:
 
 
 def _fingerprint(source: FoldedSource) -> str:
-    digest = sha256(source.row_numbers.data)
-    digest.update(source.folds.data)
-    for value in chain.from_iterable([*text_columns(source.rows), TextColumn(source.rows, LABEL)]):
-        digest.update(value.encode() + b"\0")
+    digest = sha256(source.digest.encode())
+    for numbers in (source.row_numbers, source.folds):
+        digest.update(numbers.data)
     return digest.hexdigest()
 
 

@@ -1,5 +1,6 @@
 """Out-of-fold predictions: each row of a source as the model predicts it that has not seen it."""
 
+import csv
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,7 @@ from textmix.files import replacing
 
 OOF = "oof_predictions.csv"
 FOLD = "fold"
-_PROBABILITY = "probability_"
+PROBABILITY = "probability_"
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,8 @@ class OutOfFold:
         predicted = {**labels, **prediction_columns(self.evaluation.probabilities, names)}
         table = pd.concat([self.keys, pd.DataFrame(predicted, index=self.keys.index)], axis=1)
         with replacing(directory / OOF) as temporary:
-            table.to_csv(temporary, index=False)
+            # Quoted, as a lone carriage return in an id or a class would end its line.
+            table.to_csv(temporary, index=False, quoting=csv.QUOTE_NONNUMERIC)
 
 
 def read_out_of_fold(directory: Path) -> OutOfFold:
@@ -84,11 +86,11 @@ def prediction_blocks(path: Path, rows: int) -> Iterator[pd.DataFrame]:
 
 def _kinds(path: Path) -> dict[str, Any]:
     columns = pd.read_csv(path, nrows=0).columns
-    kinds = {name: np.float64 if name.startswith(_PROBABILITY) else str for name in columns}
+    kinds = {name: np.float64 if name.startswith(PROBABILITY) else str for name in columns}
     return {"dtype": kinds, "keep_default_na": False}
 
 
 def probabilities_of(table: pd.DataFrame) -> tuple[list[str], Array]:
     """Take the class names and the probabilities, shape (N, C), out of a table of predictions."""
-    columns = [name for name in table.columns if name.startswith(_PROBABILITY)]
-    return [name.removeprefix(_PROBABILITY) for name in columns], table[columns].to_numpy(dtype=np.float64)
+    columns = [name for name in table.columns if name.startswith(PROBABILITY)]
+    return [name.removeprefix(PROBABILITY) for name in columns], table[columns].to_numpy(dtype=np.float64)

@@ -20,6 +20,7 @@ from textmix.directory import MODEL
 from textmix.errors import ConfigError, DataError, RunError, listed, nearest
 from textmix.evaluation.metrics import Array
 from textmix.evaluation.report import prediction_columns
+from textmix.experiments.oof import PROBABILITY
 from textmix.files import write_json
 from textmix.models.loading import load_model
 from textmix.models.packing import pack_linears
@@ -78,10 +79,10 @@ def plan_submission(source: str, asked: str | None, data: DataConfig, class_name
     rows, where = pick(load_source(source), TEST, VALIDATION, TRAIN), source_name(source)
     check_columns(rows, Columns(data.text_columns, None), where)
     others = [name for name in rows.column_names if name not in (*data.text_columns, data.label_column)]
-    predicted = [_PREDICTION, "confidence", *(f"probability_{name}" for name in class_names)]
-    taken = sorted({*predicted} & {*others})
+    predicted = [_PREDICTION, "confidence", *(f"{PROBABILITY}{name}" for name in class_names)]
+    taken = [name for name in others if name in predicted or name.startswith(PROBABILITY)]
     if taken:
-        raise DataError(f"{where} has a column '{taken[0]}' already; rename it or leave it out")
+        raise DataError(f"{where} has a column '{taken[0]}', named like a prediction; rename it or leave it out")
     words = [word.strip() for word in asked.split(",")] if asked is not None else [*others, data.label_column]
     submitted: dict[str, str] = {}
     for word in words:

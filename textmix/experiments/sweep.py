@@ -16,7 +16,7 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from textmix.config import RunConfig
-from textmix.directory import MODEL
+from textmix.directory import MODEL, data_digest
 from textmix.errors import ConfigError, ModelError, RunError, TrainingError, TrainingInterrupted, one_line
 from textmix.evaluation.metrics import SELECTION_METRICS
 from textmix.experiments.cells import run_cell
@@ -179,7 +179,10 @@ class Sweep:
     def _train(self, trial: Trial) -> None:
         try:
             config = self._configure(trial)
-            watch = Watch(partial(self._evaluated, trial, config.train), show_progress=False, test=False)
+            others = (self._place(number) for number in range(trial.number))
+            like = next((place for place in others if data_digest(place) is not None), None)
+            evaluated = partial(self._evaluated, trial, config.train)
+            watch = Watch(evaluated, show_progress=False, test=False, like=like)
             metrics = run_cell(config, say_nothing, watch)
         except optuna.TrialPruned:
             self._tell(trial, TrialState.PRUNED)

@@ -44,6 +44,9 @@ def read_vectors(source: str, vocabulary: dict[str, int]) -> dict[int, np.ndarra
     except (ValueError, EOFError, IndexError, OSError) as error:
         raise ModelError(f"{source} is not a file of word vectors: {error}") from error
     found = {token_id: np.array(keyed[word]) for word, token_id in words.items() if word in keyed}
+    broken = [word for word, token_id in words.items() if token_id in found and not np.isfinite(found[token_id]).all()]
+    if broken:
+        raise ModelError(f"{source} is damaged: the vector of '{broken[0]}' holds numbers that are not finite")
     if not found:
         raise ModelError(f"{source} has a vector for none of the {len(words)} words of the vocabulary")
     return found
