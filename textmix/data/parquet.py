@@ -9,8 +9,8 @@ import pyarrow.parquet as pq
 from datasets.builder import Key
 from datasets.packaged_modules.parquet.parquet import Parquet
 
-# Rows of each block of the copy on the disk: when it is mapped, 64 KiB of each become resident.
-STORED_AT_ONCE = 10_000
+from textmix.data.formats import STORED_AT_ONCE, check_width, opened
+
 _BUFFER = 1 << 16
 
 
@@ -28,8 +28,19 @@ class PagedParquet(Parquet):  # type: ignore[misc]  # untyped
                     yield Key(number, place), self._cast_table(pa.Table.from_batches([batch]))
 
 
-def load_parquet(files: list[str]) -> Any:
-    """Load files into one data set, on the disk, as `datasets.load_dataset` does."""
-    builder = PagedParquet(data_files=files, writer_batch_size=STORED_AT_ONCE)
+def load_parquet(files: list[str], patterns: list[str]) -> Any:
+    """Load files into one data set, on the disk, as `datasets.load_dataset` does.
+
+    Args:
+        files: Their names.
+        patterns: The same as patterns of files, with all that is special escaped.
+
+    Raises:
+        DataError: If one has too many columns.
+    """
+    for file in files:
+        with opened(file) as stream:
+            check_width(file, len(pq.read_schema(stream)))
+    builder = PagedParquet(data_files=patterns, writer_batch_size=STORED_AT_ONCE)
     builder.download_and_prepare()
     return builder.as_dataset(split="train")

@@ -1,7 +1,6 @@
 """Read a source (files, a hub id, or a built-in name) into a DatasetDict, with errors that name file and line."""
 
 import glob
-import json
 import re
 from pathlib import Path
 from typing import Any
@@ -11,10 +10,12 @@ from datasets import Dataset, DatasetDict, Features, Value, disable_progress_bar
 
 from textmix.data.builtin import BUILTIN_DATASETS, load_builtin
 from textmix.data.columns import stored_tables
-from textmix.data.parquet import STORED_AT_ONCE, load_parquet
+from textmix.data.formats import STORED_AT_ONCE, check_width, opened
+from textmix.data.jsonrows import load_json
+from textmix.data.parquet import load_parquet
 from textmix.errors import DataError, did_you_mean, nearest
 
-# Ending of a file to the reader of the datasets library and its options.
+# Ending of a file to its reader and the options that this takes.
 READERS: dict[str, tuple[str, dict[str, Any]]] = {
     ".csv": ("csv", {"sep": ","}),
     ".tsv": ("csv", {"sep": "\t"}),
@@ -121,16 +122,20 @@ def _load_files(files: list[str]) -> Dataset:
     try:
         escaped = [glob.escape(file) for file in files]
         if builder == "parquet":
-            dataset = load_parquet(escaped)
+            dataset = load_parquet(files, escaped)
+        elif builder == "json":
+            dataset = load_json(files, escaped)
         else:
             dataset = load_dataset(
                 builder, data_files=escaped, split="train", writer_batch_size=STORED_AT_ONCE, **options
             )
-        # The JSON and parquet readers let bytes pass that are no text; reading such a cell would fail much later.
+        # The parquet reader lets bytes pass that are no text; reading such a cell would fail much later.
         for table in stored_tables(dataset, _CHECKED_AT_ONCE):
             table.validate(full=True)
+    except DataError:
+        raise
     except Exception as error:  # broken bytes make the readers raise many kinds, such as zlib.error
-        raise DataError(_explain(files, builder, error)) from error
+        raise DataError(_explain(files, error)) from error
     if dataset.num_rows == 0:
         raise DataError(f"{', '.join(files)}: no rows")
     return dataset
@@ -139,17 +144,21 @@ def _load_files(files: list[str]) -> Dataset:
 def _csv_columns(file: str) -> list[str]:
     _, options = _reader(file)
     try:
+        with opened(file) as stream:
+            check_width(file, stream.readline().count(options["sep"].encode()) + 1)
         head = pd.read_csv(file, nrows=1, dtype=str, **options, **_CSV_OPTIONS)
     except pd.errors.EmptyDataError:
         raise DataError(f"{file} is empty") from None
+    except DataError:
+        raise
     except Exception as error:  # as in _load_files
-        raise DataError(_explain([file], "csv", error)) from error
+        raise DataError(_explain([file], error)) from error
     if not isinstance(head.index, pd.RangeIndex):  # pandas takes surplus fields of the first row for an index
         raise DataError(f"{file}: broken line 2: it has more fields than the {len(head.columns)} of the header")
     return [str(name) for name in head.columns]
 
 
-def _explain(files: list[str], builder: str, error: BaseException) -> str:
+def _explain(files: list[str], error: BaseException) -> str:
     """Say in one line why files could not be read, with the line number where there is one."""
     where = ", ".join(files)
     chain: list[BaseException] = []
@@ -157,11 +166,6 @@ def _explain(files: list[str], builder: str, error: BaseException) -> str:
     while step is not None and step not in chain:
         chain.append(step)
         step = step.__cause__ or step.__context__
-    if builder == "json":
-        for file in files:
-            broken = _broken_json_line(file)
-            if broken:
-                return broken
     for cause in reversed(chain):
         if "corresponds to no data" in str(cause):
             return f"{where}: no rows"
@@ -175,24 +179,6 @@ def _explain(files: list[str], builder: str, error: BaseException) -> str:
             return f"{where}: broken line {int(quote[1]) + 1}: a quote is opened there and never closed"
     reason = str(chain[-1]).strip() or type(chain[-1]).__name__
     return f"cannot read {where}: {reason.splitlines()[0]}"
-
-
-def _broken_json_line(file: str) -> str | None:
-    if not file.endswith(".jsonl"):
-        return None
-    with Path(file).open("rb") as lines:
-        for number, line in enumerate(lines, start=1):
-            if not line.strip():
-                continue
-            try:
-                row = json.loads(line)
-            except UnicodeDecodeError as error:
-                return f"{file}: line {number} is not UTF-8 ({error.reason}); save it as UTF-8"
-            except (ValueError, RecursionError) as error:  # also numbers of thousands of digits, and deep nesting
-                return f"{file}: broken line {number}: {getattr(error, 'msg', error)}"
-            if not isinstance(row, dict):
-                return f"{file}: broken line {number}: a JSON object is needed, not {type(row).__name__}"
-    return None
 
 
 def _load_from_hub(name: str, subset: str | None) -> DatasetDict:
