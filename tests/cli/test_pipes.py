@@ -40,3 +40,12 @@ def unread(arguments: list[str]) -> int:
     os.close(writer)
     assert result.stderr == b""
     return result.returncode
+
+
+def test_characters_that_the_locale_lacks_are_spelt_out(run: Path) -> None:
+    command = [sys.executable, "-m", "textmix", "predict", str(run), "-"]
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    result = subprocess.run(
+        command, input="goal 猫\n".encode(), capture_output=True, check=True, timeout=120, env=environment
+    )
+    assert result.stdout.endswith(b"\tgoal \\u732b\n")
