@@ -1,3 +1,4 @@
+import hashlib
 import math
 from dataclasses import replace
 from itertools import pairwise
@@ -13,6 +14,26 @@ from textmix.errors import ConfigError
 from textmix.mixing import drawing
 from textmix.mixing.batch import MixBatch
 from textmix.mixing.config import MixConfig
+
+
+class TestSeeded:
+    @pytest.mark.parametrize(
+        ("seed", "number", "whole"), [(0, 0, 0), (3, 5, 3 * 2**8 + 5), (2**24 - 1, 255, 2**32 - 1)]
+    )
+    def test_what_fits_into_32_bits_is_the_seed(self, seed: int, number: int, whole: int) -> None:
+        expected = torch.rand(4, generator=torch.Generator().manual_seed(whole))
+        torch.testing.assert_close(torch.rand(4, generator=drawing.seeded(seed, number, 8)), expected, rtol=0, atol=0)
+
+    @pytest.mark.parametrize(("seed", "number"), [(2**24, 0), (2**31, 7), (-1, 3)])
+    def test_of_more_it_is_a_hash(self, seed: int, number: int) -> None:
+        """Which stays the same in all versions: runs are repeated by it."""
+        digest = hashlib.blake2b(f"{seed} {number}".encode(), digest_size=4).hexdigest()
+        assert drawing.seeded(seed, number, 8).initial_seed() == int(digest, 16)
+
+    def test_streams_differ(self) -> None:
+        seeds = [0, 1, 2**24, 2**25, 2**32, 2**32 + 1, 2**63]
+        drawn = {torch.rand(1, generator=drawing.seeded(seed, n, 8)).item() for seed in seeds for n in range(4)}
+        assert len(drawn) == 4 * len(seeds)
 
 
 class TestDirichlet:
