@@ -10,7 +10,7 @@ import pytest
 
 from textmix import files
 from textmix.errors import RunError
-from textmix.files import clear_leftovers, locked, replacing, write_json, write_text
+from textmix.files import clear_leftovers, locked, read_json, replacing, write_json, write_text
 
 GONE = 2**22 + 1  # more than any process of Linux has for a number
 
@@ -176,3 +176,12 @@ def test_a_file_system_that_cannot_flush_directories_will_do(tmp_path: Path, mon
     monkeypatch.setattr(files.os, "fsync", refusing)
     write_text(tmp_path / "file", "new")
     assert (tmp_path / "file").read_text() == "new"
+
+
+@pytest.mark.parametrize("content", [b"", b'{"a": 1', b"\xff", b"[]", b"{}", b'{"a": "x"}'])
+def test_a_damaged_file_is_told_in_one_line(tmp_path: Path, content: bytes) -> None:
+    write_json(tmp_path / "a.json", {"a": 1})
+    assert read_json(tmp_path / "a.json", lambda value: int(value["a"])) == 1
+    (tmp_path / "a.json").write_bytes(content)
+    with pytest.raises(RunError, match=r"^.*a\.json is damaged: [^\n]+$"):
+        read_json(tmp_path / "a.json", lambda value: int(value["a"]))

@@ -1,6 +1,5 @@
 """The directory of a run: the names in it, and who may write there when."""
 
-import json
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,7 +7,7 @@ from pathlib import Path
 
 from textmix.config import CONFIG_FILE
 from textmix.errors import RunError
-from textmix.files import clear_leftovers, is_leftover, locked
+from textmix.files import clear_leftovers, is_leftover, locked, read_json
 from textmix.training.checkpoint import checkpoint_directory
 from textmix.training.history import HISTORY
 from textmix.training.trackers import TENSORBOARD
@@ -56,12 +55,7 @@ def data_digest(directory: Path) -> str | None:
         RunError: If the file was damaged.
     """
     path = directory / DATA
-    if not path.is_file():
-        return None
-    try:
-        return str(json.loads(path.read_text(encoding="utf-8"))["sha256"])
-    except (ValueError, TypeError, KeyError) as error:
-        raise RunError(f"{path} is damaged: {error}") from error
+    return read_json(path, lambda content: str(content["sha256"])) if path.is_file() else None
 
 
 def check_data(directory: Path, digest: str) -> None:

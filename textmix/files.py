@@ -5,13 +5,14 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from textmix.errors import RunError
 
+_Made = TypeVar("_Made")
 # .NAME.newPID is being written; .NAME.oldPID is what a directory of that name held until the new one has its place.
 _LEFTOVER = re.compile(r"\.(?P<name>.+)\.(?P<kind>new|old)(?P<pid>\d+)")
 
@@ -190,3 +191,19 @@ def write_text(target: Path, text: str) -> None:
 def write_json(target: Path, value: Any) -> None:
     """Write a JSON file whole or not at all; NaN and infinity are refused, as JSON has none."""
     write_text(target, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def read_json(path: Path, make: Callable[[Any], _Made]) -> _Made:
+    """Make something of the value in a JSON file.
+
+    Args:
+        path: A file that `write_json` has written.
+        make: Takes the value; raises what Python raises where keys are missing or types are wrong.
+
+    Raises:
+        RunError: If the file was damaged.
+    """
+    try:
+        return make(json.loads(path.read_text(encoding="utf-8")))
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise RunError(f"{path} is damaged: {error!r}") from error

@@ -1,6 +1,5 @@
 """`textmix evaluate`."""
 
-import json
 from pathlib import Path
 
 from textmix.commands.common import command_parser, print_evaluation
@@ -51,13 +50,13 @@ def evaluate(arguments: list[str]) -> None:
     quiet_libraries()
     from textmix.directory import METRICS
     from textmix.evaluating import evaluate_run, write_evaluation
-    from textmix.files import write_json
+    from textmix.files import read_json, write_json
 
     source = absolute(data.source) if data is not None else None
     if target.exists() and any(target.iterdir()):
         if not (target / METRICS).is_file():
             raise RunError(f"output_dir {target} exists and is not an evaluation; choose another")
-        held = json.loads((target / METRICS).read_text(encoding="utf-8")).get("source", source)
+        held = read_json(target / METRICS, lambda content: content.get("source", source))
         if held != source:
             raise RunError(f"{target} holds the evaluation on {held or 'the test split'}; choose another --output_dir")
     evaluation, rows, where = evaluate_run(directory, config, data)

@@ -1,6 +1,5 @@
 """One run among the many of an experiment, trained once however often the experiment is started."""
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 from textmix.config import CONFIG_FILE, RunConfig
 from textmix.directory import METRICS, has_finished
 from textmix.errors import RunError
+from textmix.files import read_json
 from textmix.parsing import read_run_config
 from textmix.run import ALONE, Say, Watch, resolve, train
 from textmix.training.trackers import flatten
@@ -36,8 +36,7 @@ def run_cell(config: RunConfig, say: Say, watch: Watch = ALONE) -> dict[str, Any
         _check_same(directory, config)
     if not has_finished(directory):
         train(config, resume=begun, say=say, watch=watch)
-    metrics: dict[str, Any] = json.loads((directory / METRICS).read_text(encoding="utf-8"))
-    return metrics
+    return read_json(directory / METRICS, dict)
 
 
 def _check_same(directory: Path, config: RunConfig) -> None:

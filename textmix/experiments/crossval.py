@@ -1,6 +1,5 @@
 """Cross-validation: a run for each fold, and the predictions of all rows by the runs that did not see them."""
 
-import json
 import shutil
 from dataclasses import dataclass, replace
 from hashlib import sha256
@@ -21,7 +20,7 @@ from textmix.evaluation.metrics import Evaluation
 from textmix.evaluation.report import markdown_report
 from textmix.experiments.cells import run_cell
 from textmix.experiments.oof import FOLD, PROBABILITY, OutOfFold, probabilities_of, read_predictions
-from textmix.files import write_json, write_text
+from textmix.files import read_json, write_json, write_text
 from textmix.run import Say, resolve
 
 # Written first: it tells a cross-validation from other directories, and this source from another one.
@@ -165,7 +164,7 @@ def _claim(crossval: CrossValidation) -> None:
     if directory.exists() and not marker.is_file() and any(directory.iterdir()):
         raise RunError(f"output_dir {directory} exists and is not a cross-validation; choose another")
     begun = any(directory.glob(f"fold-*/{CONFIG_FILE}"))
-    if begun and json.loads(marker.read_text(encoding="utf-8")) != content:
+    if begun and read_json(marker, dict) != content:
         raise RunError(
             f"{directory} holds a cross-validation of other rows, or of rows cut in another way; choose another"
             " --output_dir, or remove it"

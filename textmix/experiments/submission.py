@@ -1,6 +1,5 @@
 """Average models over new rows, and write the columns that a competition asks for."""
 
-import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -17,11 +16,11 @@ from textmix.data.rows import PAIR, TEXT, Columns, as_string, check_columns, joi
 from textmix.data.sources import load_source, source_name
 from textmix.data.splits import TEST, TRAIN, VALIDATION, pick
 from textmix.directory import MODEL
-from textmix.errors import ConfigError, DataError, RunError, listed, nearest
+from textmix.errors import ConfigError, DataError, listed, nearest
 from textmix.evaluation.metrics import Array
 from textmix.evaluation.report import prediction_columns
 from textmix.experiments.oof import PROBABILITY
-from textmix.files import write_json
+from textmix.files import read_json, write_json
 from textmix.models.loading import load_model
 from textmix.models.packing import pack_linears
 from textmix.output import open_writer
@@ -180,9 +179,4 @@ def read_layout(directory: Path) -> Layout | None:
         RunError: If the file was damaged.
     """
     path = directory / COLUMNS
-    if not path.is_file():
-        return None
-    try:
-        return Layout(**json.loads(path.read_text(encoding="utf-8")))
-    except (TypeError, ValueError) as error:
-        raise RunError(f"{path} is damaged: {error}") from error
+    return read_json(path, lambda content: Layout(**content)) if path.is_file() else None
