@@ -9,6 +9,7 @@ import pytest
 import torch
 from transformers import BertForSequenceClassification
 
+from tests.cli.helpers import snapshot
 from tests.conftest import bert_config
 from textmix import (
     FastText,
@@ -92,16 +93,16 @@ def test_something_else_is_never_replaced(tmp_path: Path) -> None:
     with pytest.raises(RunError, match=r"mine exists and is no earlier export; choose another --output_dir$"):
         export_onnx(model, tmp_path / "mine")
     export_onnx(model, tmp_path / "onnx")
-    (tmp_path / "onnx" / "stale.json").write_text("")
+    first = snapshot(tmp_path / "onnx")
     export_onnx(model, tmp_path / "onnx")
-    assert not (tmp_path / "onnx" / "stale.json").exists()
-    for name in ("precious.csv", "precious.json"):
-        path = tmp_path / "onnx" / name
-        path.write_text("") if name.endswith("csv") else path.mkdir()
-        with pytest.raises(RunError, match=rf"onnx holds '{name}' beside an export, which would be lost; choose"):
-            export_onnx(model, tmp_path / "onnx")
-        assert path.exists()
-        path.unlink() if name.endswith("csv") else path.rmdir()
+    assert snapshot(tmp_path / "onnx").keys() == first.keys()
+    (tmp_path / "onnx" / "notes.json").write_text("mine")
+    before = snapshot(tmp_path / "onnx")
+    with pytest.raises(
+        RunError, match=r"onnx holds 'notes\.json', which would be lost with the earlier export; choose"
+    ):
+        export_onnx(model, tmp_path / "onnx")
+    assert snapshot(tmp_path / "onnx") == before
     assert {path.name for path in tmp_path.iterdir()} == {"model", "mine", "onnx"}
 
 

@@ -1,3 +1,4 @@
+import csv
 import json
 import math
 from datetime import datetime
@@ -42,6 +43,7 @@ def test_json_lines_keep_what_they_are_given(tmp_path: Path) -> None:
         "moment": pa.array([moment, None], pa.timestamp("us")),
         "bytes": [b"\xff\x00", b""],
         "list": [[1, 2], []],
+        "deep": [{"x": [math.inf, 0.5], "at": moment}, None],
     }
     with open_writer(path) as write:
         write(pa.table(columns))
@@ -53,5 +55,18 @@ def test_json_lines_keep_what_they_are_given(tmp_path: Path) -> None:
         "moment": "2026-01-02T03:04:05.678901",
         "bytes": "b'\\xff\\x00'",
         "list": [1, 2],
+        "deep": {"x": [None, 0.5], "at": "2026-01-02T03:04:05.678901"},
     }
     assert (second["small"], second["large"], second["moment"]) == (None, None, None)
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".tsv"])
+def test_cells_of_lists_and_objects_are_json(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"predictions{suffix}"
+    lists, objects = [list(range(1500)), None], [{"a": ["é", None], "b": 0.5}, {"a": [], "b": None}]
+    with open_writer(path) as write:
+        write(pa.table({"list": lists, "object": objects, "label": ["x", "y"]}))
+    with path.open(newline="", encoding="utf-8") as file:
+        first, second = csv.DictReader(file, delimiter="\t" if suffix == ".tsv" else ",")
+    assert (json.loads(first["list"]), json.loads(first["object"])) == (lists[0], objects[0])
+    assert (second["list"], json.loads(second["object"]), second["label"]) == ("", objects[1], "y")

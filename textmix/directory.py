@@ -59,15 +59,15 @@ def data_digest(directory: Path) -> str | None:
 
 
 def check_data(directory: Path, digest: str) -> None:
-    """Make sure that the data of a run are still what it was begun on: other rows would be split in another way.
+    """Make sure that the data of a run are still what it was begun on; others might be split in another way.
 
     Raises:
         RunError: If they are not.
     """
     if data_digest(directory) not in (None, digest):
         raise RunError(
-            f"{directory} was begun on other data than its sources hold now, which would be split otherwise: put them"
-            " back, or train anew elsewhere; new rows are evaluated with --data.source"
+            f"{directory} was begun on other rows than its sources hold now, some of which may be in another split: put"
+            " them back, train anew elsewhere, or evaluate new rows with --data.source"
         )
 
 

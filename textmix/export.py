@@ -17,8 +17,6 @@ from textmix.files import replacing
 from textmix.models.loading import load_model
 from textmix.models.onnx_classifier import ONNX_FILE
 
-# Endings of the files that tokenizers and configurations are saved in, beside the model.
-_EXPORTED = (".onnx", ".json", ".txt", ".model", ".jinja")
 # Two rows of different lengths: a dimension of size 1 would be taken for a constant, and padding shows.
 _EXAMPLE = ["one two three four five", "one two three"]
 
@@ -37,21 +35,15 @@ class _Logits(nn.Module):
 
 
 def check_target(target: Path) -> None:
-    """Fail early when an export cannot be written there: an earlier one is replaced, and nothing else is lost.
+    """Fail early when an export cannot be written there.
 
     Raises:
         RunError: If something else is there already.
     """
     if not target.exists():
         return
-    found = sorted(target.iterdir()) if target.is_dir() else []
-    if not target.is_dir() or (found and not (target / ONNX_FILE).is_file()):
+    if not target.is_dir() or (any(target.iterdir()) and not (target / ONNX_FILE).is_file()):
         raise RunError(f"{target} exists and is no earlier export; choose another --output_dir")
-    foreign = [path.name for path in found if path.is_dir() or path.suffix not in _EXPORTED]
-    if foreign:
-        raise RunError(
-            f"{target} holds '{foreign[0]}' beside an export, which would be lost; choose another --output_dir"
-        )
 
 
 def export_onnx(model_directory: Path, target: Path, int8: bool = False, trust_remote_code: bool = False) -> None:
@@ -68,7 +60,8 @@ def export_onnx(model_directory: Path, target: Path, int8: bool = False, trust_r
         trust_remote_code: Run the Python code that a model of an architecture of its own was saved with.
 
     Raises:
-        RunError: If there is no model, something else is at `target`, or a package of the extra `export` is missing.
+        RunError: If there is no model, something else is at `target` or in it, or a package of the extra `export` is
+            missing.
         ModelError: If the exporter of torch cannot express the model.
     """
     check_target(target)
@@ -86,6 +79,18 @@ def export_onnx(model_directory: Path, target: Path, int8: bool = False, trust_r
             _quantize(temporary / ONNX_FILE)
         model.config.save_pretrained(temporary)
         loaded.tokenizer.save_pretrained(temporary)
+        _refuse_foreign(target, temporary)
+
+
+def _refuse_foreign(target: Path, replacement: Path) -> None:
+    """Make sure that an earlier export holds nothing that its replacement has not, as it would be lost."""
+    if target.exists():
+        foreign = sorted({path.name for path in target.iterdir()} - {path.name for path in replacement.iterdir()})
+        if foreign:
+            raise RunError(
+                f"{target} holds '{foreign[0]}', which would be lost with the earlier export; choose another"
+                " --output_dir"
+            )
 
 
 def _write(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, file: Path) -> None:

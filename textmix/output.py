@@ -17,7 +17,6 @@ import pyarrow.parquet as pq
 from textmix.errors import RunError
 from textmix.files import replacing
 
-_NOT_IN_JSON = (math.inf, -math.inf)
 FORMATS = (".csv", ".tsv", ".jsonl", ".parquet")
 
 # Takes the rows batch by batch.
@@ -62,6 +61,10 @@ def open_writer(path: Path) -> Iterator[Writer]:
 
 
 def _frame(table: pa.Table) -> pd.DataFrame:
+    for place, column in enumerate(table.columns):
+        if pa.types.is_nested(column.type):  # of which pandas would write what a person sees, with the middle left out
+            cells = [None if cell is None else _as_json(cell) for cell in column.to_pylist()]
+            table = table.set_column(place, table.column_names[place], pa.array(cells, pa.string()))
     # Types stay those of Arrow, whose integers stay integers beside missing values.
     frame: pd.DataFrame = table.to_pandas(types_mapper=pd.ArrowDtype)
     return frame
@@ -93,15 +96,26 @@ def _csv_writer(file: Any, separator: str) -> Writer:
 
 
 def _as_json(value: Any) -> str:
+    return json.dumps(_plain(value), ensure_ascii=False)
+
+
+def _plain(value: Any) -> Any:
+    """Make values of what JSON has: it has no NaN, infinity, times or bytes."""
+    if isinstance(value, dict):
+        return {name: _plain(part) for name, part in value.items()}
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if value is None or isinstance(value, str | int):
+        return value
     return value.isoformat() if isinstance(value, date | time) else str(value)
 
 
 def _jsonl_writer(file: Any) -> Writer:
     def write(table: pa.Table) -> None:
         for row in table.to_pylist():
-            # JSON has no numbers for NaN and infinity.
-            cells = {name: None if value in _NOT_IN_JSON or value != value else value for name, value in row.items()}
-            file.write(json.dumps(cells, ensure_ascii=False, default=_as_json) + "\n")
+            file.write(_as_json(row) + "\n")
 
     return write
 

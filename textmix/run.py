@@ -177,8 +177,9 @@ def _train(
                 directory.mkdir(parents=True, exist_ok=True)
                 stack.enter_context(claimed(directory))
                 clear_directory(directory)
-                write_json(directory / DATA, {"sha256": report.digest})
                 write_text(directory / CONFIG_FILE, config.to_yaml())
+            if not (resume and (directory / DATA).is_file()):
+                write_json(directory / DATA, {"sha256": report.digest})
             if not (resume and (directory / ENVIRONMENT).is_file()):
                 write_json(directory / ENVIRONMENT, environment(config.train.precision))
         say(

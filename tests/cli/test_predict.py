@@ -19,7 +19,7 @@ class TestEvaluate:
         again = json.loads((run / "evaluations" / "test-split" / "metrics.json").read_text())
         scores = json.loads((run / "metrics.json").read_text())["test"]
         # What needs a temperature is said of the run alone, which has fitted one on its validation split.
-        assert again.pop("source") is None
+        assert again.pop("about") == {"run": str(run), "data": None}
         assert again == {name: value for name, value in scores.items() if name in again}
         assert scores.keys() - again.keys() == {"temperature", "scaled_nll", "scaled_ece"}
         assert "precision" in capsys.readouterr().out
@@ -45,9 +45,17 @@ class TestEvaluate:
             assert main([*options, str(tmp_path / "a" / "new.csv")]) == 0
         before = snapshot(tmp_path / "out")
         message = fails([*options, str(tmp_path / "b" / "new.csv")], capsys)
-        held = f"holds the evaluation on {tmp_path / 'a' / 'new.csv'}; choose another --output_dir"
-        assert message == f"{tmp_path / 'out'} {held}"
-        assert "holds the evaluation" in fails(["evaluate", str(run), "--output_dir", str(tmp_path / "out")], capsys)
+        assert (
+            message
+            == f"{tmp_path / 'out'} holds an evaluation on other rows (see metrics.json); choose another --output_dir"
+        )
+        assert "on other rows" in fails(
+            [*options, str(tmp_path / "a" / "new.csv"), "--data.drop_missing", "true"], capsys
+        )
+        assert "on other rows" in fails(["evaluate", str(run), "--output_dir", str(tmp_path / "out")], capsys)
+        other = Path(shutil.copytree(run, tmp_path / "other"))
+        message = fails(["evaluate", str(other), *options[2:], str(tmp_path / "a" / "new.csv")], capsys)
+        assert message == f"{tmp_path / 'out'} holds an evaluation of {run}; choose another --output_dir"
         assert snapshot(tmp_path / "out") == before
 
     def test_a_test_split_of_changed_data_is_refused(
@@ -59,8 +67,8 @@ class TestEvaluate:
         source.write_text(source.read_text().replace("goal", "score"))
         message = fails(["evaluate", str(tmp_path / "run")], capsys)
         assert message == (
-            f"{tmp_path / 'run'} was begun on other data than its sources hold now, which would be split otherwise: put"
-            " them back, or train anew elsewhere; new rows are evaluated with --data.source"
+            f"{tmp_path / 'run'} was begun on other rows than its sources hold now, some of which may be in another"
+            " split: put them back, train anew elsewhere, or evaluate new rows with --data.source"
         )
         assert not (tmp_path / "run" / "evaluations").exists()
         assert main(["evaluate", str(tmp_path / "run"), "--data.source", str(source)]) == 0

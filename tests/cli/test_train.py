@@ -194,7 +194,7 @@ class TestTrain:
         begun = (copy / "data.json").read_text()
         (copy / "data.json").write_text(json.dumps({"sha256": "0" * 64}))
         before = snapshot(copy)
-        assert "was begun on other data than its sources hold now" in fails(["train", "--resume", str(copy)], capsys)
+        assert "was begun on other rows than its sources hold now" in fails(["train", "--resume", str(copy)], capsys)
         assert snapshot(copy) == before
         (copy / "data.json").write_text(begun)
         assert main(["train", "--resume", str(copy)]) == 0

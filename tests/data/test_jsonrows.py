@@ -2,13 +2,16 @@
 
 import gzip
 import json
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from textmix.data import formats, jsonrows
+from textmix.data.config import DataConfig
 from textmix.data.sources import load_source
+from textmix.data.splits import load_rows
 from textmix.errors import DataError
 
 
@@ -51,9 +54,9 @@ def test_values_of_one_kind_stay_what_they_are(tmp_path: Path, values: list[Any]
         ([2**53, 0.5], [2.0**53, 0.5]),
         ([2**53 + 1, 0.5], ["9007199254740993", "0.5"]),  # as a float it would be another number
         ([2**64, 1], ["18446744073709551616", "1"]),
-        ([1, "one", None, 2.0], ["1", "one", None, "2.0"]),
-        ([True, "é", 0], ["true", "é", "0"]),
-        ([True, 0], ["true", "0"]),
+        ([1, "one", None, 2.0, 0.5], ["1", "one", None, "2", "0.5"]),
+        ([True, "é", 0], ["True", "é", "0"]),
+        ([True, 0], ["True", "0"]),
         ([[1], "x"], ["[1]", "x"]),
         ([[1], {"é": 1}], ["[1]", '{"é": 1}']),
         ([[1, "x"], [2]], [["1", "x"], ["2"]]),
@@ -71,6 +74,34 @@ def test_kinds_that_meet_become_strings_unless_nothing_is_lost(
     found = column(tmp_path, *values)
     assert found == expected
     assert [type(value) for value in found] == [type(value) for value in expected]
+
+
+def test_nan_is_missing(tmp_path: Path) -> None:
+    nan = float("nan")
+    assert column(tmp_path, "a", nan, "b") == ["a", None, "b"]
+    assert column(tmp_path, 1, nan, 2) == [1, None, 2]
+    assert column(tmp_path, nan, nan) == [None, None]
+    assert column(tmp_path, [0.5, nan], [nan]) == [[0.5, None], [None]]
+
+
+def test_a_label_is_spelt_alike_whatever_is_beside_it(tmp_path: Path) -> None:
+    def labels(*values: Any) -> list[str]:
+        (tmp_path / "a.jsonl").write_bytes(lines(*({"text": "t", "label": value} for value in values)))
+        return load_rows(DataConfig(str(tmp_path / "a.jsonl")))["label"][:]
+
+    assert labels(True, False, "maybe")[:2] == labels(True, False) == ["True", "False"]
+    assert labels(1.0, 2.5, "other")[:2] == labels(1.0, 2.5) == ["1", "2.5"]
+    assert labels(3, 4, "other")[:2] == labels(3, 4) == ["3", "4"]
+
+
+def test_what_is_nested_too_deep_or_wide_becomes_strings(tmp_path: Path) -> None:
+    deep = found = json.loads("[" * 400 + "1" + "]" * 400)
+    (found,) = column(tmp_path, deep)
+    while isinstance(found, list):
+        (found,), (deep,) = found, deep
+    assert json.loads(found) == deep != 1
+    wide = [{str(a): {str(row): 1 for row in range(20)} for a in range(20)} for _ in range(3)]
+    assert column(tmp_path, *wide, {"a": 1}) == [json.dumps(value) for value in (*wide, {"a": 1})]
 
 
 def test_kinds_may_meet_late(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -121,6 +152,8 @@ def test_characters_of_all_planes(tmp_path: Path) -> None:
         (b'{"text": "a"}\n\n[1]\n', "broken line 3: a JSON object is needed, not list"),
         (b'\n[{"text": "a"},\n\n{"text": b}]\n', "broken line 4: Expecting value"),
         (b'[{"text": "a"},\n"b"]\n', "broken entry 2: a JSON object is needed, not str"),
+        (b'[{"text": "a"},\n{"text": "\\ud800"}]\n', "\\ud800 is half of a character"),
+        (b'[{"text": "a"},\n{"text": ' + b"9" * 5000 + b"}]\n", "Exceeds the limit"),
         (b'{"text": "a"}\n{"text": "\xff"}\n', "line 2 is not UTF-8 (invalid start byte); save it as UTF-8"),
         (b'[{"text": "a"},\n{"text": "\xff"}]\n', "line 2 is not UTF-8"),
         ('{"text": "a"}\n'.encode("utf-16"), "line 1 is not UTF-8"),
@@ -143,6 +176,10 @@ def test_what_is_broken_is_named_with_its_line(tmp_path: Path, content: bytes, m
 def test_a_changed_file_is_read_anew(tmp_path: Path) -> None:
     assert column(tmp_path, "a") == ["a"]
     assert column(tmp_path, "b") == ["b"]
+    before = (tmp_path / "a.jsonl").stat()
+    (tmp_path / "a.jsonl").write_bytes(lines({"text": "t", "x": "c"}))
+    os.utime(tmp_path / "a.jsonl", ns=(before.st_atime_ns, before.st_mtime_ns))  # as `cp -p` does
+    assert load_source(str(tmp_path / "a.jsonl"))["train"]["x"][:] == ["c"]
 
 
 def test_a_truncated_archive_is_told(tmp_path: Path) -> None:

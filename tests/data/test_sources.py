@@ -90,6 +90,15 @@ def test_too_many_columns_are_refused_in_good_time(tmp_path: Path, name: str) ->
     assert message == f"{name} has 10001 columns; no more than 10000 can be read: leave some out"
 
 
+@pytest.mark.parametrize("end", ["\r", "\n", "\r\n"])
+def test_ends_of_lines_of_other_systems(tmp_path: Path, end: str) -> None:
+    rows = [(f"a, {number}", "x") for number in range(6000)]
+    lines = ['"text, or, ""so""",label', *(f'"{text}",{label}' for text, label in rows)]
+    (tmp_path / "a.csv").write_text(end.join([*lines, ""]), newline="")
+    found = load_source(str(tmp_path / "a.csv"))["train"]
+    assert found.to_dict() == {'text, or, "so"': [text for text, _ in rows], "label": [label for _, label in rows]}
+
+
 def test_a_missing_file_suggests_its_neighbour(tmp_path: Path) -> None:
     write(tmp_path / "reviews.csv")
     with pytest.raises(DataError, match=r"no file at '.*review\.csv'; did you mean 'reviews\.csv'"):

@@ -157,8 +157,13 @@ def test_all_runs_are_on_the_same_data(topics_csv: Path, tmp_path: Path, capsys:
     assert main(arguments(topics_csv, directory, "--seeds", "1")) == 0
     topics_csv.write_text(topics_csv.read_text().replace("goal", "score"))
     message = fails_quietly(arguments(topics_csv, directory, "--seeds", "2"), capsys)
-    assert f"{directory / 'none' / 'seed-0'} was begun on other data than its sources hold now" in message
+    assert f"{directory / 'none' / 'seed-0'} was begun on other rows than its sources hold now" in message
     assert not (directory / "none" / "seed-1").exists()
+    # Nor are strategies compared that are not of this call.
+    one = [*arguments(topics_csv, directory), "--strategies", "manifold"]
+    assert "was begun on other rows" in fails_quietly(one, capsys)
+    (directory / "word" / "seed-0" / "data.json").write_text(json.dumps({"sha256": "0" * 64}))
+    assert "was begun on other rows" in fails_quietly(arguments(topics_csv, directory, "--seeds", "1"), capsys)
 
 
 def test_models_stay_if_asked(topics_csv: Path, tmp_path: Path) -> None:
@@ -204,6 +209,9 @@ def test_which_run_failed_is_told(topics_csv: Path, tmp_path: Path, capsys: pyte
     wrong = [*arguments(topics_csv, tmp_path / "c"), "--strategies", "manifold(layers=[7])"]
     assert fails(wrong, capsys).startswith("manifold(layers=[7]), seed 0: ")
     assert not (tmp_path / "c").exists()
+    (tmp_path / "c").mkdir()
+    fails(wrong, capsys)
+    assert not list((tmp_path / "c").iterdir())
 
 
 def test_plots_need_their_extra(

@@ -179,17 +179,23 @@ def test_where_no_run_begins_nothing_is_left(tmp_path: Path) -> None:
     with pytest.raises(TextmixError, match="layer"):
         cross_validate(prepare(wrong, FOLDS), quiet)
     assert not (tmp_path / "cv").exists()
+    (tmp_path / "cv").mkdir()
+    with pytest.raises(TextmixError, match="layer"):
+        cross_validate(prepare(wrong, FOLDS), quiet)
+    assert not list((tmp_path / "cv").iterdir())
 
 
 def test_integer_ids_stay_integers_beside_missing_ones(tmp_path: Path) -> None:
     lines = [
-        json.dumps({"id": None if n == 3 else 2**60 + n, "text": text, "label": label})
+        json.dumps({"id": None if n == 3 else 2**60 + n, "text": text, "label": label, "tags": [n]})
         for n, (text, label) in enumerate(topic_rows(60))
     ]
     (tmp_path / "topics.jsonl").write_text("\n".join(lines))
     given = config(tmp_path)
     crossval = prepare(replace(given, data=DataConfig(str(tmp_path / "topics.jsonl"))), FOLDS, "id")
     cross_validate(crossval, quiet)
+    with pytest.raises(DataError, match=r"column 'tags' \(--id_column\) holds lists or objects, not ids"):
+        prepare(crossval.config, FOLDS, "tags")
     expected = [str(2**60 + n) for n in range(60)]
     expected[3] = ""
     assert read_out_of_fold(crossval.directory).keys["id"].tolist() == expected

@@ -1,5 +1,6 @@
 """`textmix evaluate`."""
 
+from dataclasses import asdict
 from pathlib import Path
 
 from textmix.commands.common import command_parser, print_evaluation
@@ -52,15 +53,20 @@ def evaluate(arguments: list[str]) -> None:
     from textmix.evaluating import evaluate_run, write_evaluation
     from textmix.files import read_json, write_json
 
-    source = absolute(data.source) if data is not None else None
+    about = {
+        "run": str(directory.absolute()),
+        "data": {**asdict(data), "source": absolute(data.source)} if data is not None else None,
+    }
     if target.exists() and any(target.iterdir()):
         if not (target / METRICS).is_file():
             raise RunError(f"output_dir {target} exists and is not an evaluation; choose another")
-        held = read_json(target / METRICS, lambda content: content.get("source", source))
-        if held != source:
-            raise RunError(f"{target} holds the evaluation on {held or 'the test split'}; choose another --output_dir")
+        held = read_json(target / METRICS, lambda content: content.get("about"))
+        if held is not None and options["output_dir"] is not None and held["run"] != about["run"]:
+            raise RunError(f"{target} holds an evaluation of {held['run']}; choose another --output_dir")
+        if held is not None and held["data"] != about["data"]:
+            raise RunError(f"{target} holds an evaluation on other rows (see {METRICS}); choose another --output_dir")
     evaluation, rows, where = evaluate_run(directory, config, data)
-    write_json(target / METRICS, {"source": source, **evaluation.scores(), "report": evaluation.report()})
+    write_json(target / METRICS, {"about": about, **evaluation.scores(), "report": evaluation.report()})
     write_evaluation(target, f"{directory.name} on {where}", rows, evaluation)
     print_evaluation(evaluation, where)
     print(f"saved to {target}")

@@ -64,10 +64,12 @@ def split_groups(rows: Dataset, share: float, seed: int, option: str) -> tuple[D
     Raises:
         DataError: As in `fold_numbers`.
     """
+    parts = max(2, round(1 / share))
     try:
-        numbers = fold_numbers(rows, max(2, round(1 / share)), seed)
+        numbers = fold_numbers(rows, parts, seed)
     except DataError as error:
-        raise DataError(f"{option}: {error}; ask for a larger share") from error
+        hint = "; ask for a larger share" if parts > 2 else ""
+        raise DataError(f"{option}: {error}{hint}") from error
     return select_rows(rows, numbers != 0), select_rows(rows, numbers == 0)
 
 

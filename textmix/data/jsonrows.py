@@ -1,4 +1,4 @@
-"""Read JSON, an object a line or an array of objects, so that values stay what they were written as.
+"""Read JSON, an object a line or an array of objects, so that values keep their types.
 
 The reader of datasets makes timestamps of texts that look like one, puts quotes around the texts of a column that also
 holds numbers, and names no line.
@@ -6,6 +6,7 @@ holds numbers, and names no line.
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import chain, islice
@@ -16,6 +17,7 @@ from datasets import ArrowBasedBuilder, BuilderConfig, Dataset, DatasetInfo, Fea
 from datasets.builder import Key
 
 from textmix.data.formats import STORED_AT_ONCE, check_width, opened
+from textmix.data.rows import as_string
 from textmix.errors import DataError
 
 Row: TypeAlias = dict[str, Any]
@@ -24,29 +26,35 @@ _BOM = b"\xef\xbb\xbf"
 _SURROGATE = re.compile(r"\\u[dD]")
 # Beyond these, a float64 does not hold all integers, and an int64 none.
 _EXACT, _LONG = 1 << 53, 1 << 63
-# An object with more is a mapping of its own names, which other rows need not have.
-_MOST_PARTS = 100
+# Objects with more parts, all in all, are mappings with names of their own, which other rows need not have; each row
+# would get all of them. Arrow and datasets recurse into what is nested.
+_MOST_PARTS, _DEEPEST = 100, 20
 
 
-def load_json(files: list[str], patterns: list[str]) -> Dataset:
+def load_json(files: list[str], patterns: list[str], stamp: str) -> Dataset:
     """Load files into one data set, on the disk, as `datasets.load_dataset` does.
 
     A column is of integers, floats, booleans, lists or objects if all its values are; the same holds for what is in
-    lists and objects. Where values of several kinds meet, all become strings, with those that were none spelt as in
-    JSON.
+    lists and objects. Where values of several kinds meet, all become strings: numbers and booleans as `as_string`
+    spells them, lists and objects as JSON. NaN, which JSON does not have but Python writes, is a missing value.
 
     Args:
         files: Their names, for errors.
         patterns: The same as patterns of files, with all that is special escaped.
+        stamp: As in `file_stamp`.
 
     Raises:
         DataError: If there are no rows or too many columns, or a line is broken, no UTF-8, or no object.
     """
-    schema = _schema(chain.from_iterable(map(_rows, files)))
+    schema = _schema(files)
     if not schema.names:
         raise DataError(f"{', '.join(files)}: no rows")
-    check_width(files[0], len(schema))
-    builder = _Json(data_files=patterns, features=Features.from_arrow_schema(schema), writer_batch_size=STORED_AT_ONCE)
+    builder = _Json(
+        config_name=stamp,
+        data_files=patterns,
+        features=Features.from_arrow_schema(schema),
+        writer_batch_size=STORED_AT_ONCE,
+    )
     builder.download_and_prepare()
     return builder.as_dataset(split=Split.TRAIN)
 
@@ -91,8 +99,10 @@ def _fitted(value: Any, kind: pa.DataType) -> Any:
     """Make strings of what is to be a string, and leave the rest as it is."""
     if value is None or isinstance(value, str):
         return value
+    if value != value:  # only NaN differs from itself
+        return None
     if pa.types.is_string(kind):
-        return _spelt(value)
+        return _spelt(value) if isinstance(value, list | dict) else as_string(value)
     if pa.types.is_list(kind):
         return [_fitted(item, kind.value_type) for item in value]
     if pa.types.is_struct(kind):
@@ -112,20 +122,32 @@ class _Column:
     items: "_Column | None" = None
     parts: "dict[str, _Column]" = field(default_factory=dict)
 
-    def note(self, value: Any) -> None:
-        if value is None:
-            return
+    def note(self, value: Any, depth: int = 0) -> int:
+        """Take notice of a value; returns how many parts it has that were not known."""
+        if value is None or value != value or "any" in self.kinds:
+            return 0
         kind = type(value)
         if kind is int:
             self.kinds.add("int" if -_EXACT <= value <= _EXACT else "long" if -_LONG <= value < _LONG else "longer")
-            return
-        self.kinds.add(kind.__name__)
-        if kind is list:
+            return 0
+        self.kinds.add("any" if depth > _DEEPEST else kind.__name__)
+        new = 0
+        if kind is list and depth <= _DEEPEST:
             self.items = self.items or _Column()
-            for item in value:
-                self.items.note(item)
-        elif kind is dict:
-            _note_parts(self.parts, value)
+            new = sum(self.items.note(item, depth + 1) for item in value)
+        elif kind is dict and depth <= _DEEPEST:
+            for name, part in value.items():
+                if name not in self.parts:
+                    self.parts[name] = _Column()
+                    new += 1
+                new += self.parts[name].note(part, depth + 1)
+        return new
+
+    def forget(self) -> None:
+        """Take all values for strings from now on."""
+        self.kinds.add("any")
+        self.parts.clear()
+        self.items = None
 
     @property
     def type(self) -> pa.DataType:
@@ -139,23 +161,26 @@ class _Column:
                 return arrow
         if self.kinds == {"list"} and self.items is not None:
             return pa.list_(self.items.type)
-        if self.kinds == {"dict"} and 0 < len(self.parts) <= _MOST_PARTS:
+        if self.kinds == {"dict"} and self.parts:
             return pa.struct({name: part.type for name, part in self.parts.items()})
         return pa.string()
 
 
-def _note_parts(columns: dict[str, _Column], row: Row) -> None:
-    for name, value in row.items():
-        column = columns.get(name)
-        if column is None:
-            column = columns[name] = _Column()
-        column.note(value)
-
-
-def _schema(rows: Iterator[Row]) -> pa.Schema:
+def _schema(files: list[str]) -> pa.Schema:
     columns: dict[str, _Column] = {}
-    for row in rows:
-        _note_parts(columns, row)
+    parts: Counter[str] = Counter()
+    for file in files:
+        for row in _rows(file):
+            for name, value in row.items():
+                column = columns.get(name)
+                if column is None:
+                    column = columns[name] = _Column()
+                new = column.note(value)
+                if new:
+                    parts[name] += new
+                    if parts[name] > _MOST_PARTS:
+                        column.forget()
+            check_width(file, len(columns))
     return pa.schema({name: column.type for name, column in columns.items()})
 
 
@@ -174,6 +199,7 @@ def _rows(file: str) -> Iterator[Row]:
 
 def _parsed(file: str, first: int, data: bytes) -> Any:
     """Parse lines of a file, of which the first has that number."""
+    where = f"{file}: broken line {first}" if data.count(b"\n") < 2 else file  # not all errors say in which line
     try:
         text = data.rstrip().decode()
         value = json.loads(text)
@@ -184,12 +210,12 @@ def _parsed(file: str, first: int, data: bytes) -> Any:
         raise DataError(f"{file}: line {number} is not UTF-8 ({error.reason}); save it as UTF-8") from error
     except UnicodeEncodeError as error:
         character = f"\\u{ord(error.object[error.start]):04x}"
-        raise DataError(f"{file}: broken line {first}: {character} is half of a character") from error
+        raise DataError(f"{where}: {character} is half of a character") from error
     except json.JSONDecodeError as error:
-        where = f"{file}: broken line {first + error.lineno - 1}"
-        raise DataError(f"{where}: {error.msg}; each line must hold one object, or the file one array") from error
+        line = f"{file}: broken line {first + error.lineno - 1}"
+        raise DataError(f"{line}: {error.msg}; each line must hold one object, or the file one array") from error
     except (ValueError, RecursionError) as error:  # numbers of thousands of digits, deep nesting
-        raise DataError(f"{file}: broken line {first}: {error}") from error
+        raise DataError(f"{where}: {error}") from error
     return value
 
 

@@ -28,12 +28,13 @@ class PagedParquet(Parquet):  # type: ignore[misc]  # untyped
                     yield Key(number, place), self._cast_table(pa.Table.from_batches([batch]))
 
 
-def load_parquet(files: list[str], patterns: list[str]) -> Any:
+def load_parquet(files: list[str], patterns: list[str], stamp: str) -> Any:
     """Load files into one data set, on the disk, as `datasets.load_dataset` does.
 
     Args:
         files: Their names.
         patterns: The same as patterns of files, with all that is special escaped.
+        stamp: As in `file_stamp`.
 
     Raises:
         DataError: If one has too many columns.
@@ -41,6 +42,6 @@ def load_parquet(files: list[str], patterns: list[str]) -> Any:
     for file in files:
         with opened(file) as stream:
             check_width(file, len(pq.read_schema(stream)))
-    builder = PagedParquet(data_files=patterns, writer_batch_size=STORED_AT_ONCE)
+    builder = PagedParquet(config_name=stamp, data_files=patterns, writer_batch_size=STORED_AT_ONCE)
     builder.download_and_prepare()
     return builder.as_dataset(split="train")

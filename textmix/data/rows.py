@@ -151,7 +151,8 @@ def _to_strings(dataset: Dataset, columns: Columns) -> tuple[Dataset, dict[str, 
             batch = _standard_batch(table.select(list(columns.wanted)), columns, dataset.features).combine_chunks()
             for name, values in zip(batch.column_names, batch.columns, strict=True):
                 blank.setdefault(name, []).append(pc.equal(pc.utf8_trim_whitespace(values), "").to_numpy())
-                digest.update("\0".join([name, *values.to_pylist()]).encode())
+                texts: list[str] = values.to_pylist()
+                digest.update(f"{name} {' '.join(str(len(text)) for text in texts)} {''.join(texts)}".encode())
             yield batch
 
     if dataset.num_rows <= IN_MEMORY or not dataset.cache_files:
@@ -207,7 +208,7 @@ def as_string(value: Any) -> str:
         return f"{value:f}" if value % 1 else str(int(value))
     if isinstance(value, float) and value.is_integer():  # integers beside missing values are read as floats
         return str(int(value))
-    if isinstance(value, str | int | float | date):  # the JSON reader makes dates of what looks like one
+    if isinstance(value, str | int | float | date):  # parquet files have dates
         return str(value)
     raise DataError(f"a text or label is a {type(value).__name__}, not a string or a number: {str(value)[:60]}")
 

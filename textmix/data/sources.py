@@ -1,7 +1,10 @@
 """Read a source (files, a hub id, or a built-in name) into a DatasetDict, with errors that name file and line."""
 
+import csv
 import glob
 import re
+from contextlib import suppress
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +13,7 @@ from datasets import Dataset, DatasetDict, Features, Value, disable_progress_bar
 
 from textmix.data.builtin import BUILTIN_DATASETS, load_builtin
 from textmix.data.columns import stored_tables
-from textmix.data.formats import STORED_AT_ONCE, check_width, opened
+from textmix.data.formats import STORED_AT_ONCE, check_width, file_stamp, opened
 from textmix.data.jsonrows import load_json
 from textmix.data.parquet import load_parquet
 from textmix.errors import DataError, did_you_mean, nearest
@@ -120,14 +123,14 @@ def _load_files(files: list[str]) -> Dataset:
             raise DataError(f"{file} is empty")
     disable_progress_bars()
     try:
-        escaped = [glob.escape(file) for file in files]
+        escaped, stamp = [glob.escape(file) for file in files], file_stamp(files)
         if builder == "parquet":
-            dataset = load_parquet(files, escaped)
+            dataset = load_parquet(files, escaped, stamp)
         elif builder == "json":
-            dataset = load_json(files, escaped)
+            dataset = load_json(files, escaped, stamp)
         else:
             dataset = load_dataset(
-                builder, data_files=escaped, split="train", writer_batch_size=STORED_AT_ONCE, **options
+                builder, stamp, data_files=escaped, split="train", writer_batch_size=STORED_AT_ONCE, **options
             )
         # The parquet reader lets bytes pass that are no text; reading such a cell would fail much later.
         for table in stored_tables(dataset, _CHECKED_AT_ONCE):
@@ -144,8 +147,8 @@ def _load_files(files: list[str]) -> Dataset:
 def _csv_columns(file: str) -> list[str]:
     _, options = _reader(file)
     try:
-        with opened(file) as stream:
-            check_width(file, stream.readline().count(options["sep"].encode()) + 1)
+        with TextIOWrapper(opened(file), encoding="utf-8", newline="") as stream, suppress(csv.Error):
+            check_width(file, len(next(csv.reader(stream, delimiter=options["sep"]), [])))
         head = pd.read_csv(file, nrows=1, dtype=str, **options, **_CSV_OPTIONS)
     except pd.errors.EmptyDataError:
         raise DataError(f"{file} is empty") from None

@@ -9,7 +9,7 @@ from typing import Any
 
 from textmix.config import CONFIG_FILE, RunConfig, slug
 from textmix.data.sources import source_name
-from textmix.directory import MODEL, data_digest
+from textmix.directory import DATA, MODEL, check_data, data_digest
 from textmix.environment import environment
 from textmix.errors import RunError, TextmixError, TrainingInterrupted
 from textmix.experiments.cells import run_cell
@@ -137,8 +137,8 @@ def make_runs(
     assert config.output_dir is not None
     directory = Path(config.output_dir)
     standing = Standing(cells)
-    begun = (Path(str(cell.config.output_dir)) for cell in cells)
-    like = next((place for place in begun if data_digest(place) is not None), None)
+    like = _begun_alike(directory)
+    fresh = not directory.exists()
     directory.mkdir(parents=True, exist_ok=True)
     try:
         with (directory / LOG).open("a", encoding="utf-8", buffering=1) as log:
@@ -150,7 +150,9 @@ def make_runs(
                 like = like or Path(str(cell.config.output_dir))
     except TextmixError:
         if [path.name for path in directory.iterdir()] == [LOG]:  # wrong input: not even one run has begun
-            shutil.rmtree(directory)
+            (directory / LOG).unlink()
+            if fresh:
+                directory.rmdir()
         raise
     watch(standing)
     names = [variant.name for variant in variants]
@@ -163,6 +165,18 @@ def make_runs(
         "config": config.to_dict(),
         "environment": environment(config.train.precision),
     }
+
+
+def _begun_alike(directory: Path) -> Path | None:
+    """Make sure that all runs in a comparison are on the same data; returns one of them."""
+    runs = sorted(path.parent for path in directory.glob(f"*/*/{DATA}"))
+    if not runs:
+        return None
+    digest = data_digest(runs[0])
+    assert digest is not None
+    for run in runs:
+        check_data(run, digest)
+    return runs[0]
 
 
 def _run(cell: Cell, keep_models: bool, like: Path | None) -> dict[str, Any]:

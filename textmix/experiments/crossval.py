@@ -1,6 +1,5 @@
 """Cross-validation: a run for each fold, and the predictions of all rows by the runs that did not see them."""
 
-import shutil
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
@@ -8,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 
 from textmix.config import CONFIG_FILE, RunConfig
 from textmix.data.columns import categories
@@ -89,6 +89,8 @@ def _identifiers(config: RunConfig, source: FoldedSource, column: str | None) ->
     if column in (ROW, FOLD, LABEL, "prediction", "confidence") or column.startswith(PROBABILITY):
         raise DataError(f"--id_column {column}: oof_predictions.csv has a column of that name already")
     values = given.select(source.row_numbers).with_format("arrow")[:].column(column)
+    if pa.types.is_nested(values.type):
+        raise DataError(f"{where}: column '{column}' (--id_column) holds lists or objects, not ids")
     # Types stay those of Arrow, whose integers stay integers beside missing values.
     return pd.DataFrame({column: values.to_pandas(types_mapper=pd.ArrowDtype)})
 
@@ -111,6 +113,7 @@ def cross_validate(crossval: CrossValidation, say: Say) -> tuple[OutOfFold, dict
         RunError: If the directory holds something else, or a cross-validation of other data or options.
         TrainingInterrupted: If training was asked to stop; the same call goes on.
     """
+    fresh = not crossval.directory.exists()
     _claim(crossval)
     count = len(crossval.folds)
     scores: list[dict[str, float]] = []
@@ -122,7 +125,9 @@ def cross_validate(crossval: CrossValidation, say: Say) -> tuple[OutOfFold, dict
             raise TrainingInterrupted(message, stop.number) from None
         except TextmixError:
             if [path.name for path in crossval.directory.iterdir()] == [FOLDS]:  # not even one run has begun
-                shutil.rmtree(crossval.directory)
+                (crossval.directory / FOLDS).unlink()
+                if fresh:
+                    crossval.directory.rmdir()
             raise
         scores.append({name: value for name, value in metrics["test"].items() if name != "report"})
         say(
