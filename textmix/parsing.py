@@ -44,6 +44,8 @@ def parse(parser: ArgumentParser, arguments: list[str]) -> Namespace:
         raise ConfigError(explain(str(error), known)) from error
     except UnicodeDecodeError as error:
         raise ConfigError(f"the recipe is not UTF-8: {error.reason}") from error
+    except ValueError as error:  # of paths, which may not have every character
+        raise ConfigError(f"an option has a value that cannot be one: {error}") from error
 
 
 def to_run_config(parser: ArgumentParser, namespace: Namespace) -> RunConfig:
@@ -54,8 +56,10 @@ def to_run_config(parser: ArgumentParser, namespace: Namespace) -> RunConfig:
     """
     # In the order of the options, in which a section comes before those within it.
     for section in dict.fromkeys(name.rpartition(".")[0] for name in option_names() if "." in name):
-        if not isinstance(namespace[section], Namespace):
-            raise ConfigError(f"the section '{section}' of the recipe is no mapping of options to values")
+        if not isinstance(namespace.get(section), Namespace):
+            # Of a section that was none, options of the command line make one that lacks the sections within it.
+            wrong = section if section in namespace else section.rpartition(".")[0]
+            raise ConfigError(f"the section '{wrong}' of the recipe is no mapping of options to values")
     values = parser.instantiate(namespace)
     return RunConfig(**{field.name: values[field.name] for field in dataclasses.fields(RunConfig)})
 

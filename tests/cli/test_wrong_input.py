@@ -198,6 +198,15 @@ class TestWrongInput:
         Path("recipe.yaml").write_text(recipe)
         assert re.match(pattern, message := fails(["train", "recipe.yaml"], capsys)), message
 
+    def test_a_section_that_is_none_beside_options_of_the_command_line(
+        self, in_tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        Path("recipe.yaml").write_text("data: {source: x}\nmodel: 3\n")
+        message = fails(["train", "recipe.yaml", "--model.name", "textcnn"], capsys)
+        assert message == "the section 'model' of the recipe is no mapping of options to values"
+        message = fails(["train", "--data.source", "x", "--model.fasttext", "\0"], capsys)
+        assert message == "an option has a value that cannot be one: embedded null byte"
+
     def test_libraries_say_nothing_beside_the_one_line(self, in_tmp_path: Path) -> None:
         csv_of(in_tmp_path / "d.csv", 'text,label\na,x\n"b,y\nc,z\n')
         (in_tmp_path / "d.parquet").write_bytes(b"PAR1 and no more")
