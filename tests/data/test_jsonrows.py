@@ -121,12 +121,13 @@ def test_kinds_may_meet_late(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
         ("a.json", b'{"text":"a"}\n{"text":"b"}\n'),
         ("a.json", b'[{"text":"a"},{"text":"b"}]'),
         ("a.jsonl", b'\xef\xbb\xbf\n [\n  {"text":"a"},\n  {"text":\n"b"}\n]\n'),
-        ("a.jsonl.gz", gzip.compress(b'{"text":"a"}\n{"text":"b"}\n')),
-        ("a.json.GZ", gzip.compress(b'[{"text":"a"},{"text":"b"}]')),
+        ("a.jsonl.gz", b'{"text":"a"}\n{"text":"b"}\n'),
+        ("a.json.GZ", b'[{"text":"a"},{"text":"b"}]'),
     ],
 )
 def test_shapes_of_files(tmp_path: Path, name: str, content: bytes) -> None:
-    assert read(tmp_path / name, content) == {"text": ["a", "b"]}
+    written = gzip.compress(content) if name.lower().endswith(".gz") else content
+    assert read(tmp_path / name, written) == {"text": ["a", "b"]}
 
 
 def test_several_files_are_one_table(tmp_path: Path) -> None:
