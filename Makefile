@@ -1,4 +1,5 @@
-# Everything runs in .venv, which is made on first use from the pinned versions of constraints.txt.
+# Everything runs in .venv, which is made on first use from the pinned versions of constraints.txt. Modules are compiled when
+# they are first imported: compiling all that is installed, most of which is never imported, takes a minute.
 PYTHON ?= python3
 BIN := .venv/bin
 
@@ -34,15 +35,15 @@ format: .venv/dev
 	$(PYTHON) -m venv .venv
 
 .venv/bundled: .venv/bin/python pyproject.toml constraints.txt
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[bundled]'
+	$(BIN)/python -m pip install --quiet --no-compile -c constraints.txt -e '.[bundled]'
 	touch $@
 
 .venv/dev: .venv/bin/python pyproject.toml constraints.txt
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[bundled,vectors,export,plots,dev]'
+	$(BIN)/python -m pip install --quiet --no-compile -c constraints.txt -e '.[bundled,vectors,export,plots,dev]'
 	touch $@ .venv/bundled
 
 .venv/slow: .venv/dev
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[bundled,vectors,export,plots,ray,dev]'
+	$(BIN)/python -m pip install --quiet --no-compile -c constraints.txt -e '.[bundled,vectors,export,plots,ray,dev]'
 	touch $@ .venv/dev .venv/bundled
 
 clean:

@@ -52,7 +52,11 @@ def compare(name: str, strategy: str, backend: str, batch: Batch, steps: int, at
 
 @pytest.mark.parametrize(
     ("name", "strategy"),
-    [("BERT", "manifold"), ("GPT-2", "sentence"), ("TextCNN", "word")],  # all of them below
+    [
+        ("BERT", "manifold"),
+        pytest.param("GPT-2", "sentence", marks=pytest.mark.slow),
+        ("TextCNN", "word"),
+    ],  # all of them below
 )
 def test_a_compiled_step_equals_the_plain_one(name: str, strategy: str, ragged: Batch) -> None:
     compare(name, strategy, "aot_eager", ragged, steps=4, atol=1e-6)

@@ -55,7 +55,9 @@ def save(kind: str, directory: Path) -> Path:
     return directory
 
 
-@pytest.mark.parametrize("kind", [*WORDS, "native", "mean", "cls", "attention"])
+@pytest.mark.parametrize(
+    "kind", [*WORDS, "native", "mean", *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("cls", "attention"))]
+)
 def test_an_export_predicts_as_the_model_does_wherever_it_is_moved(kind: str, tmp_path: Path) -> None:
     export_onnx(save(kind, tmp_path / "model"), tmp_path / "onnx")
     # An encoder's own tokenizer puts a token into every text; without any, it attends to padding.

@@ -1,11 +1,14 @@
 """Readers that go away before all is said."""
 
+import io
 import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from textmix.cli import main
 
 
 def test_a_reader_that_takes_one_line_ends_predict_quietly(run: Path, tmp_path: Path) -> None:
@@ -42,10 +45,9 @@ def unread(arguments: list[str]) -> int:
     return result.returncode
 
 
-def test_characters_that_the_locale_lacks_are_spelt_out(run: Path) -> None:
-    command = [sys.executable, "-m", "textmix", "predict", str(run), "-"]
-    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
-    result = subprocess.run(
-        command, input="goal 猫\n".encode(), capture_output=True, check=True, timeout=120, env=environment
-    )
-    assert result.stdout.endswith(b"\tgoal \\u732b\n")
+def test_characters_that_the_locale_lacks_are_spelt_out(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    output = io.BytesIO()
+    monkeypatch.setattr(sys, "stdin", io.StringIO("goal 猫\n"))
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(output, encoding="ascii", write_through=True))
+    assert main(["predict", str(run), "-"]) == 0
+    assert output.getvalue().endswith(b"\tgoal \\u732b\n")
