@@ -2,10 +2,9 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-comma := ,
 # All cores compile what is installed, in a third of the time that pip takes for it; one file of torch is for Python 3.12.
 define install
-$(BIN)/python -m pip install --quiet --no-compile -c constraints.txt -e '.[$(1)]'
+$(BIN)/python -m pip install --quiet --no-compile -c constraints.txt -e '.[$(EXTRAS)]'
 @$(BIN)/python -m compileall -q -j 0 .venv/lib > /dev/null || true
 endef
 
@@ -40,16 +39,19 @@ format: .venv/dev
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "textmix needs Python 3.11 or newer; set PYTHON=")'
 	$(PYTHON) -m venv .venv
 
+.venv/bundled: EXTRAS = bundled
 .venv/bundled: .venv/bin/python pyproject.toml constraints.txt
-	$(call install,bundled)
+	$(install)
 	touch $@
 
+.venv/dev: EXTRAS = bundled,vectors,export,plots,dev
 .venv/dev: .venv/bin/python pyproject.toml constraints.txt
-	$(call install,bundled$(comma)vectors$(comma)export$(comma)plots$(comma)dev)
+	$(install)
 	touch $@ .venv/bundled
 
+.venv/slow: EXTRAS = bundled,vectors,export,plots,ray,dev
 .venv/slow: .venv/dev
-	$(call install,bundled$(comma)vectors$(comma)export$(comma)plots$(comma)ray$(comma)dev)
+	$(install)
 	touch $@ .venv/dev .venv/bundled
 
 clean:
