@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -235,7 +236,8 @@ def _prepare(
     Agreement().check_same(
         {
             "options": (config.train, config.mix, config.loss),
-            "data": report.digest,
+            # The rows read, and what the options of data have made of them.
+            "data": (report.digest, names, sha256(labels[TRAIN].data).hexdigest()),
             "vocabulary": sorted(loaded.tokenizer.get_vocab().items()),
         }
     )
