@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 from datasets.builder import Key
 from datasets.packaged_modules.parquet.parquet import Parquet
 
+from textmix.data.columns import stored_tables
 from textmix.data.formats import STORED_AT_ONCE, check_width, opened
 
 _BUFFER = 1 << 16
@@ -38,10 +39,15 @@ def load_parquet(files: list[str], patterns: list[str], stamp: str) -> Any:
 
     Raises:
         DataError: If one has too many columns.
+        pyarrow.ArrowInvalid: If texts are not UTF-8.
     """
     for file in files:
         with opened(file) as stream:
             check_width(file, len(pq.read_schema(stream)))
     builder = PagedParquet(config_name=stamp, data_files=patterns, writer_batch_size=STORED_AT_ONCE)
     builder.download_and_prepare()
-    return builder.as_dataset(split="train")
+    dataset = builder.as_dataset(split="train")
+    # The reader lets bytes pass that are no text; reading such a cell would fail much later.
+    for table in stored_tables(dataset, STORED_AT_ONCE):
+        table.validate(full=True)
+    return dataset

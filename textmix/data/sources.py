@@ -12,7 +12,6 @@ import pandas as pd
 from datasets import Dataset, DatasetDict, Features, Value, disable_progress_bars, load_dataset
 
 from textmix.data.builtin import BUILTIN_DATASETS, load_builtin
-from textmix.data.columns import stored_tables
 from textmix.data.formats import STORED_AT_ONCE, check_width, file_stamp, opened
 from textmix.data.jsonrows import load_json
 from textmix.data.parquet import load_parquet
@@ -28,8 +27,6 @@ READERS: dict[str, tuple[str, dict[str, Any]]] = {
 }
 # Only an empty field is missing: "NA", "null" and "None" are words that people write, and class names.
 _CSV_OPTIONS: dict[str, Any] = {"keep_default_na": False, "na_values": [""], "encoding": "utf-8-sig"}
-
-_CHECKED_AT_ONCE = 10_000
 
 
 def load_source(source: str | list[str], subset: str | None = None) -> DatasetDict:
@@ -132,9 +129,6 @@ def _load_files(files: list[str]) -> Dataset:
             dataset = load_dataset(
                 builder, stamp, data_files=escaped, split="train", writer_batch_size=STORED_AT_ONCE, **options
             )
-        # The parquet reader lets bytes pass that are no text; reading such a cell would fail much later.
-        for table in stored_tables(dataset, _CHECKED_AT_ONCE):
-            table.validate(full=True)
     except DataError:
         raise
     except Exception as error:  # broken bytes make the readers raise many kinds, such as zlib.error
