@@ -1,16 +1,37 @@
 """One run among the many of an experiment, trained once however often the experiment is started."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from textmix.config import CONFIG_FILE, RunConfig
 from textmix.directory import METRICS, has_finished
-from textmix.errors import RunError
+from textmix.errors import RunError, TextmixError
 from textmix.files import read_json
 from textmix.parsing import read_run_config
 from textmix.run import ALONE, Say, Watch, resolve, train
 from textmix.training.trackers import flatten
+
+
+@contextmanager
+def leaving_nothing(directory: Path, marker: str) -> Iterator[None]:
+    """Remove a marker of an experiment, and its directory if this made it, where an error ends it before any run began.
+
+    Args:
+        directory: Directory of the experiment, which need not be there yet.
+        marker: Name of the file that is written into it before the first run.
+    """
+    fresh = not directory.exists()
+    try:
+        yield
+    except TextmixError:
+        if directory.exists() and [path.name for path in directory.iterdir()] == [marker]:
+            (directory / marker).unlink()
+            if fresh:
+                directory.rmdir()
+        raise
 
 
 def run_cell(config: RunConfig, say: Say, watch: Watch = ALONE) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from textmix.data.sources import source_name
 from textmix.directory import DATA, MODEL, check_data, data_digest
 from textmix.environment import environment
 from textmix.errors import RunError, TextmixError, TrainingInterrupted
-from textmix.experiments.cells import run_cell
+from textmix.experiments.cells import leaving_nothing, run_cell
 from textmix.experiments.results import summarize
 from textmix.experiments.variants import NONE, Variant
 from textmix.run import Watch, resolve
@@ -138,9 +138,8 @@ def make_runs(
     directory = Path(config.output_dir)
     standing = Standing(cells)
     like = _begun_alike(directory)
-    fresh = not directory.exists()
-    directory.mkdir(parents=True, exist_ok=True)
-    try:
+    with leaving_nothing(directory, LOG):
+        directory.mkdir(parents=True, exist_ok=True)
         with (directory / LOG).open("a", encoding="utf-8", buffering=1) as log:
             for cell in cells:
                 watch(standing)
@@ -148,12 +147,6 @@ def make_runs(
                 with redirect_stdout(log), redirect_stderr(log):
                     standing.metrics.setdefault(cell.name, []).append(_run(cell, keep_models, like))
                 like = like or Path(str(cell.config.output_dir))
-    except TextmixError:
-        if [path.name for path in directory.iterdir()] == [LOG]:  # wrong input: not even one run has begun
-            (directory / LOG).unlink()
-            if fresh:
-                directory.rmdir()
-        raise
     watch(standing)
     names = [variant.name for variant in variants]
     baseline = NONE if NONE in names else names[0]

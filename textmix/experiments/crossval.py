@@ -15,10 +15,10 @@ from textmix.data.rows import LABEL, ROW, class_names, encode_labels
 from textmix.data.sources import load_source, source_name
 from textmix.data.splits import TRAIN, FoldedSource, load_folds
 from textmix.directory import PREDICTIONS
-from textmix.errors import DataError, RunError, TextmixError, TrainingInterrupted, listed, nearest
+from textmix.errors import DataError, RunError, TrainingInterrupted, listed, nearest
 from textmix.evaluation.metrics import Evaluation
 from textmix.evaluation.report import markdown_report
-from textmix.experiments.cells import run_cell
+from textmix.experiments.cells import leaving_nothing, run_cell
 from textmix.experiments.oof import FOLD, PROBABILITY, OutOfFold, probabilities_of, read_predictions
 from textmix.files import read_json, write_json, write_text
 from textmix.run import Say, resolve
@@ -113,27 +113,21 @@ def cross_validate(crossval: CrossValidation, say: Say) -> tuple[OutOfFold, dict
         RunError: If the directory holds something else, or a cross-validation of other data or options.
         TrainingInterrupted: If training was asked to stop; the same call goes on.
     """
-    fresh = not crossval.directory.exists()
-    _claim(crossval)
     count = len(crossval.folds)
     scores: list[dict[str, float]] = []
-    for fold in range(count):
-        try:
-            metrics = run_cell(crossval.cell(fold), say)
-        except TrainingInterrupted as stop:
-            message = f"stopped in {crossval.folds[fold]}; the same command goes on from there"
-            raise TrainingInterrupted(message, stop.number) from None
-        except TextmixError:
-            if [path.name for path in crossval.directory.iterdir()] == [FOLDS]:  # not even one run has begun
-                (crossval.directory / FOLDS).unlink()
-                if fresh:
-                    crossval.directory.rmdir()
-            raise
-        scores.append({name: value for name, value in metrics["test"].items() if name != "report"})
-        say(
-            f"fold-{fold} ({fold + 1} of {count}): accuracy {scores[-1]['accuracy']:.4f},"
-            f" macro F1 {scores[-1]['macro_f1']:.4f}, nll {scores[-1]['nll']:.4f}"
-        )
+    with leaving_nothing(crossval.directory, FOLDS):
+        _claim(crossval)
+        for fold in range(count):
+            try:
+                metrics = run_cell(crossval.cell(fold), say)
+            except TrainingInterrupted as stop:
+                message = f"stopped in {crossval.folds[fold]}; the same command goes on from there"
+                raise TrainingInterrupted(message, stop.number) from None
+            scores.append({name: value for name, value in metrics["test"].items() if name != "report"})
+            say(
+                f"fold-{fold} ({fold + 1} of {count}): accuracy {scores[-1]['accuracy']:.4f},"
+                f" macro F1 {scores[-1]['macro_f1']:.4f}, nll {scores[-1]['nll']:.4f}"
+            )
     out_of_fold = _collect(crossval)
     summary = summarize(scores, out_of_fold.evaluation)
     out_of_fold.write(crossval.directory)
