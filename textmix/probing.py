@@ -22,7 +22,8 @@ def mean_embeddings(model: nn.Module, kwargs: dict[str, Any]) -> Tensor:
     embeddings: Tensor | None = kwargs.get("inputs_embeds")
     with torch.no_grad():
         if embeddings is None:
-            embeddings = nn.functional.embedding(kwargs["input_ids"], _embedding_weight(model))
+            # Not by a call, which would run the hooks that mix.
+            embeddings = model.get_input_embeddings().forward(kwargs["input_ids"])  # type: ignore[operator]
         mask = kwargs.get("attention_mask")
         if mask is None:
             return embeddings.mean(dim=1)
@@ -46,7 +47,7 @@ def token_saliency(
     Returns:
         Shape (B, L), float32.
     """
-    weight = _embedding_weight(model)
+    weight: Tensor = model.get_input_embeddings().weight  # type: ignore[operator]
     leaves: list[Tensor] = []
 
     def cut_off(module: nn.Module, args: tuple[Any, ...], output: Tensor) -> Tensor:
@@ -71,8 +72,3 @@ def token_saliency(
             handle.remove()
     norms: Tensor = gradient.float().norm(dim=-1)
     return norms.transpose(0, batch)
-
-
-def _embedding_weight(model: nn.Module) -> Tensor:
-    embeddings: nn.Embedding = model.get_input_embeddings()  # type: ignore[operator]
-    return embeddings.weight

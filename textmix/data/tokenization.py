@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 from datasets import Dataset
 from transformers import PreTrainedTokenizerBase
 
@@ -76,6 +77,14 @@ class LazyTokens:
     def __getitems__(self, numbers: list[int]) -> list[dict[str, Any]]:
         rows = encode(self._tokenizer, *(column.take(numbers) for column in self._columns))
         return [{**row, "labels": label} for row, label in zip(rows, self.labels[numbers].tolist(), strict=True)]
+
+
+def token_ids_of(data: Dataset | LazyTokens) -> pa.ChunkedArray | None:
+    """Return the lists of token ids of tokenised rows, without making Python objects of them; None if not known."""
+    if isinstance(data, LazyTokens) or "input_ids" not in data.column_names:
+        return None
+    table: pa.Table = data.select_columns(["input_ids"]).with_format("arrow")[:]
+    return table.column("input_ids")
 
 
 def labels_of(data: Dataset | LazyTokens) -> ClassIds:

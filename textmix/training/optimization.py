@@ -12,6 +12,7 @@ from transformers import get_scheduler
 
 from textmix.errors import ConfigError
 from textmix.training.config import TrainConfig
+from textmix.training.gathering import gathered_embeddings
 
 
 def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
@@ -31,8 +32,16 @@ def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, An
 
 
 def build_optimizer(model: nn.Module, learning_rate: float, weight_decay: float) -> AdamW:
-    """Build a fused AdamW over the trained parameters of a model."""
-    return AdamW(parameter_groups(model, weight_decay), lr=learning_rate, fused=True)
+    """Build a fused AdamW over the trained parameters of a model; it lets all vectors of gathered embeddings decay."""
+    optimizer = AdamW(parameter_groups(model, weight_decay), lr=learning_rate, fused=True)
+    for embedding in gathered_embeddings(model):
+        # The first group is the one that decays.
+        optimizer.register_step_post_hook(
+            lambda stepped, *_, table=embedding: table.shrink(
+                1 - stepped.param_groups[0]["lr"] * stepped.param_groups[0]["weight_decay"]
+            )
+        )
+    return optimizer
 
 
 def clip_gradients(accelerator: Accelerator, model: nn.Module, optimizer: AcceleratedOptimizer, most: float) -> None:

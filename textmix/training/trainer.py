@@ -34,6 +34,7 @@ from textmix.training.config import TrainConfig
 from textmix.training.dropout import byte_dropout
 from textmix.training.ema import averaged
 from textmix.training.finite import FiniteWatch
+from textmix.training.gathering import gather_embedding, gathered_embeddings, scatter_embedding
 from textmix.training.history import add_history, rewrite_history
 from textmix.training.interrupt import InterruptGuard
 from textmix.training.optimization import build_optimizer, build_schedule, choose_precision, clip_gradients
@@ -110,6 +111,8 @@ class MixupTrainer:
         self._show_progress = show_progress and self.accelerator.is_local_main_process
         prepare_sharding(self.accelerator, model, config, mix)
         self._agreement = Agreement()
+        if sharded_by(self.accelerator) is None and self.accelerator.scaler is None:  # a scaler leaves out steps
+            gather_embedding(model, tokenizer, train_data, mix)
         assert config.learning_rate is not None
         self.average = averaged(model, config.ema_decay) if config.ema_decay is not None else None
         mix = complete_mix(mix, loss, tokenizer, labels_of(train_data), class_names)
@@ -203,6 +206,8 @@ class MixupTrainer:
             self.accelerator.free_memory()
         finally:
             self.mixer.detach()
+            for embedding in gathered_embeddings(self.model):
+                scatter_embedding(embedding)
             finish_trackers(self.accelerator)
             # The state is shared by all accelerators of a process; the next run may ask for another precision.
             AcceleratorState._reset_state()

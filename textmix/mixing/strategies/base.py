@@ -40,6 +40,7 @@ class Strategy:
         options: Fields of `MixConfig` that mean something only to it and a few others.
         joins_masks: Whether, from the site on, a row attends wherever one of its rows has a token.
         needs_special_ids: Whether it must know the special tokens.
+        new_tokens: Whether, at the site `tokens`, it may put in a token that no row of the batch has.
     """
 
     name: ClassVar[str]
@@ -48,6 +49,7 @@ class Strategy:
     options: ClassVar[tuple[str, ...]] = ()
     joins_masks: ClassVar[bool] = True
     needs_special_ids: ClassVar[bool] = False
+    new_tokens: ClassVar[bool] = True
 
     def __init__(self, config: MixConfig) -> None:
         self.config = config

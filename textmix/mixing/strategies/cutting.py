@@ -19,6 +19,7 @@ class Cut(Strategy):
 
     joins_masks = False
     needs_special_ids = True
+    new_tokens = False
 
     def sites(self, num_blocks: int) -> tuple[str, ...]:
         """The token ids."""
