@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from textmix.errors import ModelError
+from textmix.sites import hidden_of
 
 
 def mean_embeddings(model: nn.Module, kwargs: dict[str, Any]) -> Tensor:
@@ -23,7 +24,7 @@ def mean_embeddings(model: nn.Module, kwargs: dict[str, Any]) -> Tensor:
     with torch.no_grad():
         if embeddings is None:
             # Not by a call, which would run the hooks that mix.
-            embeddings = model.get_input_embeddings().forward(kwargs["input_ids"])  # type: ignore[operator]
+            embeddings = hidden_of(model.get_input_embeddings().forward(kwargs["input_ids"]))  # type: ignore[operator]
         mask = kwargs.get("attention_mask")
         if mask is None:
             return embeddings.mean(dim=1)

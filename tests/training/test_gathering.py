@@ -10,12 +10,12 @@ from transformers import PreTrainedModel, T5Config, T5ForSequenceClassification
 from tests.conftest import TOPICS, topic_rows
 from textmix import TextCNN, TextCNNConfig
 from textmix.data.tokenization import LazyTokens, tokenize
-from textmix.errors import TrainingInterrupted
+from textmix.errors import RunError, TrainingInterrupted
 from textmix.mixing.config import LossConfig, MixConfig
 from textmix.mixing.strategies.base import EMBEDDINGS, STRATEGIES, TOKENS, Strategy
 from textmix.models.vocabulary import train_tokenizer
 from textmix.training.config import TrainConfig
-from textmix.training.gathering import GatheredEmbedding, gather_embedding, gathered_embeddings, scatter_embedding
+from textmix.training.gathering import GatheredEmbedding, gather_embedding, gathered_embeddings, scatter_embeddings
 from textmix.training.optimization import build_optimizer
 from textmix.training.trainer import MixupTrainer
 
@@ -93,7 +93,8 @@ def test_loading_changes_the_parameter_that_the_optimizer_has() -> None:
 
 def test_undone_it_is_the_plain_embedding() -> None:
     plain, model = textcnn(), gathered()
-    embeddings = scatter_embedding(model.embeddings)
+    embeddings = model.embeddings
+    scatter_embeddings(model)
     assert embeddings is model.embeddings
     assert type(embeddings) is nn.Embedding
     assert vars(embeddings).keys() == vars(plain.embeddings).keys()
@@ -105,13 +106,25 @@ def test_undone_it_is_the_plain_embedding() -> None:
 
 def test_the_vector_of_padding_gets_no_gradient() -> None:
     model = gathered()
-    assert model.embeddings.padding_place is not None
+    assert model.embeddings.padding_row is not None
     batch = TOKENIZER.pad([DATA[0], {**DATA[1], "input_ids": [7], "attention_mask": [1]}], return_tensors="pt")
     model.embeddings(batch["input_ids"]).sum().backward()
     gradient = model.embeddings.weight.grad
     assert gradient is not None
-    assert not gradient[model.embeddings.padding_place].any()
+    assert not gradient[model.embeddings.padding_row].any()
     assert gradient.any()
+
+
+def test_tokens_of_other_rows_are_in_use_once_they_are_gathered_anew() -> None:
+    model = gathered()
+    with pytest.raises(IndexError):
+        model(input_ids=torch.tensor([[SIZE - 1]]))
+    rows = [{**DATA[0], "input_ids": [SIZE - 1], "attention_mask": [1], "token_type_ids": [SIZE - 2]}]
+    gather_embedding(model, TOKENIZER, Dataset.from_list(rows), NONE)
+    assert torch.equal(model.state_dict()["embeddings.weight"], textcnn().embeddings.weight)
+    model(input_ids=torch.tensor([[SIZE - 1, SIZE - 2]]))
+    with pytest.raises(IndexError):
+        model(input_ids=torch.tensor([[SIZE - 3]]))
 
 
 class Noise(Strategy):
@@ -147,7 +160,11 @@ def test_what_might_not_be_the_same_is_left_as_it_is(monkeypatch: pytest.MonkeyP
     assert not changes(textcnn(), mix=MixConfig(strategy="any", choices={"word": 1.0, "noise": 1.0}))
     assert not changes(textcnn(), LazyTokens(TEXTS, TOKENIZER, LABELS))  # not known beforehand
     assert not changes(textcnn(vocab_size=len(TOKENIZER)))  # nearly all are in use
+    assert not changes(textcnn(), DATA.with_transform(lambda rows: rows))
     assert not changes(textcnn(static_embeddings=True))
+    spread = textcnn()
+    spread.embeddings.forward = spread.embeddings.forward  # as accelerate does to spread a model over devices
+    assert not changes(spread)
     scaled = textcnn()
     scaled.embeddings.max_norm = 1.0
     assert not changes(scaled)
@@ -188,19 +205,31 @@ def test_the_trainer_gathers_and_leaves_the_whole_table(
     torch.testing.assert_close(saved[0], saved[1], rtol=1e-4, atol=1e-5)
 
 
+def interrupt(run: MixupTrainer) -> None:
+    signals = iter([0, 0, 0, 2])
+    run._asked = lambda guard: next(signals)  # type: ignore[method-assign]
+    with pytest.raises(TrainingInterrupted):
+        run.train()
+
+
 @pytest.mark.parametrize("average", [None, 0.9])
 def test_an_interrupted_run_ends_as_the_uninterrupted_one(tmp_path: Path, average: float | None) -> None:
     options = {"ema_decay": average, "save_steps": 3}
     whole = trainer(tmp_path / "whole", **options)
     whole.train()
     run = trainer(tmp_path / "parts", **options)
-    monkey = iter([0, 0, 0, 2])
-    run._asked = lambda guard: next(monkey)  # type: ignore[method-assign]
-    with pytest.raises(TrainingInterrupted):
-        run.train()
+    interrupt(run)
     resumed = trainer(tmp_path / "parts", **options)
     resumed.train(resume=True)
     assert same(resumed._bare_model.state_dict(), whole._bare_model.state_dict())
     saved = [TextCNN.from_pretrained(tmp_path / name / "model").state_dict() for name in ("whole", "parts")]
     assert same(saved[0], saved[1])
     assert saved[0]["embeddings.weight"].shape == (SIZE, 16)
+
+
+def test_a_checkpoint_of_the_whole_table_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr("textmix.training.trainer.gather_embedding", lambda *_: None)
+        interrupt(trainer(tmp_path))
+    with pytest.raises(RunError, match=r"does not fit its config\.yaml or its data.*the optimizer kept \(105, 16\)"):
+        trainer(tmp_path).train(resume=True)

@@ -79,12 +79,12 @@ class LazyTokens:
         return [{**row, "labels": label} for row, label in zip(rows, self.labels[numbers].tolist(), strict=True)]
 
 
-def token_ids_of(data: Dataset | LazyTokens) -> pa.ChunkedArray | None:
-    """Return the lists of token ids of tokenised rows, without making Python objects of them; None if not known."""
-    if isinstance(data, LazyTokens) or "input_ids" not in data.column_names:
+def token_lists(data: Dataset | LazyTokens, column: str) -> pa.ChunkedArray | None:
+    """Return a column of tokenised rows, such as `input_ids`, without making Python objects; None if not known."""
+    if isinstance(data, LazyTokens) or column not in data.column_names:
         return None
-    table: pa.Table = data.select_columns(["input_ids"]).with_format("arrow")[:]
-    return table.column("input_ids")
+    table: pa.Table = data.select_columns([column]).with_format("arrow")[:]
+    return table.column(column)
 
 
 def labels_of(data: Dataset | LazyTokens) -> ClassIds:

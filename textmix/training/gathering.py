@@ -7,9 +7,10 @@ import torch
 import torch.nn.functional as F
 from datasets import Dataset
 from torch import Tensor, nn
+from torch.optim import Optimizer
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from textmix.data.tokenization import LazyTokens, token_ids_of
+from textmix.data.tokenization import LazyTokens, token_lists
 from textmix.mixing.config import MixConfig
 from textmix.mixing.strategies.base import TOKENS, build_strategy
 from textmix.mixing.strategies.choosing import AnyOf
@@ -21,54 +22,60 @@ _MOST_IN_USE = 0.9
 class GatheredEmbedding(nn.Embedding):
     """An embedding table of which `weight`, the parameter that is trained, has only the vectors of tokens in use.
 
-    The others, in `rest`, never get a gradient. AdamW moves a weight that never had one by nothing but its decay, which
-    `shrink` does; so training changes every vector as it would with the whole table (but for the order in which the
-    norm of all gradients is summed). In evaluation all tokens are known. `state_dict()` gives the whole table, and
-    loading takes it.
+    The others, in `unused`, never get a gradient. AdamW moves a weight that never had one by nothing but its decay,
+    which `decay` does; so training changes every vector as it would with the whole table (but for the order in which
+    the norm of all gradients is summed). In training only tokens in use can be looked up, in evaluation all of them.
+    `state_dict()` gives the whole table, and loading takes it.
 
     Made by `gather_embedding`, which changes an embedding in place, and undone by `scatter_embedding`.
 
     Attributes:
-        rest: Vectors of the tokens that are not in use, in the order of their ids.
-        places: Shape (V,): for each token in use its row in `weight`, for each other `~row` in `rest`.
-        padding_place: Row of the padding token in `weight`, which gets no gradient; None if there is none.
+        unused: Vectors of the tokens that are not in use, in the order of their ids; a parameter, so that an average
+            of the weights has them too, but no optimizer.
+        places: Shape (V,): for each token in use its row in `weight`; for each other -1 - its row in `unused`.
+        padding_row: Row of the padding token in `weight`, which gets no gradient; None if there is none.
     """
 
-    rest: nn.Parameter
+    unused: nn.Parameter
     places: Tensor
-    padding_place: int | None
+    padding_row: int | None
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002  # the name in nn.Embedding
-        """Look up the vectors of token ids (B, L); returns (B, L, E)."""
+        """Look up the vectors of token ids (B, L); returns (B, L, E).
+
+        Raises:
+            IndexError: In training on a CPU, if one of the tokens is not in use.
+        """
         places = self.places[input]
         if self.training:
-            return F.embedding(places, self.weight, self.padding_place)
+            return F.embedding(places, self.weight, self.padding_row)
         in_use = F.embedding(places.clamp(min=0), self.weight)
-        others = F.embedding((~places).clamp(min=0), self.rest)
+        others = F.embedding((-1 - places).clamp(min=0), self.unused)
         return torch.where((places < 0).unsqueeze(-1), others, in_use)
 
     @torch.no_grad()
-    def shrink(self, factor: float) -> None:
-        """Multiply the vectors of the tokens that are not in use."""
-        if factor != 1:
-            self.rest.mul_(factor)
+    def decay(self, optimizer: Optimizer, args: object, kwargs: object) -> None:
+        """Let the vectors that are not in use decay as those in use do; called after each step of the optimizer."""
+        group = next(group for group in optimizer.param_groups if any(self.weight is one for one in group["params"]))
+        if group["weight_decay"]:
+            self.unused.mul_(1 - group["lr"] * group["weight_decay"])
 
-    def whole(self) -> Tensor:
+    def full_table(self) -> Tensor:
         """Put the table together, shape (V, E)."""
         table = self.weight.new_empty(len(self.places), self.embedding_dim)
         with torch.no_grad():
-            table[self.places >= 0], table[self.places < 0] = self.weight, self.rest
+            table[self.places >= 0], table[self.places < 0] = self.weight, self.unused
         return table
 
     def _save_to_state_dict(self, destination: dict[str, Any], prefix: str, keep_vars: bool) -> None:
-        destination[prefix + "weight"] = self.whole()
+        destination[prefix + "weight"] = self.full_table()
 
     def _load_from_state_dict(self, *args: Any, **kwargs: Any) -> None:
-        loaded = nn.Embedding(len(self.places), self.embedding_dim, _weight=self.whole())
+        loaded = nn.Embedding(len(self.places), self.embedding_dim, _weight=self.full_table())
         loaded._load_from_state_dict(*args, **kwargs)
         with torch.no_grad():  # in place: the optimizer knows the parameter
             self.weight.copy_(loaded.weight[self.places >= 0])
-            self.rest.copy_(loaded.weight[self.places < 0])
+            self.unused.copy_(loaded.weight[self.places < 0])
 
 
 def gather_embedding(
@@ -86,18 +93,21 @@ def gather_embedding(
         data: Its training rows.
         mix: How they are mixed.
     """
-    ids, embedding = token_ids_of(data), _plain_embedding(model)
+    scatter_embeddings(model)  # another trainer may have gathered it and never trained
+    ids, embedding = token_lists(data, "input_ids"), _plain_embedding(model)
     if ids is None or embedding is None or _puts_in_tokens(mix):
         return
+    if isinstance(data, Dataset) and data.format["type"] == "custom":  # a transform may change the tokens
+        return
     in_use = np.zeros(embedding.num_embeddings, dtype=bool)
-    for chunk in ids.chunks:
+    types = token_lists(data, "token_type_ids")  # which GPT-2 and its like look up in the table of tokens
+    for chunk in (*ids.chunks, *(types.chunks if types is not None else ())):
         in_use[chunk.flatten().to_numpy()] = True
     in_use[[number for number in tokenizer.all_special_ids if number < len(in_use)]] = True
     if embedding.padding_idx is not None:
         in_use[embedding.padding_idx] = True
     if in_use.mean() < _MOST_IN_USE:
-        places = np.where(in_use, np.cumsum(in_use) - 1, ~(np.cumsum(~in_use) - 1))
-        _gather(embedding, torch.from_numpy(places).to(embedding.weight.device))
+        _gather(embedding, in_use)
 
 
 def _plain_embedding(model: PreTrainedModel) -> nn.Embedding | None:
@@ -110,8 +120,9 @@ def _plain_embedding(model: PreTrainedModel) -> nn.Embedding | None:
         return None
     owned = [parameter for module in model.modules() for parameter in module.parameters(recurse=False)]
     alone = sum(parameter is embedding.weight for parameter in owned) == 1
+    # A forward of the instance is accelerate's, which spreads a model over devices.
     changed = embedding.max_norm is not None or embedding.sparse or embedding.scale_grad_by_freq
-    return embedding if alone and not changed else None
+    return embedding if alone and not changed and "forward" not in vars(embedding) else None
 
 
 def _puts_in_tokens(mix: MixConfig) -> bool:
@@ -120,25 +131,27 @@ def _puts_in_tokens(mix: MixConfig) -> bool:
     return any(member.new_tokens and TOKENS in member.sites(1) for member in members)
 
 
-def _gather(embedding: nn.Embedding, places: Tensor) -> None:
-    table, trained = embedding.weight.detach(), embedding.weight.requires_grad
+def _gather(embedding: nn.Embedding, in_use: "np.ndarray[Any, np.dtype[np.bool_]]") -> None:
+    table = embedding.weight.detach()
+    rows = np.where(in_use, np.cumsum(in_use) - 1, -np.cumsum(~in_use))
+    places = torch.from_numpy(rows.astype(np.int32)).to(table.device)
     embedding.__class__ = GatheredEmbedding
     assert isinstance(embedding, GatheredEmbedding)
-    embedding.weight = nn.Parameter(table[places >= 0], requires_grad=trained)
-    embedding.rest = nn.Parameter(table[places < 0], requires_grad=False)
+    embedding.weight = nn.Parameter(table[places >= 0])
+    embedding.unused = nn.Parameter(table[places < 0], requires_grad=False)
     embedding.register_buffer("places", places, persistent=False)
-    embedding.padding_place = None if embedding.padding_idx is None else int(places[embedding.padding_idx])
-
-
-def scatter_embedding(embedding: GatheredEmbedding) -> nn.Embedding:
-    """Turn an embedding back into the plain one with the whole table, in place."""
-    embedding.weight = nn.Parameter(embedding.whole(), requires_grad=embedding.weight.requires_grad)
-    del embedding.rest, embedding.places, embedding.padding_place
-    plain: nn.Embedding = embedding
-    plain.__class__ = nn.Embedding
-    return plain
+    embedding.padding_row = None if embedding.padding_idx is None else int(rows[embedding.padding_idx])
 
 
 def gathered_embeddings(model: nn.Module) -> list[GatheredEmbedding]:
     """Find what `gather_embedding` made in a model."""
     return [module for module in model.modules() if isinstance(module, GatheredEmbedding)]
+
+
+def scatter_embeddings(model: nn.Module) -> None:
+    """Turn what `gather_embedding` made back into plain embeddings with the whole table, in place."""
+    for embedding in gathered_embeddings(model):
+        embedding.weight = nn.Parameter(embedding.full_table())
+        del embedding.unused, embedding.places, embedding.padding_row
+        plain: nn.Embedding = embedding
+        plain.__class__ = nn.Embedding

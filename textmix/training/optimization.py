@@ -35,12 +35,7 @@ def build_optimizer(model: nn.Module, learning_rate: float, weight_decay: float)
     """Build a fused AdamW over the trained parameters of a model; it lets all vectors of gathered embeddings decay."""
     optimizer = AdamW(parameter_groups(model, weight_decay), lr=learning_rate, fused=True)
     for embedding in gathered_embeddings(model):
-        # The first group is the one that decays.
-        optimizer.register_step_post_hook(
-            lambda stepped, *_, table=embedding: table.shrink(
-                1 - stepped.param_groups[0]["lr"] * stepped.param_groups[0]["weight_decay"]
-            )
-        )
+        optimizer.register_step_post_hook(embedding.decay)
     return optimizer
 
 

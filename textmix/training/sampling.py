@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Sampler
 from transformers import DataCollatorWithPadding, PreTrainedTokenizerBase, default_data_collator
 
-from textmix.data.tokenization import LazyTokens, token_ids_of
+from textmix.data.tokenization import LazyTokens, token_lists
 from textmix.mixing.drawing import seeded
 from textmix.mixing.strategies.base import POOLED
 
@@ -113,7 +113,7 @@ def row_lengths(data: Dataset | LazyTokens) -> npt.NDArray[np.integer[Any]]:
     """Return the length of each tokenised row, shape (N,), without making Python objects of the rows."""
     if isinstance(data, LazyTokens):
         return data.lengths()
-    ids = token_ids_of(data)
+    ids = token_lists(data, "input_ids")
     if ids is None:  # sentence vectors
         return np.ones(len(data), dtype=np.int64)
     lengths: npt.NDArray[np.integer[Any]] = pc.list_value_length(ids).to_numpy()

@@ -101,7 +101,7 @@ class RunState:
             reason = str(error).strip().partition("\n")[0] or type(error).__name__
             raise RunError(
                 f"the checkpoint of {self._directory} does not fit its config.yaml or its data, which may have"
-                f" changed: {reason}"
+                f" changed, or was saved by another version of textmix: {reason}"
             ) from error
 
     def _restore(self, state: dict[str, Any]) -> dict[str, Any]:
@@ -115,9 +115,18 @@ class RunState:
         self.progress = TrainProgress(**state["progress"])
         self.means.load_state_dict(own["means"], self._accelerator.device)
         self._optimizer.load_state_dict(state["optimizer"])
+        _check_shapes(self._optimizer)
         self._schedule.load_state_dict(state["schedule"])
         self._mixer.load_state_dict(own["mixer"])
         if self._accelerator.scaler is not None:
             self._accelerator.scaler.load_state_dict(state["scaler"])
         random: dict[str, Any] = own["random"]
         return random
+
+
+def _check_shapes(optimizer: Optimizer) -> None:
+    """Compare the shapes of an optimizer's loaded state, which torch takes as they are, with those of the weights."""
+    for weight in (weight for group in optimizer.param_groups for weight in group["params"]):
+        for value in optimizer.state.get(weight, {}).values():
+            if value.dim() > 0 and value.shape != weight.shape:
+                raise ValueError(f"the optimizer kept {tuple(value.shape)} numbers for {tuple(weight.shape)} weights")

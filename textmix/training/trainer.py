@@ -34,7 +34,7 @@ from textmix.training.config import TrainConfig
 from textmix.training.dropout import byte_dropout
 from textmix.training.ema import averaged
 from textmix.training.finite import FiniteWatch
-from textmix.training.gathering import gather_embedding, gathered_embeddings, scatter_embedding
+from textmix.training.gathering import gather_embedding, scatter_embeddings
 from textmix.training.history import add_history, rewrite_history
 from textmix.training.interrupt import InterruptGuard
 from textmix.training.optimization import build_optimizer, build_schedule, choose_precision, clip_gradients
@@ -206,8 +206,7 @@ class MixupTrainer:
             self.accelerator.free_memory()
         finally:
             self.mixer.detach()
-            for embedding in gathered_embeddings(self.model):
-                scatter_embedding(embedding)
+            scatter_embeddings(self.model)
             finish_trackers(self.accelerator)
             # The state is shared by all accelerators of a process; the next run may ask for another precision.
             AcceleratorState._reset_state()
