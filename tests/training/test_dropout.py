@@ -1,8 +1,17 @@
+from typing import Any
+
 import pytest
 import torch
-from torch import nn
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from transformers import BertConfig, BertForSequenceClassification
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
+from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
-from textmix.training.dropout import ByteDropout, byte_dropout, draw_noise
+from tests.families import BERT_LIKE, END, FAMILIES, Family, build
+from textmix.training import dropout
+from textmix.training.dropout import ByteDropout, byte_dropout, byte_dropout_attention, draw_noise
 
 
 @pytest.mark.parametrize("keep", [0.9, 0.5, 0.3, 0.999, 1 / 512])
@@ -52,3 +61,136 @@ def test_a_model_is_left_as_it_was() -> None:
     with byte_dropout(model):
         assert [type(module) for module in model] == [nn.Linear, ByteDropout, Own]
     assert [type(module) for module in model] == [nn.Linear, nn.Dropout, Own]
+
+
+# Attention of their own, position biases, or none.
+NO_PLAIN_ATTENTION = ("DeBERTa-v2", "MPNet", "XLNet", "Funnel", "T5", "TextCNN", "TextRNN", "FastText")
+
+
+def attend_by_loop(query: Tensor, key: Tensor, value: Tensor, seen: Tensor, noise: Tensor) -> Tensor:
+    rows, heads, length, width = query.shape
+    output = torch.zeros(rows, length, heads, width, dtype=query.dtype)
+    for row in range(rows):
+        for head in range(heads):
+            for place in range(length):
+                keys = [other for other in range(length) if seen[row, other]]
+                scores = torch.stack([query[row, head, place] @ key[row, head, other] * 0.3 for other in keys])
+                for other, weight in zip(keys, scores.softmax(dim=0), strict=True):
+                    kept = weight * noise[row, head, place, other]
+                    output[row, place, head] += kept * value[row, head, other]
+    return output
+
+
+@pytest.mark.parametrize("kind", ["none", "bool", "added"])
+def test_attention_drops_weights_out(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    query, key, value = (torch.randn(3, 2, 7, 4, dtype=torch.float64) for _ in range(3))
+    seen = torch.arange(7) < torch.tensor([7, 4, 1])[:, None]
+    if kind == "none":
+        seen = torch.ones(3, 7, dtype=torch.bool)
+    noise = draw_noise(3 * 2 * 7 * 7, 0.6, torch.float64)
+    monkeypatch.setattr(dropout, "draw_noise", lambda size, keep, dtype: noise if keep == 0.6 else None)
+    module = nn.Module()
+    module.is_causal = False
+    rows = seen[:, None, None].expand(3, 1, 7, 7)
+    added = torch.zeros(3, 1, 7, 7, dtype=torch.float64).masked_fill(~rows, -1e300)
+    mask = {"none": None, "bool": rows, "added": added}[kind]
+    output, weights = byte_dropout_attention(module, query, key, value, mask, dropout=0.4, scaling=0.3)
+    assert weights is None
+    expected = attend_by_loop(query, key, value, seen, noise.view(3, 2, 7, 7))
+    torch.testing.assert_close(output, expected, atol=1e-12, rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("rate", "mask", "options"),
+    [
+        (0.0, True, {}),
+        (1.0, True, {}),
+        (0.4, False, {"is_causal": True}),
+        (0.4, True, {"position_bias": torch.zeros(1, 2, 7, 7)}),
+        (0.4, True, {"softcap": 50.0}),
+    ],
+)
+def test_other_attention_is_left_to_sdpa(
+    rate: float, mask: bool, options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: list[Any] = []
+    monkeypatch.setattr(dropout, "sdpa_attention_forward", lambda *args, **kwargs: given.extend((args, kwargs)))
+    module, states = nn.Module(), torch.randn(3, 2, 7, 4)
+    seen = torch.ones(3, 1, 7, 7, dtype=torch.bool) if mask else None
+    byte_dropout_attention(module, states, states, states, seen, dropout=rate, scaling=0.3, **options)
+    assert given == [(module, states, states, states, seen, rate, 0.3), options]
+
+
+def keep_everything(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, float]]:
+    """Let dropout of attention drop nothing; returns what it is asked for."""
+    drawn: list[tuple[int, float]] = []
+
+    def draw(size: int, keep: float, dtype: torch.dtype) -> Tensor:
+        drawn.append((size, keep))
+        return torch.ones(size, dtype=dtype)
+
+    monkeypatch.setattr(dropout, "draw_noise", draw)
+    return drawn
+
+
+@pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
+def test_models_attend_alike_and_are_left_as_they_were(family: Family, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = build(family.name, "integer").float().train()
+    lengths = torch.tensor([11, 4, 7])
+    mask = (torch.arange(11) < lengths[:, None]).long()
+    mask = mask.flip(1) if family.left else mask
+    ids = torch.where(mask.bool(), torch.randint(5, 60, (3, 11)), family.pad)
+    if family.ends:
+        ids[torch.arange(3), lengths - 1] = END
+    expected = model(input_ids=ids, attention_mask=mask).logits
+    drawn = keep_everything(monkeypatch)
+    # The models have no dropout of their own: all attention is asked for it here, and what is left to sdpa for none.
+    monkeypatch.setattr(
+        dropout,
+        "byte_dropout_attention",
+        lambda *args, **options: byte_dropout_attention(*args, **{**options, "dropout": 0.4}),
+    )
+    monkeypatch.setattr(
+        dropout,
+        "sdpa_attention_forward",
+        lambda *args, **options: sdpa_attention_forward(*args[:5], 0.0, args[6], **options),
+    )
+    attention = ALL_ATTENTION_FUNCTIONS["sdpa"]
+    with byte_dropout(model):
+        logits = model(input_ids=ids, attention_mask=mask).logits
+    assert ALL_ATTENTION_FUNCTIONS["sdpa"] is attention
+    torch.testing.assert_close(logits, expected, atol=1e-5, rtol=1e-5)
+    assert bool(drawn) != (family.name.partition(" ")[0] in NO_PLAIN_ATTENTION)
+
+
+def test_rounded_attention_is_that_of_sdpa(monkeypatch: pytest.MonkeyPatch) -> None:
+    keep_everything(monkeypatch)
+    torch.manual_seed(0)
+    # Scores of up to 100, which bfloat16 would round by 0.25.
+    query, key, value = (4 * torch.randn(3, 2, 9, 16, dtype=torch.bfloat16) for _ in range(3))
+    mask = (torch.arange(9) < torch.tensor([9, 4, 0])[:, None])[:, None, None].expand(3, 1, 9, 9)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        output, _ = byte_dropout_attention(nn.Module(), query, key, value, mask, dropout=0.4)
+        with sdpa_kernel(SDPBackend.MATH):
+            expected = F.scaled_dot_product_attention(query, key, value, mask)
+    assert output.dtype == torch.bfloat16
+    assert output.is_contiguous()
+    assert not output[2].any()
+    torch.testing.assert_close(output, expected.transpose(1, 2), atol=1e-2, rtol=1e-2)
+
+
+def test_weights_of_attention_are_dropped_out_in_training_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn = keep_everything(monkeypatch)
+    model = BertForSequenceClassification(BertConfig(**{**BERT_LIKE, "attention_probs_dropout_prob": 0.4}))
+    ids, seen = torch.randint(5, 60, (3, 11)), torch.ones(3, 11, dtype=torch.long)
+    seen[0, 5:] = 0
+    for mask in (seen, None):
+        drawn.clear()
+        with byte_dropout(model):
+            trained = model.train()(input_ids=ids, attention_mask=mask).logits
+            assert drawn == [(3 * 2 * 11 * 11, 0.6)] * 3
+            evaluated = model.eval()(input_ids=ids, attention_mask=mask).logits
+        assert len(drawn) == 3
+        # All weights are kept here.
+        torch.testing.assert_close(trained, evaluated, atol=1e-5, rtol=1e-5)
