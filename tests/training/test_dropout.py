@@ -5,7 +5,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
-from transformers import BertConfig, BertForSequenceClassification
+from transformers import AttentionInterface, BertConfig, BertForSequenceClassification
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
@@ -151,15 +151,14 @@ def test_models_attend_alike_and_are_left_as_they_were(family: Family, monkeypat
         "byte_dropout_attention",
         lambda *args, **options: byte_dropout_attention(*args, **{**options, "dropout": 0.4}),
     )
-    monkeypatch.setattr(
-        dropout,
-        "sdpa_attention_forward",
-        lambda *args, **options: sdpa_attention_forward(*args[:5], 0.0, args[6], **options),
-    )
-    attention = ALL_ATTENTION_FUNCTIONS["sdpa"]
-    with byte_dropout(model):
+
+    def without(*args: Any, **options: Any) -> Any:
+        return sdpa_attention_forward(*args[:5], 0.0, args[6], **options)
+
+    with byte_dropout(model), monkeypatch.context() as patched:
+        patched.setattr(dropout, "sdpa_attention_forward", without)
         logits = model(input_ids=ids, attention_mask=mask).logits
-    assert ALL_ATTENTION_FUNCTIONS["sdpa"] is attention
+    assert ALL_ATTENTION_FUNCTIONS["sdpa"] is sdpa_attention_forward
     torch.testing.assert_close(logits, expected, atol=1e-5, rtol=1e-5)
     assert bool(drawn) != (family.name.partition(" ")[0] in NO_PLAIN_ATTENTION)
 
@@ -194,3 +193,22 @@ def test_weights_of_attention_are_dropped_out_in_training_alone(monkeypatch: pyt
         assert len(drawn) == 3
         # All weights are kept here.
         torch.testing.assert_close(trained, evaluated, atol=1e-5, rtol=1e-5)
+
+
+def test_attention_of_somebody_else_is_left_alone() -> None:
+    def own(*args: Any, **options: Any) -> None:
+        """Attend in a way of its own."""
+
+    model = nn.Linear(2, 2)
+    AttentionInterface.register("sdpa", own)
+    try:
+        with byte_dropout(model):
+            assert ALL_ATTENTION_FUNCTIONS["sdpa"] is own
+        assert ALL_ATTENTION_FUNCTIONS["sdpa"] is own
+    finally:
+        AttentionInterface.register("sdpa", sdpa_attention_forward)
+    with byte_dropout(model):
+        with byte_dropout(model):
+            assert ALL_ATTENTION_FUNCTIONS["sdpa"] is byte_dropout_attention
+        assert ALL_ATTENTION_FUNCTIONS["sdpa"] is byte_dropout_attention
+    assert ALL_ATTENTION_FUNCTIONS["sdpa"] is sdpa_attention_forward

@@ -114,16 +114,21 @@ def _is_plain(module: nn.Module, query: Tensor, key: Tensor, mask: Tensor | None
 
 @contextmanager
 def byte_dropout(model: nn.Module) -> Iterator[None]:
-    """Let every `nn.Dropout` of a model be a `ByteDropout` within a `with` block, and all `sdpa` attention alike."""
+    """Let every `nn.Dropout` of a model be a `ByteDropout` within a `with` block, and all `sdpa` attention alike.
+
+    Attention stays that of somebody else where it was registered as `sdpa`, or that of another block.
+    """
     changed = [module for module in model.modules() if type(module) is nn.Dropout]
-    attention = ALL_ATTENTION_FUNCTIONS["sdpa"]
+    stock = ALL_ATTENTION_FUNCTIONS["sdpa"] is sdpa_attention_forward
     for module in changed:
         module.__class__ = ByteDropout
-    # Under the same name: some models compute something else where it is one that they do not know.
-    AttentionInterface.register("sdpa", byte_dropout_attention)
+    if stock:
+        # Under the same name: some models compute something else where it is one that they do not know.
+        AttentionInterface.register("sdpa", byte_dropout_attention)
     try:
         yield
     finally:
-        AttentionInterface.register("sdpa", attention)
+        if stock:
+            AttentionInterface.register("sdpa", sdpa_attention_forward)
         for module in changed:
             module.__class__ = nn.Dropout
