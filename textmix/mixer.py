@@ -24,7 +24,6 @@ from textmix.mixing.losses import (
 )
 from textmix.mixing.plan import MixPlan, with_clean_rows
 from textmix.mixing.strategies.base import Strategy, build_strategy
-from textmix.mixing.strategies.choosing import AnyOf
 
 
 class Mixer:
@@ -62,8 +61,7 @@ class Mixer:
         self.generator = seeded(seed, rank, 16)
         self.progress: float | None = None
         self._width = width
-        strategy = build_strategy(config)
-        self._members = strategy.members if isinstance(strategy, AnyOf) else [(strategy, 1.0)]
+        self._members = build_strategy(config).members
         self._sites = [member.sites(num_blocks) for member, _ in self._members]
         self._chances = torch.tensor([chance for _, chance in self._members])
         self._tensors: dict[tuple[str, torch.device], Tensor] = {}

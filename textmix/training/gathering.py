@@ -13,7 +13,6 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from textmix.data.tokenization import LazyTokens, token_lists
 from textmix.mixing.config import MixConfig
 from textmix.mixing.strategies.base import TOKENS, build_strategy
-from textmix.mixing.strategies.choosing import AnyOf
 
 # Where nearly every token is in use, as in a vocabulary that was made of the training rows, there is nothing to gain.
 _MOST_IN_USE = 0.9
@@ -27,7 +26,7 @@ class GatheredEmbedding(nn.Embedding):
     the norm of all gradients is summed). In training only tokens in use can be looked up, in evaluation all of them.
     `state_dict()` gives the whole table, and loading takes it.
 
-    Made by `gather_embedding`, which changes an embedding in place, and undone by `scatter_embedding`.
+    Made by `gather_embedding`, which changes an embedding in place, and undone by `scatter_embeddings`.
 
     Attributes:
         unused: Vectors of the tokens that are not in use, in the order of their ids; a parameter, so that an average
@@ -83,9 +82,9 @@ def gather_embedding(
 ) -> None:
     """Let the embedding table of a model train only the vectors of tokens that its training rows have.
 
-    Leaves a model as it is where that gains little, or might not be the same: if the tokens are not known beforehand,
-    the table is not trained, or shared with another part of the model, or is no plain `nn.Embedding`; if a strategy
-    puts in tokens of its own.
+    Leaves a model as it is where that gains little, or might not be the same: if the tokens are not known beforehand;
+    if the table is not trained, or shared with another part of the model, or is no plain `nn.Embedding`; if a transform
+    of the rows or a strategy may put in other tokens.
 
     Args:
         model: A classifier, before its optimizer is made.
@@ -95,9 +94,8 @@ def gather_embedding(
     """
     scatter_embeddings(model)  # another trainer may have gathered it and never trained
     ids, embedding = token_lists(data, "input_ids"), _plain_embedding(model)
-    if ids is None or embedding is None or _puts_in_tokens(mix):
-        return
-    if isinstance(data, Dataset) and data.format["type"] == "custom":  # a transform may change the tokens
+    transformed = isinstance(data, Dataset) and data.format["type"] == "custom"
+    if ids is None or embedding is None or transformed or _puts_in_tokens(mix):
         return
     in_use = np.zeros(embedding.num_embeddings, dtype=bool)
     types = token_lists(data, "token_type_ids")  # which GPT-2 and its like look up in the table of tokens
@@ -121,14 +119,13 @@ def _plain_embedding(model: PreTrainedModel) -> nn.Embedding | None:
     owned = [parameter for module in model.modules() for parameter in module.parameters(recurse=False)]
     alone = sum(parameter is embedding.weight for parameter in owned) == 1
     # A forward of the instance is accelerate's, which spreads a model over devices.
-    changed = embedding.max_norm is not None or embedding.sparse or embedding.scale_grad_by_freq
-    return embedding if alone and not changed and "forward" not in vars(embedding) else None
+    own_forward = "forward" in vars(embedding)
+    changed = own_forward or embedding.max_norm is not None or embedding.sparse or embedding.scale_grad_by_freq
+    return embedding if alone and not changed else None
 
 
 def _puts_in_tokens(mix: MixConfig) -> bool:
-    strategy = build_strategy(mix)
-    members = [member for member, _ in strategy.members] if isinstance(strategy, AnyOf) else [strategy]
-    return any(member.new_tokens and TOKENS in member.sites(1) for member in members)
+    return any(member.new_tokens and TOKENS in member.sites(1) for member, _ in build_strategy(mix).members)
 
 
 def _gather(embedding: nn.Embedding, in_use: "np.ndarray[Any, np.dtype[np.bool_]]") -> None:

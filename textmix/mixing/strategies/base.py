@@ -41,6 +41,7 @@ class Strategy:
         joins_masks: Whether, from the site on, a row attends wherever one of its rows has a token.
         needs_special_ids: Whether it must know the special tokens.
         new_tokens: Whether, at the site `tokens`, it may put in a token that no row of the batch has.
+        members: The strategies of which one is drawn for each batch, with their chances: itself, but for `any`.
     """
 
     name: ClassVar[str]
@@ -53,6 +54,7 @@ class Strategy:
 
     def __init__(self, config: MixConfig) -> None:
         self.config = config
+        self.members: list[tuple[Strategy, float]] = [(self, 1.0)]
 
     def sites(self, num_blocks: int) -> tuple[str, ...]:
         """List the sites, of which one is drawn each step, for a model of so many blocks."""
