@@ -12,8 +12,6 @@ from textmix.mixing.config import LossConfig, MixConfig
 from textmix.models.config import ModelConfig
 from textmix.training.config import TrainConfig
 
-CONFIG_FILE = "config.yaml"
-
 
 @dataclass(frozen=True)
 class RunConfig:

@@ -13,10 +13,10 @@ from textmix.data.config import DataConfig
 from textmix.data.rows import LABEL, PAIR, TEXT, ClassIds, encode_labels, text_columns
 from textmix.data.sources import source_name
 from textmix.data.splits import TEST, build_splits, load_rows
-from textmix.directory import MODEL, PREDICTIONS, REPORT, check_data, refuse_links
 from textmix.evaluation.metrics import Evaluation
 from textmix.evaluation.report import markdown_report, predictions_table
-from textmix.files import replacing, write_text
+from textmix.io.files import replacing, write_text
+from textmix.io.run_directory import MODEL, PREDICTIONS, REPORT, check_data, refuse_links
 from textmix.models.loading import load_model
 from textmix.predictor import Predictor
 

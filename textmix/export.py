@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from textmix.errors import ModelError, RunError
-from textmix.files import replacing
+from textmix.io.files import replacing
 from textmix.models.loading import load_model
 from textmix.models.onnx_classifier import ONNX_FILE
 

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from textmix.errors import RunError
-from textmix.files import replacing
+from textmix.io.files import replacing
 
 FORMATS = (".csv", ".tsv", ".jsonl", ".parquet")
 

@@ -10,8 +10,9 @@ from typing import Any
 
 from jsonargparse import ActionConfigFile, ArgumentError, ArgumentParser, Namespace
 
-from textmix.config import CONFIG_FILE, RunConfig
+from textmix.config import RunConfig
 from textmix.errors import ConfigError, RunError, nearest
+from textmix.io.run_directory import CONFIG_FILE
 from textmix.recipe import check_recipe
 
 

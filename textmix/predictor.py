@@ -15,11 +15,10 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from textmix.config import CONFIG_FILE
 from textmix.data.rows import PAIR, TEXT, as_string, join_texts
-from textmix.directory import MODEL, ONNX
 from textmix.errors import DataError, RunError
 from textmix.evaluation.report import prediction_columns
+from textmix.io.run_directory import CONFIG_FILE, MODEL, ONNX
 from textmix.models.loading import load_model
 from textmix.models.onnx_classifier import ONNX_FILE, OnnxClassifier, load_onnx
 from textmix.models.packing import pack_linears

@@ -14,29 +14,31 @@ from accelerate.utils import set_seed
 from datasets import Dataset, DatasetDict
 from transformers import PreTrainedTokenizerBase
 
-from textmix.config import CONFIG_FILE, RunConfig, slug
+from textmix.config import RunConfig, slug
 from textmix.data.columns import Texts, categories
 from textmix.data.config import DataConfig
 from textmix.data.rows import IN_MEMORY, LABEL, ClassIds, class_names, encode_labels, text_columns
 from textmix.data.sources import absolute, source_name
 from textmix.data.splits import TEST, TRAIN, VALIDATION, SplitReport, build_splits
 from textmix.data.tokenization import LazyTokens, tokenize
-from textmix.directory import (
+from textmix.environment import environment
+from textmix.errors import RunError, RunFinished, TrainingInterrupted
+from textmix.evaluating import evaluate_rows, write_evaluation
+from textmix.evaluation.metrics import Evaluation, scaled_scores
+from textmix.io.files import write_json, write_text
+from textmix.io.run_directory import (
+    CONFIG_FILE,
     DATA,
     ENVIRONMENT,
     METRICS,
     MODEL,
     check_data,
     check_directory,
+    checkpoint_directory,
     claimed,
     clear_directory,
     has_finished,
 )
-from textmix.environment import environment
-from textmix.errors import RunError, RunFinished, TrainingInterrupted
-from textmix.evaluating import evaluate_rows, write_evaluation
-from textmix.evaluation.metrics import Evaluation, scaled_scores
-from textmix.files import write_json, write_text
 from textmix.models.bundled import BUNDLED_MODELS
 from textmix.models.config import BUNDLED_VECTORS, WORD_MODELS
 from textmix.models.encoder import MixupForSequenceClassification
@@ -44,7 +46,6 @@ from textmix.models.loading import build_model, check_model_name, load_model
 from textmix.predictor import Predictor
 from textmix.processes import joined, leave
 from textmix.training.agreement import Agreement
-from textmix.training.checkpoint import checkpoint_directory
 from textmix.training.config import TrainConfig
 from textmix.training.memory import trim_memory
 from textmix.training.optimization import choose_precision

@@ -19,13 +19,14 @@ from sklearn.utils.validation import check_is_fitted
 from textmix.config import RunConfig
 from textmix.data.config import DataConfig
 from textmix.errors import ConfigError, DataError, TrainingInterrupted
+from textmix.io.run_directory import MODEL
 from textmix.models.loading import build_model, load_model
 from textmix.parsing import with_options
 from textmix.predictor import Predictor
 from textmix.run import resolve, say_nothing
 from textmix.terminal import libraries_quiet
 from textmix.training.randomness import preserved_random_state
-from textmix.training.trainer import MODEL, MixupTrainer
+from textmix.training.trainer import MixupTrainer
 
 # Options that are parameters of the estimator, or that mean nothing to it.
 _OWN = {

@@ -21,7 +21,7 @@ from textmix.errors import ConfigError, ModelError, RunError, TrainingInterrupte
 from textmix.experiments import sweep as module
 from textmix.experiments.space import Choices, Range, Space
 from textmix.experiments.sweep import Sweep
-from textmix.files import locked
+from textmix.io.files import locked
 from textmix.mixing.config import MixConfig
 from textmix.models.config import ModelConfig
 from textmix.parsing import with_options

@@ -39,7 +39,7 @@ def compare(arguments: list[str]) -> None:
     from textmix.experiments.compare import COMPARISON, make_runs, place, plan_cells
     from textmix.experiments.plots import check_plots, plot_comparison
     from textmix.experiments.tables import report
-    from textmix.files import write_json, write_text
+    from textmix.io.files import write_json, write_text
     from textmix.training.memory import keep_memory
 
     if plot:

@@ -4,9 +4,9 @@ from dataclasses import asdict
 from pathlib import Path
 
 from textmix.commands.common import command_parser, print_evaluation
-from textmix.config import CONFIG_FILE
 from textmix.data.config import DataConfig
 from textmix.errors import ConfigError, RunError
+from textmix.io.run_directory import CONFIG_FILE
 from textmix.parsing import add_trust, check_trust, parse, read_run_config
 from textmix.terminal import quiet_libraries
 
@@ -49,9 +49,9 @@ def evaluate(arguments: list[str]) -> None:
         raise RunError(f"{target} is a run, whose own figures would be lost; choose another --output_dir")
 
     quiet_libraries()
-    from textmix.directory import METRICS
     from textmix.evaluating import evaluate_run, write_evaluation
-    from textmix.files import read_json, write_json
+    from textmix.io.files import read_json, write_json
+    from textmix.io.run_directory import METRICS
 
     about = {
         "run": str(directory.absolute()),

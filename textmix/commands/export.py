@@ -26,8 +26,8 @@ def export(arguments: list[str]) -> None:
     config = check_trust(read_run_config(directory), arguments)
 
     quiet_libraries()
-    from textmix.directory import MODEL, ONNX
     from textmix.export import export_onnx
+    from textmix.io.run_directory import MODEL, ONNX
 
     target = Path(options["output_dir"]) if options["output_dir"] else directory / ONNX
     export_onnx(directory / MODEL, target, options["int8"], config.model.trust_remote_code)

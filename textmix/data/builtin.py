@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datasets import Dataset
 
 from textmix.errors import DataError
-from textmix.packages import package_directory
+from textmix.io.packages import package_directory
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from datasets.fingerprint import Hasher, generate_random_fingerprint
 
 from textmix.data.columns import TextColumn, select_rows, stored_tables
 from textmix.errors import DataError, listed, nearest
-from textmix.files import replacing
+from textmix.io.files import replacing
 
 # What scikit-learn's classification_report puts beside the classes.
 _REPORT_KEYS = {"accuracy", "micro avg", "macro avg", "weighted avg", "samples avg"}

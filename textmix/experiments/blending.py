@@ -24,7 +24,7 @@ from textmix.experiments.submission import (
     read_layout,
     write_submission,
 )
-from textmix.files import write_json
+from textmix.io.files import write_json
 from textmix.streaming import WINDOW
 
 Metric = Literal["nll", "accuracy", "macro_f1"]

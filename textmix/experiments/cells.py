@@ -6,10 +6,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from textmix.config import CONFIG_FILE, RunConfig
-from textmix.directory import METRICS, has_finished
+from textmix.config import RunConfig
 from textmix.errors import RunError, TextmixError
-from textmix.files import read_json
+from textmix.io.files import read_json
+from textmix.io.run_directory import CONFIG_FILE, METRICS, has_finished
 from textmix.parsing import read_run_config
 from textmix.run import ALONE, Say, Watch, resolve, train
 from textmix.training.trackers import flatten

@@ -7,14 +7,14 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from textmix.config import CONFIG_FILE, RunConfig, slug
+from textmix.config import RunConfig, slug
 from textmix.data.sources import source_name
-from textmix.directory import DATA, MODEL, check_data, data_digest
 from textmix.environment import environment
 from textmix.errors import RunError, TextmixError, TrainingInterrupted
 from textmix.experiments.cells import leaving_nothing, run_cell
 from textmix.experiments.results import summarize
 from textmix.experiments.variants import NONE, Variant
+from textmix.io.run_directory import CONFIG_FILE, DATA, MODEL, check_data, data_digest
 from textmix.run import Watch, resolve
 
 COMPARISON, LOG = "comparison.json", "log.txt"

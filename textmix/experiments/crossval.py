@@ -9,18 +9,18 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from textmix.config import CONFIG_FILE, RunConfig
+from textmix.config import RunConfig
 from textmix.data.columns import categories
 from textmix.data.rows import LABEL, ROW, class_names, encode_labels
 from textmix.data.sources import load_source, source_name
 from textmix.data.splits import TRAIN, FoldedSource, load_folds
-from textmix.directory import PREDICTIONS
 from textmix.errors import DataError, RunError, TrainingInterrupted, listed, nearest
 from textmix.evaluation.metrics import Evaluation
 from textmix.evaluation.report import markdown_report
 from textmix.experiments.cells import leaving_nothing, run_cell
 from textmix.experiments.oof import FOLD, PROBABILITY, OutOfFold, probabilities_of, read_predictions
-from textmix.files import read_json, write_json, write_text
+from textmix.io.files import read_json, write_json, write_text
+from textmix.io.run_directory import CONFIG_FILE, PREDICTIONS
 from textmix.run import Say, resolve
 
 # Written first: it tells a cross-validation from other directories, and this source from another one.

@@ -14,7 +14,7 @@ from textmix.data.rows import LABEL, ROW
 from textmix.errors import RunError
 from textmix.evaluation.metrics import Array, Evaluation
 from textmix.evaluation.report import prediction_columns
-from textmix.files import replacing
+from textmix.io.files import replacing
 
 OOF = "oof_predictions.csv"
 FOLD = "fold"

@@ -6,7 +6,7 @@ from typing import Any
 
 from textmix.errors import ConfigError
 from textmix.experiments.results import COMPARED
-from textmix.files import replacing
+from textmix.io.files import replacing
 
 
 def check_plots() -> None:

@@ -15,12 +15,12 @@ from textmix.data.config import DataConfig
 from textmix.data.rows import PAIR, TEXT, Columns, as_string, check_columns, join_texts
 from textmix.data.sources import load_source, source_name
 from textmix.data.splits import TEST, TRAIN, VALIDATION, pick
-from textmix.directory import MODEL
 from textmix.errors import ConfigError, DataError, listed, nearest
 from textmix.evaluation.metrics import Array
 from textmix.evaluation.report import prediction_columns
 from textmix.experiments.oof import PROBABILITY
-from textmix.files import read_json, write_json
+from textmix.io.files import read_json, write_json
+from textmix.io.run_directory import MODEL
 from textmix.models.loading import load_model
 from textmix.models.packing import pack_linears
 from textmix.output import open_writer

@@ -16,17 +16,16 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, Trial, TrialState
 
 from textmix.config import RunConfig
-from textmix.directory import MODEL, data_digest
 from textmix.errors import ConfigError, ModelError, RunError, TrainingError, TrainingInterrupted, one_line
 from textmix.evaluation.metrics import SELECTION_METRICS
 from textmix.experiments.cells import run_cell
 from textmix.experiments.space import Space, draw, plain
 from textmix.experiments.sweep_report import best_of, write_report
-from textmix.files import is_leftover, locked, write_text
+from textmix.io.files import is_leftover, locked, write_text
+from textmix.io.run_directory import MODEL, checkpoint_directory, data_digest
 from textmix.models.loading import check_model_name
 from textmix.parsing import with_options
 from textmix.run import Say, Watch, resolve, say_nothing
-from textmix.training.checkpoint import checkpoint_directory
 from textmix.training.config import TrainConfig
 
 JOURNAL, QUESTION, TRIALS = "journal.log", "sweep.yaml", "trials"

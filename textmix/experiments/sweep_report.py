@@ -11,7 +11,7 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from textmix.experiments.space import Space, plain
-from textmix.files import write_json, write_text
+from textmix.io.files import write_json, write_text
 from textmix.parsing import read_run_config
 
 BEST, JSON, MARKDOWN = "best.yaml", "sweep.json", "sweep.md"

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 from jsonargparse import ArgumentParser, Namespace
 
-from textmix.config import CONFIG_FILE, RunConfig
+from textmix.config import RunConfig
 from textmix.data.config import DataConfig
 from textmix.errors import ConfigError, ModelError
+from textmix.io.run_directory import CONFIG_FILE
 from textmix.mixing.config import LossConfig, MixConfig
 from textmix.mixing.strategies.base import STRATEGIES
 from textmix.parsing import add_trust, check_trust, parse, read_run_config
@@ -177,8 +178,8 @@ def _load(
     from textmix.data.rows import LABEL, PAIR, TEXT, class_names, encode_labels
     from textmix.data.sources import source_name
     from textmix.data.splits import load_rows
-    from textmix.directory import MODEL
     from textmix.inspection.layout import Texts
+    from textmix.io.run_directory import MODEL
     from textmix.models.config import WORD_MODELS, ModelConfig
     from textmix.models.loading import build_model, check_model_name, load_model
     from textmix.predictor import Predictor

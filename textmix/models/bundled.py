@@ -6,7 +6,7 @@ from functools import cache
 from pathlib import Path
 
 from textmix.errors import ModelError
-from textmix.packages import package_directory
+from textmix.io.packages import package_directory
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from safetensors.numpy import load_file
 from tokenizers import Tokenizer
 
 from textmix.errors import ModelError
-from textmix.packages import package_directory
+from textmix.io.packages import package_directory
 
 _WEIGHTS, _TENSOR = "weights/l2_supercat_256.safetensors", "embedding.weight"
 _TOKENIZER = "tokenizers/l2_supercat_tokenizer_config.json"

@@ -14,15 +14,11 @@ from safetensors.torch import load_model, save_model
 from torch import nn
 
 from textmix.errors import RunError
-from textmix.files import replacing
+from textmix.io.files import replacing
+from textmix.io.run_directory import checkpoint_directory
 
 _STATE, _MANIFEST = "state.pt", "manifest.json"
 _NAME = re.compile(r"step-(\d+)")
-
-
-def checkpoint_directory(run: Path) -> Path:
-    """Return the directory of a run's checkpoints."""
-    return run / "checkpoints"
 
 
 def find_checkpoints(run: Path) -> dict[int, Path]:

@@ -6,11 +6,10 @@ from typing import Any
 
 from accelerate import Accelerator
 
-from textmix.files import write_text
+from textmix.io.files import write_text
+from textmix.io.run_directory import HISTORY
 from textmix.training.progress import TrainProgress
 from textmix.training.trackers import log_line
-
-HISTORY = "history.jsonl"
 
 
 def add_history(accelerator: Accelerator, directory: Path, progress: TrainProgress, line: dict[str, Any]) -> None:

@@ -8,9 +8,9 @@ from typing import Any
 from accelerate import Accelerator
 
 from textmix.errors import ConfigError
+from textmix.io.run_directory import TENSORBOARD
 
 PROJECT = "textmix"
-TENSORBOARD = "tensorboard"
 
 
 def check_trackers(names: Sequence[str]) -> None:

@@ -24,7 +24,8 @@ from textmix.attach import attach
 from textmix.data.tokenization import LazyTokens, labels_of
 from textmix.errors import TrainingInterrupted
 from textmix.evaluation.metrics import SELECTION_METRICS, Evaluation
-from textmix.files import replacing
+from textmix.io.files import replacing
+from textmix.io.run_directory import MODEL, PROFILE, TENSORBOARD
 from textmix.mixing.config import LossConfig, MixConfig
 from textmix.mixing.losses import IGNORED
 from textmix.prediction import predict_logits
@@ -44,12 +45,11 @@ from textmix.training.randomness import restore_random_state
 from textmix.training.sampling import EpochBatches, padded_loader, row_lengths
 from textmix.training.sharding import prepare_sharding, sharded_by, whole_weights
 from textmix.training.state import RunState
-from textmix.training.trackers import TENSORBOARD, check_trackers, finish_trackers, start_trackers
+from textmix.training.trackers import check_trackers, finish_trackers, start_trackers
 
 # Called after each evaluation with the number of epochs done and the scores; what it raises ends training.
 OnEvaluation = Callable[[int, dict[str, float]], None]
 _MIXED_PRECISION = {"fp32": "no", "bf16": "bf16", "fp16": "fp16"}
-MODEL, PROFILE = "model", "profile"
 
 
 class MixupTrainer:

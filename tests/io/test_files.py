@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from textmix import files
 from textmix.errors import RunError
-from textmix.files import clear_leftovers, locked, read_json, replacing, write_json, write_text
+from textmix.io import files
+from textmix.io.files import clear_leftovers, locked, read_json, replacing, write_json, write_text
 
 GONE = 2**22 + 1  # more than any process of Linux has for a number
 
@@ -128,7 +128,7 @@ def test_a_link_to_a_directory_is_replaced_and_what_it_leads_to_is_not_touched(t
 
 
 def test_a_directory_is_locked_until_its_process_ends(tmp_path: Path) -> None:
-    code = f"from pathlib import Path\nfrom textmix.files import locked\nwith locked(Path({str(tmp_path)!r})):\n"
+    code = f"from pathlib import Path\nfrom textmix.io.files import locked\nwith locked(Path({str(tmp_path)!r})):\n"
     process = subprocess.Popen([sys.executable, "-c", code + "    print(flush=True); input()"], stdin=-1, stdout=-1)
     assert process.stdout is not None
     process.stdout.readline()

@@ -5,17 +5,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from textmix.config import CONFIG_FILE
 from textmix.errors import RunError
-from textmix.files import clear_leftovers, is_leftover, locked, read_json
-from textmix.training.checkpoint import checkpoint_directory
-from textmix.training.history import HISTORY
-from textmix.training.trackers import TENSORBOARD
-from textmix.training.trainer import MODEL as MODEL
-from textmix.training.trainer import PROFILE
+from textmix.io.files import clear_leftovers, is_leftover, locked, read_json
 
-METRICS, REPORT, PREDICTIONS = "metrics.json", "report.md", "predictions.csv"
-ENVIRONMENT, EVALUATIONS, ONNX, DATA = "environment.json", "evaluations", "onnx", "data.json"
+CONFIG_FILE, ENVIRONMENT, DATA = "config.yaml", "environment.json", "data.json"
+METRICS, REPORT, PREDICTIONS, HISTORY = "metrics.json", "report.md", "predictions.csv", "history.jsonl"
+MODEL, CHECKPOINTS, ONNX, EVALUATIONS = "model", "checkpoints", "onnx", "evaluations"
+PROFILE, TENSORBOARD = "profile", "tensorboard"
+
+
+def checkpoint_directory(run: Path) -> Path:
+    """Return the directory of a run's checkpoints."""
+    return run / CHECKPOINTS
 
 
 def has_finished(directory: Path) -> bool:
@@ -44,7 +45,7 @@ def clear_directory(directory: Path) -> None:
     """Remove what an earlier run wrote there, and nothing else; its configuration is replaced later."""
     for name in (METRICS, REPORT, PREDICTIONS, HISTORY, DATA):
         (directory / name).unlink(missing_ok=True)
-    for name in (checkpoint_directory(directory).name, MODEL, ONNX, EVALUATIONS, PROFILE, TENSORBOARD):
+    for name in (CHECKPOINTS, MODEL, ONNX, EVALUATIONS, PROFILE, TENSORBOARD):
         shutil.rmtree(directory / name, ignore_errors=True)
 
 
