@@ -10,9 +10,10 @@ from datasets import Dataset
 from textmix.config import RunConfig
 from textmix.data.columns import categories
 from textmix.data.config import DataConfig
-from textmix.data.rows import LABEL, PAIR, TEXT, ClassIds, encode_labels, text_columns
+from textmix.data.labels import ClassIds, encode_labels
 from textmix.data.sources import source_name
 from textmix.data.splits import TEST, build_splits, load_rows
+from textmix.data.standardize import LABEL, PAIR, TEXT, text_columns
 from textmix.evaluation.metrics import Evaluation
 from textmix.evaluation.report import markdown_report, predictions_table
 from textmix.io.files import replacing, write_text

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from textmix.data.rows import PAIR, TEXT, as_string, join_texts
+from textmix.data.standardize import PAIR, TEXT, as_string, join_texts
 from textmix.errors import DataError, RunError
 from textmix.evaluation.report import prediction_columns
 from textmix.io.run_directory import CONFIG_FILE, MODEL, ONNX

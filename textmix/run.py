@@ -17,9 +17,10 @@ from transformers import PreTrainedTokenizerBase
 from textmix.config import RunConfig, slug
 from textmix.data.columns import Texts, categories
 from textmix.data.config import DataConfig
-from textmix.data.rows import IN_MEMORY, LABEL, ClassIds, class_names, encode_labels, text_columns
+from textmix.data.labels import ClassIds, class_names, encode_labels
 from textmix.data.sources import absolute, source_name
 from textmix.data.splits import TEST, TRAIN, VALIDATION, SplitReport, build_splits
+from textmix.data.standardize import IN_MEMORY, LABEL, text_columns
 from textmix.data.tokenization import LazyTokens, tokenize
 from textmix.environment import environment
 from textmix.errors import RunError, RunFinished, TrainingInterrupted

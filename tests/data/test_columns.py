@@ -10,8 +10,8 @@ import pytest
 from datasets import Dataset, concatenate_datasets
 
 from textmix.data import columns
-from textmix.data import rows as rows_module
 from textmix.data import splits as splits_module
+from textmix.data import standardize as rows_module
 from textmix.data.columns import (
     TextColumn,
     Texts,
@@ -22,9 +22,9 @@ from textmix.data.columns import (
     stored_tables,
 )
 from textmix.data.config import DataConfig
-from textmix.data.rows import Columns, standardize
 from textmix.data.sources import load_source
 from textmix.data.splits import build_splits
+from textmix.data.standardize import Columns, standardize
 
 NAMES = [f"row {number}" for number in range(25)]
 

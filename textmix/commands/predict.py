@@ -47,9 +47,9 @@ def predict(arguments: list[str]) -> None:
     columns = [given] if isinstance(given, str) else given or config.data.text_columns
 
     quiet_libraries()
+    from textmix.data.streaming import open_source
     from textmix.output import check_output, open_writer
     from textmix.predictor import Predictor
-    from textmix.streaming import open_source
     from textmix.training.memory import keep_memory, trim_memory
 
     keep_memory()

@@ -8,7 +8,7 @@ from datasets import Dataset
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
 from textmix.data.columns import TextColumn, ranks, select_rows
-from textmix.data.rows import GROUP, LABEL
+from textmix.data.standardize import GROUP, LABEL
 from textmix.errors import DataError
 
 

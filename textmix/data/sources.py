@@ -1,32 +1,28 @@
 """Read a source (files, a hub id, or a built-in name) into a DatasetDict, with errors that name file and line."""
 
-import csv
 import glob
 import re
-from contextlib import suppress
-from io import TextIOWrapper
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Any
 
-import pandas as pd
-from datasets import Dataset, DatasetDict, Features, Value, disable_progress_bars, load_dataset
+from datasets import Dataset, DatasetDict, disable_progress_bars, load_dataset
 
 from textmix.data.builtin import BUILTIN_DATASETS, load_builtin
-from textmix.data.formats import STORED_AT_ONCE, check_width, file_stamp, opened
-from textmix.data.jsonrows import load_json
-from textmix.data.parquet import load_parquet
+from textmix.data.readers.common import explain, file_stamp
+from textmix.data.readers.csv import load_csv
+from textmix.data.readers.json import load_json
+from textmix.data.readers.parquet import load_parquet
 from textmix.errors import DataError, did_you_mean, nearest
 
-# Ending of a file to its reader and the options that this takes.
-READERS: dict[str, tuple[str, dict[str, Any]]] = {
-    ".csv": ("csv", {"sep": ","}),
-    ".tsv": ("csv", {"sep": "\t"}),
-    ".jsonl": ("json", {}),
-    ".json": ("json", {}),
-    ".parquet": ("parquet", {}),
+# Ending of a file to what reads files of that format.
+READERS: dict[str, Callable[[list[str], list[str], str], Dataset]] = {
+    ".csv": partial(load_csv, separator=","),
+    ".tsv": partial(load_csv, separator="\t"),
+    ".jsonl": load_json,
+    ".json": load_json,
+    ".parquet": load_parquet,
 }
-# Only an empty field is missing: "NA", "null" and "None" are words that people write, and class names.
-_CSV_OPTIONS: dict[str, Any] = {"keep_default_na": False, "na_values": [""], "encoding": "utf-8-sig"}
 
 
 def load_source(source: str | list[str], subset: str | None = None) -> DatasetDict:
@@ -91,7 +87,7 @@ def _find_files(source: str | list[str]) -> list[str] | None:
     unknown = [file for file in found if not _ending(file)]
     if unknown:
         raise DataError(f"cannot tell the format of '{unknown[0]}'; its name must end in {', '.join(READERS)} (or .gz)")
-    if len({_reader(file)[0] for file in found}) > 1:
+    if len({_reader(file) for file in found}) > 1:
         raise DataError(f"the files of one source must have one format, not {', '.join(sorted(map(_ending, found)))}")
     return found
 
@@ -102,80 +98,24 @@ def _hint_for_missing(pattern: str) -> str:
     return nearest(Path(pattern).name, names)
 
 
-def _reader(file: str) -> tuple[str, dict[str, Any]]:
+def _reader(file: str) -> Callable[[list[str], list[str], str], Dataset]:
     return READERS[_ending(file).removesuffix(".gz")]
 
 
 def _load_files(files: list[str]) -> Dataset:
-    builder, options = _reader(files[0])
-    if builder == "csv":
-        columns = [_csv_columns(file) for file in files]
-        for file, names in zip(files, columns, strict=True):
-            if names != columns[0]:
-                raise DataError(f"{file} has the columns {', '.join(names)}; {files[0]} has {', '.join(columns[0])}")
-        features = Features({name: Value("string") for name in columns[0]})
-        options = {**options, **_CSV_OPTIONS, "features": features}
     for file in files:
         if Path(file).stat().st_size == 0:
             raise DataError(f"{file} is empty")
     disable_progress_bars()
     try:
-        escaped, stamp = [glob.escape(file) for file in files], file_stamp(files)
-        if builder == "parquet":
-            dataset = load_parquet(files, escaped, stamp)
-        elif builder == "json":
-            dataset = load_json(files, escaped, stamp)
-        else:
-            dataset = load_dataset(
-                builder, stamp, data_files=escaped, split="train", writer_batch_size=STORED_AT_ONCE, **options
-            )
+        dataset = _reader(files[0])(files, [glob.escape(file) for file in files], file_stamp(files))
     except DataError:
         raise
     except Exception as error:  # broken bytes make the readers raise many kinds, such as zlib.error
-        raise DataError(_explain(files, error)) from error
+        raise DataError(explain(files, error)) from error
     if dataset.num_rows == 0:
         raise DataError(f"{', '.join(files)}: no rows")
     return dataset
-
-
-def _csv_columns(file: str) -> list[str]:
-    _, options = _reader(file)
-    try:
-        with TextIOWrapper(opened(file), encoding="utf-8", newline="") as stream, suppress(csv.Error):
-            check_width(file, len(next(csv.reader(stream, delimiter=options["sep"]), [])))
-        head = pd.read_csv(file, nrows=1, dtype=str, **options, **_CSV_OPTIONS)
-    except pd.errors.EmptyDataError:
-        raise DataError(f"{file} is empty") from None
-    except DataError:
-        raise
-    except Exception as error:  # as in _load_files
-        raise DataError(_explain([file], error)) from error
-    if not isinstance(head.index, pd.RangeIndex):  # pandas takes surplus fields of the first row for an index
-        raise DataError(f"{file}: broken line 2: it has more fields than the {len(head.columns)} of the header")
-    return [str(name) for name in head.columns]
-
-
-def _explain(files: list[str], error: BaseException) -> str:
-    """Say in one line why files could not be read, with the line number where there is one."""
-    where = ", ".join(files)
-    chain: list[BaseException] = []
-    step: BaseException | None = error
-    while step is not None and step not in chain:
-        chain.append(step)
-        step = step.__cause__ or step.__context__
-    for cause in reversed(chain):
-        if "corresponds to no data" in str(cause):
-            return f"{where}: no rows"
-        if isinstance(cause, UnicodeDecodeError):
-            return f"{where}: not UTF-8 (byte {cause.start}: {cause.reason}); save it as UTF-8"
-        fields = re.search(r"Expected (\d+) fields in line (\d+), saw (\d+)", str(cause))
-        if fields:
-            return f"{where}: broken line {fields[2]}: {fields[3]} fields instead of {fields[1]}"
-        quote = re.search(r"EOF inside string starting at row (\d+)", str(cause))
-        if quote:
-            return f"{where}: broken line {int(quote[1]) + 1}: a quote is opened there and never closed"
-    reason = str(chain[-1]).strip() or type(chain[-1]).__name__
-    return f"cannot read {where}: {reason.splitlines()[0]}"
 
 
 def _load_from_hub(name: str, subset: str | None) -> DatasetDict:

@@ -14,8 +14,9 @@ from sklearn.model_selection import train_test_split
 from textmix.data.columns import TextColumn, categories, in_memory, ranks, select_rows
 from textmix.data.config import DataConfig
 from textmix.data.folds import fold_numbers, scarce_classes, split_groups
-from textmix.data.rows import GROUP, IN_MEMORY, LABEL, ROW, Columns, class_names, standardize, text_columns
+from textmix.data.labels import class_names
 from textmix.data.sources import load_source, source_name
+from textmix.data.standardize import GROUP, IN_MEMORY, LABEL, ROW, Columns, standardize, text_columns
 from textmix.errors import DataError, listed
 
 TRAIN, VALIDATION, TEST = "train", "validation", "test"

@@ -10,7 +10,8 @@ import pyarrow as pa
 from datasets import Dataset
 from transformers import PreTrainedTokenizerBase
 
-from textmix.data.rows import PAIR, TEXT, ClassIds, text_columns
+from textmix.data.labels import ClassIds
+from textmix.data.standardize import PAIR, TEXT, text_columns
 
 
 def special_ids(tokenizer: PreTrainedTokenizerBase) -> list[int]:

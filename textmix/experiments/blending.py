@@ -12,7 +12,8 @@ import pyarrow as pa
 from scipy.optimize import minimize
 from sklearn.metrics import f1_score
 
-from textmix.data.rows import ROW
+from textmix.data.standardize import ROW
+from textmix.data.streaming import WINDOW
 from textmix.errors import RunError, listed
 from textmix.evaluation.metrics import Array, Evaluation
 from textmix.experiments.oof import OutOfFold, prediction_blocks, probabilities_of, read_out_of_fold
@@ -25,7 +26,6 @@ from textmix.experiments.submission import (
     write_submission,
 )
 from textmix.io.files import write_json
-from textmix.streaming import WINDOW
 
 Metric = Literal["nll", "accuracy", "macro_f1"]
 BLEND = "blend.json"

@@ -11,9 +11,10 @@ import pyarrow as pa
 
 from textmix.config import RunConfig
 from textmix.data.columns import categories
-from textmix.data.rows import LABEL, ROW, class_names, encode_labels
+from textmix.data.labels import class_names, encode_labels
 from textmix.data.sources import load_source, source_name
 from textmix.data.splits import TRAIN, FoldedSource, load_folds
+from textmix.data.standardize import LABEL, ROW
 from textmix.errors import DataError, RunError, TrainingInterrupted, listed, nearest
 from textmix.evaluation.metrics import Evaluation
 from textmix.evaluation.report import markdown_report

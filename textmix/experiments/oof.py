@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from textmix.data.rows import LABEL, ROW
+from textmix.data.standardize import LABEL, ROW
 from textmix.errors import RunError
 from textmix.evaluation.metrics import Array, Evaluation
 from textmix.evaluation.report import prediction_columns

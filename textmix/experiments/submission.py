@@ -12,9 +12,10 @@ from datasets import Dataset
 
 from textmix.data.columns import stored_tables
 from textmix.data.config import DataConfig
-from textmix.data.rows import PAIR, TEXT, Columns, as_string, check_columns, join_texts
 from textmix.data.sources import load_source, source_name
 from textmix.data.splits import TEST, TRAIN, VALIDATION, pick
+from textmix.data.standardize import PAIR, TEXT, Columns, as_string, check_columns, join_texts
+from textmix.data.streaming import WINDOW
 from textmix.errors import ConfigError, DataError, listed, nearest
 from textmix.evaluation.metrics import Array
 from textmix.evaluation.report import prediction_columns
@@ -25,7 +26,6 @@ from textmix.models.loading import load_model
 from textmix.models.packing import pack_linears
 from textmix.output import open_writer
 from textmix.predictor import Predictor
-from textmix.streaming import WINDOW
 
 SUBMISSION, TEST_PROBABILITIES, COLUMNS = "submission.csv", "test_probabilities.csv", "submission.json"
 _PREDICTION = "prediction"

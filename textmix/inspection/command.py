@@ -175,9 +175,10 @@ def _load(
     """Load model and rows; say whether the classifier is a fresh one."""
     import torch
 
-    from textmix.data.rows import LABEL, PAIR, TEXT, class_names, encode_labels
+    from textmix.data.labels import class_names, encode_labels
     from textmix.data.sources import source_name
     from textmix.data.splits import load_rows
+    from textmix.data.standardize import LABEL, PAIR, TEXT
     from textmix.inspection.layout import Texts
     from textmix.io.run_directory import MODEL
     from textmix.models.config import WORD_MODELS, ModelConfig

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 from transformers import PreTrainedTokenizerBase
 
-from textmix.data.rows import ClassIds
+from textmix.data.labels import ClassIds
 from textmix.data.tokenization import special_ids
 from textmix.errors import ConfigError
 from textmix.mixing.config import LossConfig, MixConfig

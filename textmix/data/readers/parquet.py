@@ -10,7 +10,7 @@ from datasets.builder import Key
 from datasets.packaged_modules.parquet.parquet import Parquet
 
 from textmix.data.columns import stored_tables
-from textmix.data.formats import STORED_AT_ONCE, check_width, opened
+from textmix.data.readers.common import STORED_AT_ONCE, check_width, opened
 
 _BUFFER = 1 << 16
 

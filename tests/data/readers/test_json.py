@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from textmix.data import formats, jsonrows
 from textmix.data.config import DataConfig
+from textmix.data.readers import common as formats
+from textmix.data.readers import json as jsonrows
 from textmix.data.sources import load_source
 from textmix.data.splits import load_rows
 from textmix.errors import DataError

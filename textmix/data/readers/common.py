@@ -1,6 +1,7 @@
 """What the readers of all formats have in common."""
 
 import gzip
+import re
 from hashlib import sha256
 from pathlib import Path
 from typing import BinaryIO, cast
@@ -35,3 +36,26 @@ def file_stamp(files: list[str]) -> str:
     """
     states = [(stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns) for stat in (Path(file).stat() for file in files)]
     return sha256(repr(states).encode()).hexdigest()[:16]
+
+
+def explain(files: list[str], error: BaseException) -> str:
+    """Say in one line why files could not be read, with the line number where there is one."""
+    where = ", ".join(files)
+    chain: list[BaseException] = []
+    step: BaseException | None = error
+    while step is not None and step not in chain:
+        chain.append(step)
+        step = step.__cause__ or step.__context__
+    for cause in reversed(chain):
+        if "corresponds to no data" in str(cause):
+            return f"{where}: no rows"
+        if isinstance(cause, UnicodeDecodeError):
+            return f"{where}: not UTF-8 (byte {cause.start}: {cause.reason}); save it as UTF-8"
+        fields = re.search(r"Expected (\d+) fields in line (\d+), saw (\d+)", str(cause))
+        if fields:
+            return f"{where}: broken line {fields[2]}: {fields[3]} fields instead of {fields[1]}"
+        quote = re.search(r"EOF inside string starting at row (\d+)", str(cause))
+        if quote:
+            return f"{where}: broken line {int(quote[1]) + 1}: a quote is opened there and never closed"
+    reason = str(chain[-1]).strip() or type(chain[-1]).__name__
+    return f"cannot read {where}: {reason.splitlines()[0]}"

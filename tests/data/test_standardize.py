@@ -1,7 +1,8 @@
 import pytest
 from datasets import ClassLabel, Dataset, Features, Value
 
-from textmix.data.rows import Columns, class_names, encode_labels, standardize
+from textmix.data.labels import class_names, encode_labels
+from textmix.data.standardize import Columns, standardize
 from textmix.errors import DataError
 
 

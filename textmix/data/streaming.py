@@ -9,9 +9,9 @@ from itertools import islice
 import pyarrow as pa
 
 from textmix.data.columns import stored_tables
-from textmix.data.rows import Columns, check_columns
 from textmix.data.sources import load_source, source_name
 from textmix.data.splits import TEST, TRAIN, VALIDATION, pick
+from textmix.data.standardize import Columns, check_columns
 from textmix.errors import DataError
 
 # Enough rows that those of like length fill batches, few enough that they never matter in memory.

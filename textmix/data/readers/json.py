@@ -16,8 +16,8 @@ import pyarrow as pa
 from datasets import ArrowBasedBuilder, BuilderConfig, Dataset, DatasetInfo, Features, Split, SplitGenerator
 from datasets.builder import Key
 
-from textmix.data.formats import STORED_AT_ONCE, check_width, opened
-from textmix.data.rows import as_string
+from textmix.data.readers.common import STORED_AT_ONCE, check_width, opened
+from textmix.data.standardize import as_string
 from textmix.errors import DataError
 
 Row: TypeAlias = dict[str, Any]

@@ -1,7 +1,5 @@
 """Bring the rows of any source to one shape: strings in `text`, `text_pair`, `label`, `group`, nothing missing."""
 
-import re
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
@@ -9,7 +7,7 @@ from decimal import Decimal
 from hashlib import sha256
 from itertools import chain
 from pathlib import Path
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -23,18 +21,10 @@ from textmix.data.columns import TextColumn, select_rows, stored_tables
 from textmix.errors import DataError, listed, nearest
 from textmix.io.files import replacing
 
-# What scikit-learn's classification_report puts beside the classes.
-_REPORT_KEYS = {"accuracy", "micro avg", "macro avg", "weighted avg", "samples avg"}
 TEXT, PAIR, LABEL, GROUP, ROW = "text", "text_pair", "label", "group", "row"
 # Up to so many rows are copied in memory, more into a file beside the datasets library's own copy of the source.
 IN_MEMORY = 100_000
 _BATCH = 10_000
-# Reports have a line and predictions a column for each class: beyond this nobody reads them and nothing can hold them.
-MOST_CLASSES = 10_000
-_FEW_CLASSES = 100
-
-Labels: TypeAlias = list[str] | pa.DictionaryArray  # Python 3.11 has no `type`
-ClassIds: TypeAlias = npt.NDArray[np.integer[Any]]
 
 
 @dataclass(frozen=True)
@@ -216,60 +206,3 @@ def as_string(value: Any) -> str:
 def text_columns(rows: Dataset) -> list[TextColumn]:
     """Return the texts of standard rows and, of pairs, their second sentences, as columns to read from."""
     return [TextColumn(rows, name) for name in (TEXT, PAIR) if name in rows.column_names]
-
-
-def class_names(labels: Labels, where: str) -> list[str]:
-    """List the classes of the training labels: integers in numeric order, else in alphabetical order.
-
-    Raises:
-        DataError: If there is only one class, or so many that the column can hold no classes.
-    """
-    encoded = _encoded(labels)
-    names = set(encoded.dictionary.take(pc.unique(encoded.indices)).to_pylist())
-    taken = names & _REPORT_KEYS
-    if taken:
-        raise DataError(f"{where}: '{min(taken)}' is a key of the classification report; rename that class")
-    if len(names) < 2:
-        raise DataError(
-            f"{where}: all {len(encoded)} labels are '{min(names)}'; a classifier needs at least two classes"
-        )
-    if len(names) > MOST_CLASSES or (len(names) > _FEW_CLASSES and 2 * len(names) > len(encoded)):
-        raise DataError(
-            f"{where}: {len(names)} classes in {len(encoded)} rows, such as {listed(sorted(names), 3)}; there may be at"
-            f" most {MOST_CLASSES}, and beyond {_FEW_CLASSES} no more than half as many as rows: does"
-            " data.label_column hold classes?"
-        )
-    if all(re.fullmatch("-?[0-9]+", name) for name in names):
-        return sorted(names, key=lambda name: (int(name), name))
-    return sorted(names)
-
-
-def encode_labels(labels: Labels, names: list[str], where: str) -> ClassIds:
-    """Turn class names into ids.
-
-    Args:
-        labels: N class names.
-        names: The classes, in the order of their ids.
-        where: Name of the source, for errors.
-
-    Returns:
-        Ids, shape (N,), of the smallest type that holds them all: many rows are many numbers.
-
-    Raises:
-        DataError: If a label is none of the classes seen in training.
-    """
-    encoded = _encoded(labels)
-    codes = encoded.indices.to_numpy()
-    ids = pc.index_in(encoded.dictionary, value_set=pa.array(names, pa.string())).fill_null(-1).to_numpy()[codes]
-    if (ids < 0).any():
-        counts = np.bincount(codes[ids < 0], minlength=len(encoded.dictionary))
-        unseen = Counter({encoded.dictionary[int(code)].as_py(): int(counts[code]) for code in np.flatnonzero(counts)})
-        shown = ", ".join(f"'{label}' ({count} rows)" for label, count in unseen.most_common(5))
-        raise DataError(
-            f"{where}: {len(unseen)} labels that training never saw: {shown}; the classes are {listed(names)}"
-        )
-    return np.asarray(ids, dtype=np.min_scalar_type(len(names)))
-
-
-def _encoded(labels: Labels) -> pa.DictionaryArray:
-    return labels if isinstance(labels, pa.DictionaryArray) else pa.array(labels, pa.string()).dictionary_encode()

@@ -1,0 +1,59 @@
+"""Read csv and tsv files, whose cells are all strings."""
+
+import csv
+from contextlib import suppress
+from io import TextIOWrapper
+from typing import Any
+
+import pandas as pd
+from datasets import Dataset, Features, Value, load_dataset
+
+from textmix.data.readers.common import STORED_AT_ONCE, check_width, explain, opened
+from textmix.errors import DataError
+
+# Only an empty field is missing: "NA", "null" and "None" are words that people write, and class names.
+_OPTIONS: dict[str, Any] = {"keep_default_na": False, "na_values": [""], "encoding": "utf-8-sig"}
+
+
+def load_csv(files: list[str], patterns: list[str], stamp: str, separator: str) -> Dataset:
+    """Load files into one data set, on the disk, as `datasets.load_dataset` does.
+
+    Args:
+        files: Their names.
+        patterns: The same as patterns of files, with all that is special escaped.
+        stamp: As in `file_stamp`.
+        separator: What stands between two cells.
+
+    Raises:
+        DataError: If the files have different columns, too many of them, or a broken header.
+    """
+    columns = [_columns(file, separator) for file in files]
+    for file, names in zip(files, columns, strict=True):
+        if names != columns[0]:
+            raise DataError(f"{file} has the columns {', '.join(names)}; {files[0]} has {', '.join(columns[0])}")
+    return load_dataset(
+        "csv",
+        stamp,
+        data_files=patterns,
+        split="train",
+        writer_batch_size=STORED_AT_ONCE,
+        sep=separator,
+        features=Features({name: Value("string") for name in columns[0]}),
+        **_OPTIONS,
+    )
+
+
+def _columns(file: str, separator: str) -> list[str]:
+    try:
+        with TextIOWrapper(opened(file), encoding="utf-8", newline="") as stream, suppress(csv.Error):
+            check_width(file, len(next(csv.reader(stream, delimiter=separator), [])))
+        head = pd.read_csv(file, nrows=1, dtype=str, sep=separator, **_OPTIONS)
+    except pd.errors.EmptyDataError:
+        raise DataError(f"{file} is empty") from None
+    except DataError:
+        raise
+    except Exception as error:  # broken bytes make pandas raise many kinds
+        raise DataError(explain([file], error)) from error
+    if not isinstance(head.index, pd.RangeIndex):  # pandas takes surplus fields of the first row for an index
+        raise DataError(f"{file}: broken line 2: it has more fields than the {len(head.columns)} of the header")
+    return [str(name) for name in head.columns]
