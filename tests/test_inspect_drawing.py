@@ -13,8 +13,8 @@ from textmix.errors import ConfigError, DataError, ModelError
 from textmix.inspection.drawing import draw_pairs
 from textmix.inspection.layout import Texts
 from textmix.inspection.pairs import Pair
-from textmix.mixer import Mixer
 from textmix.mixing.config import LossConfig, MixConfig
+from textmix.mixing.mixer import Mixer
 from textmix.mixing.plan import MixPlan
 from textmix.mixing.strategies.base import STRATEGIES
 from textmix.models.textcnn import TextCNN, TextCNNConfig

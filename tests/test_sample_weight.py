@@ -9,8 +9,8 @@ from tests.conftest import SPECIAL_IDS, mix
 from tests.helpers import MIXING, Batch, Build
 from textmix.attach import attach
 from textmix.errors import ConfigError
-from textmix.mixer import Mixer
 from textmix.mixing.config import LossConfig, MixConfig
+from textmix.mixing.mixer import Mixer
 
 WEIGHTS = [0.5, 2.0, 0.0, 1.5, 1.0]
 

@@ -21,7 +21,7 @@ from sklearn.preprocessing import FunctionTransformer
 import textmix
 from tests.conftest import topic_rows
 from textmix.errors import ConfigError, DataError, ModelError
-from textmix.mixer import Mixer
+from textmix.mixing.mixer import Mixer
 from textmix.sklearn import MixupClassifier
 
 SMALL = {"model.words.embedding_dim": 16, "model.textcnn.num_filters": 8}

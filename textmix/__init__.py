@@ -11,9 +11,9 @@ if TYPE_CHECKING:
     from textmix.data.tokenization import special_ids as special_ids
     from textmix.errors import TextmixError as TextmixError
     from textmix.integrations.hf_trainer import MixupCallback as MixupCallback
-    from textmix.mixer import Mixer as Mixer
     from textmix.mixing.config import LossConfig as LossConfig
     from textmix.mixing.config import MixConfig as MixConfig
+    from textmix.mixing.mixer import Mixer as Mixer
     from textmix.mixing.plan import MixPlan as MixPlan
     from textmix.mixing.strategies.base import Strategy as Strategy
     from textmix.mixing.strategies.base import register as register
@@ -36,7 +36,7 @@ _MODULES = {
     "LossConfig": "textmix.mixing.config",
     "MixConfig": "textmix.mixing.config",
     "MixPlan": "textmix.mixing.plan",
-    "Mixer": "textmix.mixer",
+    "Mixer": "textmix.mixing.mixer",
     "MixupCallback": "textmix.integrations.hf_trainer",
     "MixupClassifier": "textmix.sklearn",
     "MixupConfig": "textmix.models.encoder",

@@ -9,9 +9,9 @@ from torch.utils.hooks import RemovableHandle
 
 from textmix.errors import ConfigError, ModelError
 from textmix.forward import Forward
-from textmix.mixer import Mixer
 from textmix.mixing.config import LossConfig, MixConfig
 from textmix.mixing.losses import plain_loss
+from textmix.mixing.mixer import Mixer
 from textmix.mixing.strategies.base import EMBEDDINGS, POOLED, TOKENS, layer
 from textmix.probing import mean_embeddings, token_saliency
 from textmix.sites import (

@@ -7,8 +7,8 @@ from tests.mixing import loops
 from tests.mixing.batches import SPECIAL_IDS, generator, random_batch
 from textmix.mixing.batch import MixBatch
 from textmix.mixing.config import MixConfig
-from textmix.mixing.drawing import draw_weights
 from textmix.mixing.plan import MixPlan
+from textmix.mixing.sampling import draw_weights
 from textmix.mixing.strategies.base import build_strategy
 from textmix.mixing.strategies.cutting import Cut
 

@@ -9,7 +9,7 @@ import torch
 from tests.conftest import mix
 from tests.mixing.batches import generator, random_batch
 from tests.mixing.test_strategies import MIXING, tensors
-from textmix.mixing import drawing
+from textmix.mixing import sampling
 from textmix.mixing.batch import MixBatch
 from textmix.mixing.config import MixConfig
 from textmix.mixing.functional import union_mask
@@ -53,7 +53,7 @@ def test_every_strategy_draws_and_applies_on_the_device_of_the_batch(
 @pytest.mark.parametrize("mask", [True, False])
 def test_partners_are_found_there(partner: str, mask: bool) -> None:
     batch = meta_batch() if mask else replace(meta_batch(), mask=None)
-    assert drawing.draw_rows(batch, 3, MixConfig(partner=partner), generator()).device == META
+    assert sampling.draw_rows(batch, 3, MixConfig(partner=partner), generator()).device == META
 
 
 @pytest.mark.parametrize("kind", ["single_label_classification", "multi_label_classification", "regression"])

@@ -5,8 +5,8 @@ from hypothesis import strategies as st
 
 from tests.mixing import loops
 from tests.mixing.batches import generator, random_mask
-from textmix.mixing.drawing import stack_pair
 from textmix.mixing.functional import blend, union_mask
+from textmix.mixing.sampling import stack_pair
 
 PADDINGS = ["zero", "copy"]
 

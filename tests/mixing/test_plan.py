@@ -2,9 +2,9 @@ import pytest
 import torch
 
 from tests.mixing.batches import a_plan
-from textmix.mixing.drawing import stack_pair
 from textmix.mixing.functional import blend
 from textmix.mixing.plan import Span, with_clean_rows
+from textmix.mixing.sampling import stack_pair
 from textmix.mixing.spans import cut
 
 

@@ -9,8 +9,8 @@ from tests.conftest import NEEDS, mix
 from tests.mixing import loops
 from tests.mixing.batches import generator, random_batch
 from textmix.errors import ConfigError
-from textmix.mixer import Mixer
 from textmix.mixing.config import LossConfig, MixConfig
+from textmix.mixing.mixer import Mixer
 from textmix.mixing.plan import MixPlan
 from textmix.mixing.strategies.base import STRATEGIES, Strategy, build_strategy, register
 

@@ -14,8 +14,8 @@ from textmix.attach import mixing
 from textmix.errors import ConfigError, DataError
 from textmix.inspection.layout import Frame, Texts, lay_out
 from textmix.inspection.pairs import Pair
-from textmix.mixer import Mixer
 from textmix.mixing.config import LossConfig, MixConfig
+from textmix.mixing.mixer import Mixer
 from textmix.mixing.plan import MixPlan
 
 

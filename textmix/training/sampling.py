@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader, Sampler
 from transformers import DataCollatorWithPadding, PreTrainedTokenizerBase, default_data_collator
 
 from textmix.data.tokenization import LazyTokens, token_lists
-from textmix.mixing.drawing import seeded
+from textmix.mixing.sampling import seeded
 from textmix.mixing.strategies.base import POOLED
 
 # Batches whose rows are sorted by length together; the sampler of transformers that groups by length takes at most as

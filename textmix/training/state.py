@@ -10,7 +10,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from textmix.errors import RunError, TextmixError
-from textmix.mixer import Mixer
+from textmix.mixing.mixer import Mixer
 from textmix.training.agreement import Agreement
 from textmix.training.checkpoint import load_checkpoint, save_checkpoint
 from textmix.training.progress import RunningMeans, TrainProgress

@@ -68,11 +68,11 @@ class Strategy:
             site: Where it will be mixed.
             generator: CPU generator that is advanced; the only source of chance.
         """
-        from textmix.mixing import drawing
+        from textmix.mixing import sampling
         from textmix.mixing.plan import MixPlan
 
-        lam = drawing.draw_weights(batch, 2, self.config, generator)
-        return MixPlan(self, site, drawing.draw_rows(batch, 2, self.config, generator), lam)
+        lam = sampling.draw_weights(batch, 2, self.config, generator)
+        return MixPlan(self, site, sampling.draw_rows(batch, 2, self.config, generator), lam)
 
     def apply(self, plan: MixPlan, hidden: Tensor, mask: Tensor | None) -> Tensor:
         """Mix a batch at the site of its plan.

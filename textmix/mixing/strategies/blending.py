@@ -82,22 +82,22 @@ class Nonlinear(Word):
         Raises:
             ConfigError: If the width of the hidden states is not known.
         """
-        from textmix.mixing import drawing
+        from textmix.mixing import sampling
         from textmix.mixing.plan import MixPlan
 
         if batch.width is None:
             raise ConfigError("strategy 'nonlinear' must know the width of the hidden states: set config.hidden_size")
         count = batch.size if self.config.per_sample else 1
-        dims = drawing.draw_lam(count * batch.width, self.config, batch.alpha, generator)
+        dims = sampling.draw_lam(count * batch.width, self.config, batch.alpha, generator)
         dims = dims.view(count, batch.width).to(batch.device, non_blocking=True)
         lam = dims.mean(dim=1).expand(batch.size)
-        rows = drawing.draw_rows(batch, 2, self.config, generator)
-        return MixPlan(self, site, rows, drawing.stack_pair(lam), dims=dims)
+        rows = sampling.draw_rows(batch, 2, self.config, generator)
+        return MixPlan(self, site, rows, sampling.stack_pair(lam), dims=dims)
 
     def apply(self, plan: MixPlan, hidden: Tensor, mask: Tensor | None) -> Tensor:
         """Blend each dimension with its own λ."""
-        from textmix.mixing.drawing import stack_pair
         from textmix.mixing.functional import blend
+        from textmix.mixing.sampling import stack_pair
 
         assert plan.dims is not None
         return blend(hidden, plan.rows, stack_pair(plan.dims), mask, self.config.padding)
@@ -114,12 +114,12 @@ class Multi(Word):
 
     def draw(self, batch: MixBatch, site: str, generator: torch.Generator) -> MixPlan:
         """Draw Dirichlet weights and as many distinct rows."""
-        from textmix.mixing import drawing
+        from textmix.mixing import sampling
         from textmix.mixing.plan import MixPlan
 
         count = min(self.config.rows, batch.size)
-        weights = drawing.draw_weights(batch, count, self.config, generator)
-        return MixPlan(self, site, drawing.draw_rows(batch, count, self.config, generator), weights)
+        weights = sampling.draw_weights(batch, count, self.config, generator)
+        return MixPlan(self, site, sampling.draw_rows(batch, count, self.config, generator), weights)
 
 
 @register
@@ -133,8 +133,8 @@ class Batch(Sentence):
 
     def draw(self, batch: MixBatch, site: str, generator: torch.Generator) -> MixPlan:
         """Draw softmax weights of each row over all rows, shape (B, B)."""
-        from textmix.mixing import drawing
+        from textmix.mixing import sampling
         from textmix.mixing.plan import MixPlan
 
-        weights = drawing.draw_softmax(batch.size, self.config.temperature, generator)
-        return MixPlan(self, site, drawing.all_rows(batch), weights.to(batch.device, non_blocking=True))
+        weights = sampling.draw_softmax(batch.size, self.config.temperature, generator)
+        return MixPlan(self, site, sampling.all_rows(batch), weights.to(batch.device, non_blocking=True))

@@ -46,18 +46,18 @@ class Cut(Strategy):
 
         A row that found no partner is not cut: a span of its own would only shuffle it.
         """
-        from textmix.mixing import drawing, spans
+        from textmix.mixing import sampling, spans
         from textmix.mixing.plan import MixPlan
 
-        lam = drawing.draw_weights(batch, 2, self.config, generator)[:, 0]
-        rows = drawing.draw_rows(batch, 2, self.config, generator)
+        lam = sampling.draw_weights(batch, 2, self.config, generator)[:, 0]
+        rows = sampling.draw_rows(batch, 2, self.config, generator)
         partner = rows[:, 1]
         counts = batch.content.sum(dim=1)
         lengths = spans.span_lengths(lam, counts, counts[partner]).masked_fill(partner == rows[:, 0], 0)
         own, other = self.starts(batch, partner, lengths, generator)
         span = spans.place_span(batch.content, partner, lengths, own, other, self.config.keep)
         kept = 1 - (1 - span.keep) * lengths / counts.clamp(min=1)
-        return MixPlan(self, site, rows, drawing.stack_pair(kept.float()), span=span)
+        return MixPlan(self, site, rows, sampling.stack_pair(kept.float()), span=span)
 
     def apply(self, plan: MixPlan, hidden: Tensor, mask: Tensor | None) -> Tensor:
         """Put the partner's span into each row."""

@@ -10,7 +10,6 @@ from torch import Tensor
 from textmix.errors import ConfigError
 from textmix.mixing.batch import MixBatch
 from textmix.mixing.config import LossConfig, MixConfig
-from textmix.mixing.drawing import scheduled_alpha, seeded
 from textmix.mixing.losses import (
     Blend,
     Scoring,
@@ -23,6 +22,7 @@ from textmix.mixing.losses import (
     unmixed,
 )
 from textmix.mixing.plan import MixPlan, with_clean_rows
+from textmix.mixing.sampling import scheduled_alpha, seeded
 from textmix.mixing.strategies.base import Strategy, build_strategy
 
 

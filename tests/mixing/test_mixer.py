@@ -6,9 +6,9 @@ import torch.nn.functional as F
 
 from tests.conftest import SPECIAL_IDS, mix
 from textmix.errors import ConfigError
-from textmix.mixer import Mixer
 from textmix.mixing.config import LossConfig, MixConfig
 from textmix.mixing.losses import Scoring
+from textmix.mixing.mixer import Mixer
 from textmix.mixing.plan import MixPlan
 from textmix.mixing.strategies.base import STRATEGIES
 
