@@ -21,8 +21,8 @@ from typing import Any
 import torch
 from transformers import PreTrainedModel
 
-from textmix.attach import AttachedMixer, attach
 from textmix.environment import environment
+from textmix.hooks.attach import AttachedMixer, attach
 from textmix.mixing.config import MixConfig
 from textmix.mixing.strategies.base import STRATEGIES
 from textmix.models.config import ModelConfig

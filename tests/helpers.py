@@ -7,8 +7,8 @@ import torch
 from torch import nn
 from transformers import PreTrainedModel
 
+from textmix.hooks.sites import find_sites
 from textmix.mixing.strategies.base import STRATEGIES
-from textmix.sites import find_sites
 
 Build = Callable[[str], PreTrainedModel]
 Batch = dict[str, torch.Tensor]

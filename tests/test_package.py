@@ -37,7 +37,7 @@ batch = dict(input_ids=torch.tensor([[5, 6], [7, 8]]), labels=torch.tensor([0, 1
     "imports",
     [
         "import textmix",
-        "import textmix.mixing.config, textmix.attach",
+        "import textmix.mixing.config, textmix.hooks.attach",
         "from textmix import attach, mixing; import textmix",
     ],
 )

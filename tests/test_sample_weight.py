@@ -7,8 +7,8 @@ import torch
 
 from tests.conftest import SPECIAL_IDS, mix
 from tests.helpers import MIXING, Batch, Build
-from textmix.attach import attach
 from textmix.errors import ConfigError
+from textmix.hooks.attach import attach
 from textmix.mixing.config import LossConfig, MixConfig
 from textmix.mixing.mixer import Mixer
 

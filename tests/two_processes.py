@@ -10,7 +10,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from tests.conftest import mix
 from tests.families import VOCAB, build
-from textmix.attach import attach
+from textmix.hooks.attach import attach
 
 
 def batch_of(rank: int) -> dict[str, torch.Tensor]:

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 from textmix._registration_hook import register_when_transformers_loads
 
 if TYPE_CHECKING:
-    from textmix.attach import attach as attach
-    from textmix.attach import mixing as mixing
     from textmix.data.tokenization import special_ids as special_ids
     from textmix.errors import TextmixError as TextmixError
+    from textmix.hooks.attach import attach as attach
+    from textmix.hooks.attach import mixing as mixing
     from textmix.integrations.hf_trainer import MixupCallback as MixupCallback
     from textmix.mixing.config import LossConfig as LossConfig
     from textmix.mixing.config import MixConfig as MixConfig
@@ -49,7 +49,7 @@ _MODULES = {
     "TextRNN": "textmix.models.textrnn",
     "TextRNNConfig": "textmix.models.textrnn",
     "TextmixError": "textmix.errors",
-    "attach": "textmix.attach",
+    "attach": "textmix.hooks.attach",
     "register": "textmix.mixing.strategies.base",
     "resolve_model_path": "textmix.models.bundled",
     "special_ids": "textmix.data.tokenization",

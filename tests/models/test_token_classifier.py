@@ -13,8 +13,8 @@ from transformers import (
 from tests.conftest import bert_config, mix
 from tests.helpers import Batch
 from textmix import MixConfig, MixupForSequenceClassification, MixupForTokenClassification
-from textmix.attach import mixing
 from textmix.errors import ModelError
+from textmix.hooks.attach import mixing
 from textmix.mixing.strategies.base import STRATEGIES
 from textmix.models.encoder import MixupConfig
 

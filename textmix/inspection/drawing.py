@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from textmix.attach import mixing
 from textmix.errors import ConfigError, DataError
+from textmix.hooks.attach import mixing
 from textmix.inspection.layout import Frame, Texts, lay_out
 from textmix.inspection.pairs import Pair
 from textmix.mixing.config import LossConfig, MixConfig

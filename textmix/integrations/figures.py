@@ -6,7 +6,7 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor
 
-from textmix.attach import AttachedMixer
+from textmix.hooks.attach import AttachedMixer
 
 
 class Figures:

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 from transformers.trainer_callback import ExportableState
 
-from textmix.attach import AttachedMixer, attach
 from textmix.errors import ConfigError
+from textmix.hooks.attach import AttachedMixer, attach
 from textmix.integrations.completion import complete
 from textmix.integrations.figures import Figures
 from textmix.mixing.config import LossConfig, MixConfig, mix_config

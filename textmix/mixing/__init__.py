@@ -1,6 +1,6 @@
 """The mathematics of mixing: what is drawn, how rows are blended, how blended targets are scored.
 
-The package itself can be called: `with textmix.mixing(model, strategy="word"): ...` is `textmix.attach.mixing`.
+The package itself can be called: `with textmix.mixing(model, strategy="word"): ...` is `textmix.hooks.attach.mixing`.
 """
 
 import sys
@@ -9,7 +9,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from textmix.attach import AttachedMixer
+    from textmix.hooks.attach import AttachedMixer
 
 
 class _CallablePackage(ModuleType):
@@ -21,7 +21,7 @@ class _CallablePackage(ModuleType):
 
     def __call__(self, *args: Any, **kwargs: Any) -> "AbstractContextManager[AttachedMixer]":
         # Imported when called, and the only import against the direction of the layers.
-        from textmix.attach import mixing
+        from textmix.hooks.attach import mixing
 
         return mixing(*args, **kwargs)
 

@@ -17,12 +17,12 @@ from transformers import (
 )
 
 from textmix.errors import ModelError, RunError
+from textmix.hooks.sites import find_sites
 from textmix.models.bundled import BUNDLED_MODELS, resolve_model_path
 from textmix.models.config import WORD_MODELS, ModelConfig
 from textmix.models.encoder import MixupForSequenceClassification
 from textmix.models.pooling_choice import declared_max_length
 from textmix.models.word_models import build_word_model
-from textmix.sites import find_sites
 
 LONGEST = 512
 

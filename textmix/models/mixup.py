@@ -16,8 +16,8 @@ from transformers import (
 )
 from transformers.configuration_utils import SubConfigSpec
 
-from textmix.attach import attach
 from textmix.errors import ConfigError, ModelError
+from textmix.hooks.attach import attach
 from textmix.mixing.config import MixConfig
 from textmix.models.bundled import resolve_model_path
 from textmix.models.pooling import PoolingName

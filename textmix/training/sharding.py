@@ -7,8 +7,8 @@ from accelerate import Accelerator, DistributedType
 from torch import Tensor, nn
 
 from textmix.errors import ConfigError
+from textmix.hooks.sites import find_sites
 from textmix.mixing.config import MixConfig
-from textmix.sites import find_sites
 from textmix.training.config import TrainConfig
 
 _SHARDED = {DistributedType.FSDP: "FSDP", DistributedType.DEEPSPEED: "DeepSpeed"}

@@ -20,10 +20,10 @@ from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-from textmix.attach import attach
 from textmix.data.tokenization import LazyTokens, labels_of
 from textmix.errors import TrainingInterrupted
 from textmix.evaluation.metrics import SELECTION_METRICS, Evaluation
+from textmix.hooks.attach import attach
 from textmix.io.files import replacing
 from textmix.io.run_directory import MODEL, PROFILE, TENSORBOARD
 from textmix.mixing.config import LossConfig, MixConfig

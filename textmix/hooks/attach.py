@@ -1,15 +1,13 @@
 """Attach a mixer to a classifier and take it off again: the one mechanism through which everything in textmix mixes."""
 
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from types import ModuleType
 from typing import Any
 
 import torch
 from torch import nn
 
-from textmix.attached import AttachedMixer as AttachedMixer
+from textmix.hooks.attached_mixer import AttachedMixer as AttachedMixer
 from textmix.mixing.config import LossConfig, MixConfig, mix_config
 
 
@@ -72,12 +70,3 @@ def mixing(
         yield mixer
     finally:
         mixer.detach()
-
-
-class _CallableModule(ModuleType):
-    """A module and a function of one name, as `textmix.mixing` is: once it is imported, `textmix.attach` is both."""
-
-    __call__ = staticmethod(attach)
-
-
-sys.modules[__name__].__class__ = _CallableModule

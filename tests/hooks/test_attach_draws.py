@@ -10,8 +10,8 @@ from torch import nn
 
 from tests.conftest import MODELS, VOCAB, mix
 from tests.helpers import Batch, Build
-from textmix.attach import attach, mixing
 from textmix.errors import ConfigError
+from textmix.hooks.attach import attach, mixing
 from textmix.mixing.config import MixConfig
 from textmix.mixing.plan import MixPlan
 from textmix.mixing.strategies.base import STRATEGIES

@@ -8,7 +8,7 @@ from transformers import PreTrainedModel
 from tests.conftest import MODELS, mix
 from tests.helpers import MIXING, Batch, Build, counting_blocks, hooks, unlabelled
 from tests.reference import reference_logits
-from textmix.attach import attach, mixing
+from textmix.hooks.attach import attach, mixing
 from textmix.mixing.config import MixConfig
 from textmix.mixing.strategies.base import STRATEGIES
 
@@ -53,7 +53,7 @@ def test_logits_and_loss_equal_an_independent_loop(
     assert output.loss.item() == pytest.approx(sum(losses) / len(losses), abs=1e-6)
 
 
-# All but those that mix hidden layers, where a model has none: tests/test_families.py sees them refused.
+# All but those that mix hidden layers, where a model has none: tests/hooks/test_families.py sees them refused.
 EVERY = [(name, strategy) for name in MODELS for strategy in STRATEGIES if (name, strategy) != ("fasttext", "manifold")]
 
 

@@ -14,8 +14,8 @@ from transformers.modeling_outputs import SequenceClassifierOutput
 from tests.conftest import VOCAB, mix
 from tests.families import LLAMA_LIKE, build
 from tests.helpers import hooks
-from textmix.attach import attach, mixing
 from textmix.errors import ConfigError, ModelError
+from textmix.hooks.attach import attach, mixing
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*:FutureWarning", "ignore:.*use_reentrant.*:UserWarning")
 

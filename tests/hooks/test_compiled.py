@@ -9,7 +9,7 @@ import torch
 
 from tests.conftest import mix
 from tests.families import build
-from textmix.attach import attach
+from textmix.hooks.attach import attach
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 

@@ -15,11 +15,11 @@ from tests.alone import Row, cut_logits, pair_logits
 from tests.conftest import SPECIAL_IDS
 from tests.families import BY_NAME, CLS, END, FAMILIES, VOCAB, Family, build, head_for
 from tests.family_table import CELLS, sites_of
-from textmix.attach import attach, mixing
 from textmix.errors import ModelError
+from textmix.hooks.attach import attach, mixing
+from textmix.hooks.sites import find_sites
 from textmix.mixing.config import MixConfig
 from textmix.mixing.plan import MixPlan
-from textmix.sites import find_sites
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*:FutureWarning")
 
@@ -312,7 +312,7 @@ def test_a_missing_site_names_those_there_are(name: str, strategy: str, sites: s
 
 
 def test_the_readme_shows_the_table() -> None:
-    text = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+    text = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
     _, _, rest = text.partition(family_table.BEGIN)
     shown, end, _ = rest.partition(family_table.END)
     assert end, "README.md has no table of families"

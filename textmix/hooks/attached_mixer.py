@@ -8,13 +8,9 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from textmix.errors import ConfigError, ModelError
-from textmix.forward import Forward
-from textmix.mixing.config import LossConfig, MixConfig
-from textmix.mixing.losses import plain_loss
-from textmix.mixing.mixer import Mixer
-from textmix.mixing.strategies.base import EMBEDDINGS, POOLED, TOKENS, layer
-from textmix.probing import mean_embeddings, token_saliency
-from textmix.sites import (
+from textmix.hooks.forward_pass import Forward
+from textmix.hooks.saliency import mean_embeddings, token_saliency
+from textmix.hooks.sites import (
     Arguments,
     Block,
     block_behind,
@@ -25,6 +21,10 @@ from textmix.sites import (
     pad_token_id,
     site_before,
 )
+from textmix.mixing.config import LossConfig, MixConfig
+from textmix.mixing.losses import plain_loss
+from textmix.mixing.mixer import Mixer
+from textmix.mixing.strategies.base import EMBEDDINGS, POOLED, TOKENS, layer
 
 _ATTRIBUTE = "mixer"
 

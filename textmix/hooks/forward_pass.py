@@ -7,10 +7,10 @@ import torch
 from torch import Tensor, nn
 
 from textmix.errors import ModelError
+from textmix.hooks.sites import Layout
 from textmix.mixing.functional import union_mask
 from textmix.mixing.plan import MixPlan
 from textmix.mixing.strategies.base import EMBEDDINGS, POOLED, TOKENS
-from textmix.sites import Layout
 
 
 @dataclass(eq=False)

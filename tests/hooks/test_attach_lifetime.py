@@ -9,8 +9,8 @@ from transformers.modeling_outputs import BaseModelOutputWithPastAndCrossAttenti
 
 from tests.conftest import VOCAB, mix
 from tests.helpers import MIXING, Batch, Build, hooks, unlabelled
-from textmix.attach import attach, mixing
 from textmix.errors import ConfigError, ModelError
+from textmix.hooks.attach import attach, mixing
 from textmix.mixing.config import MixConfig
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*gradient_checkpointing_enable.*:FutureWarning")

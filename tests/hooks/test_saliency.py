@@ -6,9 +6,9 @@ import torch
 from tests.conftest import mix
 from tests.families import build
 from tests.helpers import Batch
-from textmix.attach import attach, mixing
 from textmix.errors import ModelError
-from textmix.probing import mean_embeddings, token_saliency
+from textmix.hooks.attach import attach, mixing
+from textmix.hooks.saliency import mean_embeddings, token_saliency
 
 
 @pytest.fixture

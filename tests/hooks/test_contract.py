@@ -16,7 +16,7 @@ from transformers import PreTrainedModel
 from tests.conftest import LABELS, MODELS, NEEDS, VOCAB
 from tests.helpers import counting_blocks, hooks
 from tests.mixing import loops
-from textmix.attach import AttachedMixer, mixing
+from textmix.hooks.attach import AttachedMixer, mixing
 from textmix.mixing.config import LossConfig, MixConfig
 from textmix.mixing.plan import MixPlan
 from textmix.mixing.strategies.base import STRATEGIES
@@ -218,7 +218,7 @@ def test_every_strategy_holds_to_the_contract(strategy: str, data: st.DataObject
     check_contract(data.draw(cases(strategy)))
 
 
-README = Path(__file__).parent.parent / "textmix" / "mixing" / "README.md"
+README = Path(__file__).parents[2] / "textmix" / "mixing" / "README.md"
 
 
 @pytest.fixture

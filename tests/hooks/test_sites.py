@@ -4,8 +4,8 @@ from torch import nn
 from transformers import BertConfig, PreTrainedModel
 
 from tests.families import BERT_LIKE
-from textmix.attach import mixing
-from textmix.sites import find_sites, hidden_of, hidden_size, pad_token_id
+from textmix.hooks.attach import mixing
+from textmix.hooks.sites import find_sites, hidden_of, hidden_size, pad_token_id
 
 
 class Layer(nn.Module):
