@@ -27,7 +27,7 @@ from textmix.mixing.config import MixConfig
 from textmix.mixing.strategies.base import STRATEGIES
 from textmix.models.config import ModelConfig
 from textmix.models.loading import build_model
-from textmix.models.textcnn import TextCNN, TextCNNConfig
+from textmix.models.words.textcnn import TextCNN, TextCNNConfig
 from textmix.training.memory import keep_memory
 from textmix.training.optimization import build_optimizer, choose_precision
 

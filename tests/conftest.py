@@ -28,10 +28,10 @@ from transformers import (
 torch.set_num_threads(1)
 
 from textmix.mixing.config import MixConfig  # noqa: E402
-from textmix.models.encoder import MixupConfig, MixupForSequenceClassification  # noqa: E402
-from textmix.models.fasttext import FastText, FastTextConfig  # noqa: E402
-from textmix.models.textcnn import TextCNN, TextCNNConfig  # noqa: E402
-from textmix.models.textrnn import TextRNN, TextRNNConfig  # noqa: E402
+from textmix.models.sequence_classifier import MixupConfig, MixupForSequenceClassification  # noqa: E402
+from textmix.models.words.fasttext import FastText, FastTextConfig  # noqa: E402
+from textmix.models.words.textcnn import TextCNN, TextCNNConfig  # noqa: E402
+from textmix.models.words.textrnn import TextRNN, TextRNNConfig  # noqa: E402
 
 # accelerate collects garbage at the end of each run: half a second, most of it among the objects of libraries.
 gc.freeze()

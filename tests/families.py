@@ -9,11 +9,11 @@ import torch
 import transformers as hf
 from torch import Tensor, nn
 
-from textmix.models.encoder import MixupConfig, MixupForSequenceClassification
-from textmix.models.fasttext import FastText, FastTextConfig
-from textmix.models.textcnn import TextCNN, TextCNNConfig
-from textmix.models.textrnn import TextRNN, TextRNNConfig
+from textmix.models.sequence_classifier import MixupConfig, MixupForSequenceClassification
 from textmix.models.token_classifier import MixupForTokenClassification
+from textmix.models.words.fasttext import FastText, FastTextConfig
+from textmix.models.words.textcnn import TextCNN, TextCNNConfig
+from textmix.models.words.textrnn import TextRNN, TextRNNConfig
 
 VOCAB, LAYERS = 60, 3
 CLS, END = 1, 2  # special ids; words begin at 5

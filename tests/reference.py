@@ -6,9 +6,9 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from textmix.models.fasttext import FastText
-from textmix.models.textcnn import TextCNN
-from textmix.models.textrnn import TextRNN
+from textmix.models.words.fasttext import FastText
+from textmix.models.words.textcnn import TextCNN
+from textmix.models.words.textrnn import TextRNN
 
 
 class Reference:

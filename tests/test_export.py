@@ -24,7 +24,7 @@ from textmix import (
 )
 from textmix.errors import RunError
 from textmix.export import export_onnx
-from textmix.models.vocabulary import train_tokenizer
+from textmix.models.words.tokenizer_training import train_tokenizer
 
 # Of very different lengths, so that batches hold padding; some shorter than any convolution.
 TEXTS = ["a b c d e f " * 3, "b", "", "c d", "a a a", "f e d c b", "e " * 60]

@@ -17,8 +17,8 @@ from textmix.mixing.config import LossConfig, MixConfig
 from textmix.mixing.mixer import Mixer
 from textmix.mixing.plan import MixPlan
 from textmix.mixing.strategies.base import STRATEGIES
-from textmix.models.textcnn import TextCNN, TextCNNConfig
-from textmix.models.vocabulary import train_tokenizer
+from textmix.models.words.textcnn import TextCNN, TextCNNConfig
+from textmix.models.words.tokenizer_training import train_tokenizer
 from textmix.training.completion import complete_mix
 
 NAMES = sorted(TOPICS)

@@ -16,8 +16,8 @@ from transformers import BertForSequenceClassification
 from tests.conftest import bert_config
 from textmix import Predictor, TextCNN, TextCNNConfig
 from textmix.errors import DataError, RunError
-from textmix.models.vocabulary import train_tokenizer
-from textmix.prediction import predict_logits
+from textmix.models.logits import predict_logits
+from textmix.models.words.tokenizer_training import train_tokenizer
 
 TEXTS = ["a b c d e f", "b", "", "c d", "a a a", "f e d c b"]
 

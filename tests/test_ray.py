@@ -12,7 +12,7 @@ import pytest
 from tests.conftest import topic_rows
 from tests.launching import ROOT
 from textmix import Predictor, TextCNN, TextCNNConfig
-from textmix.models.vocabulary import train_tokenizer
+from textmix.models.words.tokenizer_training import train_tokenizer
 
 
 @pytest.mark.slow

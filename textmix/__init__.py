@@ -18,36 +18,36 @@ if TYPE_CHECKING:
     from textmix.mixing.strategies.base import Strategy as Strategy
     from textmix.mixing.strategies.base import register as register
     from textmix.models.bundled import resolve_model_path as resolve_model_path
-    from textmix.models.encoder import MixupConfig as MixupConfig
-    from textmix.models.encoder import MixupForSequenceClassification as MixupForSequenceClassification
-    from textmix.models.fasttext import FastText as FastText
-    from textmix.models.fasttext import FastTextConfig as FastTextConfig
-    from textmix.models.textcnn import TextCNN as TextCNN
-    from textmix.models.textcnn import TextCNNConfig as TextCNNConfig
-    from textmix.models.textrnn import TextRNN as TextRNN
-    from textmix.models.textrnn import TextRNNConfig as TextRNNConfig
+    from textmix.models.sequence_classifier import MixupConfig as MixupConfig
+    from textmix.models.sequence_classifier import MixupForSequenceClassification as MixupForSequenceClassification
     from textmix.models.token_classifier import MixupForTokenClassification as MixupForTokenClassification
+    from textmix.models.words.fasttext import FastText as FastText
+    from textmix.models.words.fasttext import FastTextConfig as FastTextConfig
+    from textmix.models.words.textcnn import TextCNN as TextCNN
+    from textmix.models.words.textcnn import TextCNNConfig as TextCNNConfig
+    from textmix.models.words.textrnn import TextRNN as TextRNN
+    from textmix.models.words.textrnn import TextRNNConfig as TextRNNConfig
     from textmix.predictor import Predictor as Predictor
     from textmix.sklearn import MixupClassifier as MixupClassifier
 
 _MODULES = {
-    "FastText": "textmix.models.fasttext",
-    "FastTextConfig": "textmix.models.fasttext",
+    "FastText": "textmix.models.words.fasttext",
+    "FastTextConfig": "textmix.models.words.fasttext",
     "LossConfig": "textmix.mixing.config",
     "MixConfig": "textmix.mixing.config",
     "MixPlan": "textmix.mixing.plan",
     "Mixer": "textmix.mixing.mixer",
     "MixupCallback": "textmix.integrations.hf_trainer",
     "MixupClassifier": "textmix.sklearn",
-    "MixupConfig": "textmix.models.encoder",
-    "MixupForSequenceClassification": "textmix.models.encoder",
+    "MixupConfig": "textmix.models.sequence_classifier",
+    "MixupForSequenceClassification": "textmix.models.sequence_classifier",
     "MixupForTokenClassification": "textmix.models.token_classifier",
     "Predictor": "textmix.predictor",
     "Strategy": "textmix.mixing.strategies.base",
-    "TextCNN": "textmix.models.textcnn",
-    "TextCNNConfig": "textmix.models.textcnn",
-    "TextRNN": "textmix.models.textrnn",
-    "TextRNNConfig": "textmix.models.textrnn",
+    "TextCNN": "textmix.models.words.textcnn",
+    "TextCNNConfig": "textmix.models.words.textcnn",
+    "TextRNN": "textmix.models.words.textrnn",
+    "TextRNNConfig": "textmix.models.words.textrnn",
     "TextmixError": "textmix.errors",
     "attach": "textmix.hooks.attach",
     "register": "textmix.mixing.strategies.base",

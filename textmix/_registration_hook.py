@@ -13,7 +13,10 @@ from types import ModuleType
 
 _AUTO_CLASSES = "transformers.models.auto.modeling_auto"
 # Each registers its classes when it is imported.
-_MODELS = tuple(f"textmix.models.{name}" for name in ("encoder", "token_classifier", "textcnn", "textrnn", "fasttext"))
+_MODELS = tuple(
+    f"textmix.models.{name}"
+    for name in ("sequence_classifier", "token_classifier", "words.textcnn", "words.textrnn", "words.fasttext")
+)
 
 
 class _RegisteringLoader(Loader):

@@ -20,10 +20,10 @@ from textmix.errors import DataError, RunError
 from textmix.evaluation.report import prediction_columns
 from textmix.io.run_directory import CONFIG_FILE, MODEL, ONNX
 from textmix.models.loading import load_model
+from textmix.models.logits import text_logits
 from textmix.models.onnx_classifier import ONNX_FILE, OnnxClassifier, load_onnx
 from textmix.models.packing import pack_linears
 from textmix.parsing import read_run_config
-from textmix.prediction import text_logits
 from textmix.training.optimization import choose_precision
 
 Backend = Literal["torch", "onnx"]

@@ -42,8 +42,8 @@ from textmix.io.run_directory import (
 )
 from textmix.models.bundled import BUNDLED_MODELS
 from textmix.models.config import BUNDLED_VECTORS, WORD_MODELS
-from textmix.models.encoder import MixupForSequenceClassification
 from textmix.models.loading import build_model, check_model_name, load_model
+from textmix.models.sequence_classifier import MixupForSequenceClassification
 from textmix.predictor import Predictor
 from textmix.processes import joined, leave
 from textmix.training.agreement import Agreement

@@ -2,7 +2,7 @@ import numpy as np
 from datasets import Dataset
 
 from textmix.data.tokenization import LazyTokens, labels_of, tokenize
-from textmix.models.vocabulary import train_tokenizer
+from textmix.models.words.tokenizer_training import train_tokenizer
 
 
 def test_rows_keep_their_order_and_are_cut() -> None:

@@ -19,7 +19,7 @@ from textmix import MixupForSequenceClassification
 from textmix.errors import ModelError, RunError
 from textmix.models.config import ModelConfig
 from textmix.models.loading import build_model, check_model_name, freeze_lowest, load_model
-from textmix.models.vocabulary import train_tokenizer
+from textmix.models.words.tokenizer_training import train_tokenizer
 
 TEXTS = ["the soup is hot", "the match is lost"]
 

@@ -16,7 +16,7 @@ from textmix import MixConfig, MixupForSequenceClassification, MixupForTokenClas
 from textmix.errors import ModelError
 from textmix.hooks.attach import mixing
 from textmix.mixing.strategies.base import STRATEGIES
-from textmix.models.encoder import MixupConfig
+from textmix.models.sequence_classifier import MixupConfig
 
 IGNORED = -100
 

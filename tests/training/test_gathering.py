@@ -13,7 +13,7 @@ from textmix.data.tokenization import LazyTokens, tokenize
 from textmix.errors import RunError, TrainingInterrupted
 from textmix.mixing.config import LossConfig, MixConfig
 from textmix.mixing.strategies.base import EMBEDDINGS, STRATEGIES, TOKENS, Strategy
-from textmix.models.vocabulary import train_tokenizer
+from textmix.models.words.tokenizer_training import train_tokenizer
 from textmix.training.config import TrainConfig
 from textmix.training.gathering import GatheredEmbedding, gather_embedding, gathered_embeddings, scatter_embeddings
 from textmix.training.optimization import build_optimizer

@@ -13,7 +13,7 @@ from textmix.errors import ConfigError
 from textmix.mixing.config import MixConfig
 from textmix.models.config import ModelConfig
 from textmix.models.loading import build_model
-from textmix.models.vocabulary import train_tokenizer
+from textmix.models.words.tokenizer_training import train_tokenizer
 from textmix.training.pooled import check_pooled, pool_rows
 
 ROWS = topic_rows(40)

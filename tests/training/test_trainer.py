@@ -18,7 +18,7 @@ from textmix.data.tokenization import LazyTokens, tokenize
 from textmix.errors import RunError, TrainingError, TrainingInterrupted
 from textmix.evaluation.metrics import Evaluation
 from textmix.mixing.config import LossConfig, MixConfig
-from textmix.models.vocabulary import train_tokenizer
+from textmix.models.words.tokenizer_training import train_tokenizer
 from textmix.training.checkpoint import find_checkpoints
 from textmix.training.config import TrainConfig
 from textmix.training.progress import TrainProgress

@@ -20,9 +20,9 @@ from textmix.errors import ModelError, RunError
 from textmix.hooks.sites import find_sites
 from textmix.models.bundled import BUNDLED_MODELS, resolve_model_path
 from textmix.models.config import WORD_MODELS, ModelConfig
-from textmix.models.encoder import MixupForSequenceClassification
 from textmix.models.pooling_choice import declared_max_length
-from textmix.models.word_models import build_word_model
+from textmix.models.sequence_classifier import MixupForSequenceClassification
+from textmix.models.words.build import build_word_model
 
 LONGEST = 512
 

@@ -9,7 +9,7 @@ from transformers.modeling_outputs import TokenClassifierOutput
 
 from textmix.mixing.config import MixConfig
 from textmix.mixing.losses import plain_loss
-from textmix.models.mixup import HeadName, MixupConfig, MixupModel
+from textmix.models.base import HeadName, MixupConfig, MixupModel
 
 
 class MixupForTokenClassification(MixupModel):

@@ -6,8 +6,8 @@ from transformers import PreTrainedTokenizerBase
 from textmix.errors import ConfigError
 from textmix.mixing.config import MixConfig
 from textmix.mixing.strategies.base import POOLED, STRATEGIES, build_strategy
-from textmix.models.encoder import MixupForSequenceClassification
-from textmix.prediction import run_longest_first
+from textmix.models.logits import run_longest_first
+from textmix.models.sequence_classifier import MixupForSequenceClassification
 from textmix.training.sampling import row_lengths
 
 

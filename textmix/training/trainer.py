@@ -28,7 +28,7 @@ from textmix.io.files import replacing
 from textmix.io.run_directory import MODEL, PROFILE, TENSORBOARD
 from textmix.mixing.config import LossConfig, MixConfig
 from textmix.mixing.losses import IGNORED
-from textmix.prediction import predict_logits
+from textmix.models.logits import predict_logits
 from textmix.training.agreement import Agreement
 from textmix.training.completion import complete_mix
 from textmix.training.config import TrainConfig

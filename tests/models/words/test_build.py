@@ -68,7 +68,7 @@ def test_given_vectors_do_not_change_the_first_weights_of_the_rest(monkeypatch: 
     built = []
     for source in (None, "given"):
         monkeypatch.setattr(
-            "textmix.models.word_models.read_vectors", lambda source, vocabulary: {3: np.ones(300, dtype=np.float32)}
+            "textmix.models.words.build.read_vectors", lambda source, vocabulary: {3: np.ones(300, dtype=np.float32)}
         )
         torch.manual_seed(0)
         words = WordOptions(min_frequency=1, vectors=source)

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 
 from textmix.errors import ModelError
-from textmix.models.bundled_vectors import bundled_vectors
 from textmix.models.config import BUNDLED_VECTORS
-from textmix.models.vocabulary import SPECIAL_TOKENS
+from textmix.models.words.bundled_vectors import bundled_vectors
+from textmix.models.words.tokenizer_training import SPECIAL_TOKENS
 
 
 def read_vectors(source: str, vocabulary: dict[str, int]) -> dict[int, np.ndarray]:

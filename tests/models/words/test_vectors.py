@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from textmix.errors import ModelError
-from textmix.models.vectors import read_vectors
+from textmix.models.words.vectors import read_vectors
 
 VOCABULARY = {"[UNK]": 1, "cat": 3, "dog": 4}
 

@@ -10,8 +10,8 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer, pipe
 
 from textmix import FastText, FastTextConfig, TextCNN, TextCNNConfig, TextRNN, TextRNNConfig
 from textmix.errors import ModelError
-from textmix.models.vocabulary import train_tokenizer
-from textmix.models.words import WordModel
+from textmix.models.words.base import WordModel
+from textmix.models.words.tokenizer_training import train_tokenizer
 
 Tiny = Callable[..., WordModel]
 KINDS = {

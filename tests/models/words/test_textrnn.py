@@ -2,7 +2,7 @@ import torch
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from textmix import TextRNN, TextRNNConfig
-from textmix.models.textrnn import BidirectionalLSTM
+from textmix.models.words.textrnn import BidirectionalLSTM
 
 
 def test_states_are_those_of_packed_sequences() -> None:

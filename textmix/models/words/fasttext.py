@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from transformers import AutoConfig, AutoModelForSequenceClassification
 
 from textmix.models.pooling import masked_mean
-from textmix.models.words import WordConfig, WordModel
+from textmix.models.words.base import WordConfig, WordModel
 
 _MULTIPLIER = 116_049_371  # prime and large, so that neighbouring ids do not share buckets
 

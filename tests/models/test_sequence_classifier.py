@@ -28,7 +28,7 @@ from tests.conftest import bert_config
 from textmix import MixConfig, MixupForSequenceClassification
 from textmix.errors import ConfigError
 from textmix.models.pooling_choice import choose_pooling, declared_max_length
-from textmix.models.vocabulary import train_tokenizer
+from textmix.models.words.tokenizer_training import train_tokenizer
 
 
 @pytest.fixture

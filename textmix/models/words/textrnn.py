@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModelForSequenceClassification
 
-from textmix.models.words import WordConfig, WordModel, word_vectors
+from textmix.models.words.base import WordConfig, WordModel, word_vectors
 
 
 class TextRNNConfig(WordConfig):

@@ -10,8 +10,8 @@ from transformers.modeling_outputs import SequenceClassifierOutput
 from textmix.errors import ConfigError, did_you_mean
 from textmix.mixing.config import MixConfig
 from textmix.mixing.losses import plain_loss
-from textmix.models.mixup import HeadName, MixupModel
-from textmix.models.mixup import MixupConfig as MixupConfig
+from textmix.models.base import HeadName, MixupModel
+from textmix.models.base import MixupConfig as MixupConfig
 from textmix.models.pooling import POOLINGS, Pooling, PoolingName
 
 

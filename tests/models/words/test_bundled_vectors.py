@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from textmix.errors import ModelError, TextmixError
-from textmix.models import bundled_vectors
-from textmix.models.vectors import read_vectors
+from textmix.models.words import bundled_vectors
+from textmix.models.words.vectors import read_vectors
 
 needs_package = pytest.mark.skipif(importlib.util.find_spec("wordllama") is None, reason="needs the extra vectors")
 WORDS = {"[PAD]": 0, "[UNK]": 1, "[SEP]": 2, "king": 3, "queen": 4, "cabbage": 5, "antidisestablishmentarian": 6}

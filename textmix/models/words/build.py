@@ -7,12 +7,12 @@ from typing import Any
 from transformers import PreTrainedTokenizerBase
 
 from textmix.models.config import ModelConfig
-from textmix.models.fasttext import FastText
-from textmix.models.textcnn import TextCNN
-from textmix.models.textrnn import TextRNN
-from textmix.models.vectors import read_vectors
-from textmix.models.vocabulary import train_tokenizer
-from textmix.models.words import WordModel
+from textmix.models.words.base import WordModel
+from textmix.models.words.fasttext import FastText
+from textmix.models.words.textcnn import TextCNN
+from textmix.models.words.textrnn import TextRNN
+from textmix.models.words.tokenizer_training import train_tokenizer
+from textmix.models.words.vectors import read_vectors
 
 _CLASSES: dict[str, Any] = {"textcnn": TextCNN, "textrnn": TextRNN, "fasttext": FastText}
 

@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModelForSequenceClassification
 
-from textmix.models.words import WordConfig, WordModel, word_vectors
+from textmix.models.words.base import WordConfig, WordModel, word_vectors
 
 
 class TextCNNConfig(WordConfig):

@@ -1,6 +1,6 @@
 import pytest
 
-from textmix.models.vocabulary import train_tokenizer
+from textmix.models.words.tokenizer_training import train_tokenizer
 
 TEXTS = ["The cat sat.", "the cat ran!", "A dog sat"]
 
