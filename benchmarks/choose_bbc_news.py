@@ -15,10 +15,10 @@ import numpy as np
 from datasets import Dataset, concatenate_datasets
 from sklearn.model_selection import StratifiedKFold
 
-from textmix.config import RunConfig
+from textmix.config.parsing import parse, run_parser, to_run_config
+from textmix.config.run import RunConfig
 from textmix.data.config import DataConfig
 from textmix.data.splits import build_splits
-from textmix.parsing import parse, run_parser, to_run_config
 from textmix.run import say_nothing, train
 
 RECIPE = Path(__file__).resolve().parent.parent / "recipes" / "bbc_news" / "minilm_manifold.yaml"

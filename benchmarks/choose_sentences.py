@@ -19,8 +19,8 @@ from typing import Any
 
 from sklearn.model_selection import train_test_split
 
+from textmix.config.parsing import parse, run_parser, to_run_config
 from textmix.data.config import DataConfig
-from textmix.parsing import parse, run_parser, to_run_config
 from textmix.run import say_nothing, train
 
 ROOT = Path(__file__).resolve().parent

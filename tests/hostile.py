@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import yaml
 
-from textmix.parsing import option_names
+from textmix.config.parsing import option_names
 
 QUICK = [
     "--model.name",

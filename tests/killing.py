@@ -201,7 +201,7 @@ def _nurse(log: Path, threads: int) -> None:
     import torch
 
     # What `main` would import in each process.
-    import textmix.parsing
+    import textmix.config.parsing
     import textmix.run  # noqa: F401
     from textmix.cli import main
 

@@ -7,8 +7,8 @@ from accelerate.commands.config.config_args import load_config_from_file
 
 from tests.conftest import topic_rows
 from textmix.cli import main
-from textmix.config import RunConfig
-from textmix.parsing import parse, run_parser, to_run_config
+from textmix.config.parsing import parse, run_parser, to_run_config
+from textmix.config.run import RunConfig
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from textmix.config import RunConfig
+from textmix.config.run import RunConfig
 from textmix.data.config import DataConfig
 from textmix.models.config import ModelConfig
 from textmix.run import resolve

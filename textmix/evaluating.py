@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from datasets import Dataset
 
-from textmix.config import RunConfig
+from textmix.config.run import RunConfig
 from textmix.data.columns import categories
 from textmix.data.config import DataConfig
 from textmix.data.labels import ClassIds, encode_labels

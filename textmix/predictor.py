@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from textmix.config.parsing import read_run_config
 from textmix.data.standardize import PAIR, TEXT, as_string, join_texts
 from textmix.errors import DataError, RunError
 from textmix.evaluation.report import prediction_columns
@@ -23,7 +24,6 @@ from textmix.models.loading import load_model
 from textmix.models.logits import text_logits
 from textmix.models.onnx_classifier import ONNX_FILE, OnnxClassifier, load_onnx
 from textmix.models.packing import pack_linears
-from textmix.parsing import read_run_config
 from textmix.training.optimization import choose_precision
 
 Backend = Literal["torch", "onnx"]

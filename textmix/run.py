@@ -14,7 +14,8 @@ from accelerate.utils import set_seed
 from datasets import Dataset, DatasetDict
 from transformers import PreTrainedTokenizerBase
 
-from textmix.config import RunConfig, slug
+from textmix.config.run import RunConfig, slug
+from textmix.config.train import TrainConfig
 from textmix.data.columns import Texts, categories
 from textmix.data.config import DataConfig
 from textmix.data.labels import ClassIds, class_names, encode_labels
@@ -47,7 +48,6 @@ from textmix.models.sequence_classifier import MixupForSequenceClassification
 from textmix.predictor import Predictor
 from textmix.processes import joined, leave
 from textmix.training.agreement import Agreement
-from textmix.training.config import TrainConfig
 from textmix.training.memory import trim_memory
 from textmix.training.optimization import choose_precision
 from textmix.training.pooled import check_pooled, pool_rows

@@ -16,12 +16,12 @@ from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted
 
-from textmix.config import RunConfig
+from textmix.config.parsing import with_options
+from textmix.config.run import RunConfig
 from textmix.data.config import DataConfig
 from textmix.errors import ConfigError, DataError, TrainingInterrupted
 from textmix.io.run_directory import MODEL
 from textmix.models.loading import build_model, load_model
-from textmix.parsing import with_options
 from textmix.predictor import Predictor
 from textmix.run import resolve, say_nothing
 from textmix.terminal import libraries_quiet

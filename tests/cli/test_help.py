@@ -8,8 +8,8 @@ import sys
 import pytest
 
 from textmix.cli import COMMANDS, main
+from textmix.config.parsing import option_names
 from textmix.mixing.strategies.base import STRATEGIES
-from textmix.parsing import option_names
 
 
 class TestHelp:

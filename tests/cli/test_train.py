@@ -18,9 +18,9 @@ import yaml
 from tests.cli.helpers import QUICK, SMALL, fails, fails_quietly, snapshot
 from tests.conftest import topic_rows
 from textmix.cli import main
+from textmix.config.parsing import option_names
 from textmix.io.files import locked
 from textmix.mixing.strategies.base import STRATEGIES
-from textmix.parsing import option_names
 from textmix.training.checkpoint import find_checkpoints, find_damage
 from textmix.training.trainer import MixupTrainer
 

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from textmix.config import RunConfig
+from textmix.config.run import RunConfig
+from textmix.config.train import TrainConfig
 from textmix.data.config import DataConfig
 from textmix.errors import RunError
 from textmix.experiments.cells import run_cell
 from textmix.mixing.config import MixConfig
 from textmix.models.config import ModelConfig, TextCNNOptions, WordOptions
 from textmix.run import Watch
-from textmix.training.config import TrainConfig
 
 
 def cell(source: Path, directory: Path) -> RunConfig:

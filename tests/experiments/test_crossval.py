@@ -11,7 +11,8 @@ import pandas as pd
 import pytest
 
 from tests.conftest import topic_rows
-from textmix.config import RunConfig
+from textmix.config.run import RunConfig
+from textmix.config.train import TrainConfig
 from textmix.data.config import DataConfig
 from textmix.errors import ConfigError, DataError, RunError, TextmixError, TrainingInterrupted
 from textmix.experiments import crossval as experiment
@@ -20,7 +21,6 @@ from textmix.experiments.oof import read_out_of_fold
 from textmix.mixing.config import MixConfig
 from textmix.models.config import ModelConfig, TextCNNOptions, WordOptions
 from textmix.predictor import Predictor
-from textmix.training.config import TrainConfig
 
 FOLDS = 3
 

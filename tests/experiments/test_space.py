@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from textmix.config import RunConfig
+from textmix.config.parsing import with_options
+from textmix.config.run import RunConfig
 from textmix.data.config import DataConfig
 from textmix.errors import ConfigError
 from textmix.experiments.space import Choices, Range, default_space, draw, load_space
 from textmix.mixing.config import MixConfig
 from textmix.models.config import ModelConfig
-from textmix.parsing import with_options
 
 CONFIG = RunConfig(DataConfig(source="x.csv"), ModelConfig(name="textcnn"))
 

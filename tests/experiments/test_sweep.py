@@ -15,7 +15,9 @@ import yaml
 from tests.cli.helpers import SMALL, fails, fails_quietly, snapshot
 from tests.conftest import topic_rows
 from textmix.cli import main
-from textmix.config import RunConfig
+from textmix.config.parsing import with_options
+from textmix.config.run import RunConfig
+from textmix.config.train import TrainConfig
 from textmix.data.config import DataConfig
 from textmix.errors import ConfigError, ModelError, RunError, TrainingInterrupted
 from textmix.experiments import sweep as module
@@ -24,9 +26,7 @@ from textmix.experiments.sweep import Sweep
 from textmix.io.files import locked
 from textmix.mixing.config import MixConfig
 from textmix.models.config import ModelConfig
-from textmix.parsing import with_options
 from textmix.run import Watch
-from textmix.training.config import TrainConfig
 
 SPACE: Space = {
     "mix.strategy": Choices(["none", "word", "manifold"]),

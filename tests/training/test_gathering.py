@@ -9,12 +9,12 @@ from transformers import PreTrainedModel, T5Config, T5ForSequenceClassification
 
 from tests.conftest import TOPICS, topic_rows
 from textmix import TextCNN, TextCNNConfig
+from textmix.config.train import TrainConfig
 from textmix.data.tokenization import LazyTokens, tokenize
 from textmix.errors import RunError, TrainingInterrupted
 from textmix.mixing.config import LossConfig, MixConfig
 from textmix.mixing.strategies.base import EMBEDDINGS, STRATEGIES, TOKENS, Strategy
 from textmix.models.words.tokenizer_training import train_tokenizer
-from textmix.training.config import TrainConfig
 from textmix.training.gathering import GatheredEmbedding, gather_embedding, gathered_embeddings, scatter_embeddings
 from textmix.training.optimization import build_optimizer
 from textmix.training.trainer import MixupTrainer

@@ -7,9 +7,9 @@ from accelerate import Accelerator
 from torch import nn
 from transformers import PreTrainedModel
 
+from textmix.config.train import TrainConfig
 from textmix.errors import ConfigError
 from textmix.training import optimization
-from textmix.training.config import TrainConfig
 from textmix.training.optimization import (
     build_optimizer,
     build_schedule,

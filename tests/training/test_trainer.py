@@ -14,13 +14,13 @@ from transformers import AutoModelForSequenceClassification, PreTrainedModel, Pr
 
 from tests.conftest import TOPICS, topic_rows
 from textmix import TextCNN, TextCNNConfig
+from textmix.config.train import TrainConfig
 from textmix.data.tokenization import LazyTokens, tokenize
 from textmix.errors import RunError, TrainingError, TrainingInterrupted
 from textmix.evaluation.metrics import Evaluation
 from textmix.mixing.config import LossConfig, MixConfig
 from textmix.models.words.tokenizer_training import train_tokenizer
 from textmix.training.checkpoint import find_checkpoints
-from textmix.training.config import TrainConfig
 from textmix.training.progress import TrainProgress
 from textmix.training.sampling import EpochBatches
 from textmix.training.trainer import MixupTrainer

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Literal
 
 from textmix.commands.common import command_parser
-from textmix.parsing import parse
+from textmix.config.parsing import parse
 from textmix.terminal import print_table, quiet_libraries
 
 _SHOWN = ("nll", "accuracy", "macro_f1")

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from jsonargparse import ArgumentParser
 
+from textmix.config.parsing import check_trust, parse, run_parser, to_run_config, with_recipe
 from textmix.errors import ConfigError
 from textmix.experiments.variants import parse_variants
-from textmix.parsing import check_trust, parse, run_parser, to_run_config, with_recipe
 from textmix.terminal import console, quiet_libraries
 
 if TYPE_CHECKING:

@@ -4,10 +4,10 @@ from dataclasses import asdict
 from pathlib import Path
 
 from textmix.commands.common import command_parser, print_evaluation
+from textmix.config.parsing import add_trust, check_trust, parse, read_run_config
 from textmix.data.config import DataConfig
 from textmix.errors import ConfigError, RunError
 from textmix.io.run_directory import CONFIG_FILE
-from textmix.parsing import add_trust, check_trust, parse, read_run_config
 from textmix.terminal import quiet_libraries
 
 

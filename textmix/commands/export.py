@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Literal
 
 from textmix.commands.common import command_parser
-from textmix.parsing import add_trust, check_trust, parse, read_run_config
+from textmix.config.parsing import add_trust, check_trust, parse, read_run_config
 from textmix.terminal import quiet_libraries
 
 

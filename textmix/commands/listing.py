@@ -1,7 +1,7 @@
 """`textmix datasets`, `textmix models` and `textmix strategies`."""
 
 from textmix.commands.common import command_parser
-from textmix.parsing import parse
+from textmix.config.parsing import parse
 from textmix.terminal import print_table, quiet_libraries
 
 

@@ -4,8 +4,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from textmix.commands.common import command_parser
+from textmix.config.parsing import add_trust, check_trust, parse, read_run_config
 from textmix.errors import ConfigError
-from textmix.parsing import add_trust, check_trust, parse, read_run_config
 from textmix.terminal import quiet_libraries
 
 if TYPE_CHECKING:

@@ -3,9 +3,9 @@
 from dataclasses import replace
 from pathlib import Path
 
-from textmix.config import RunConfig, slug
+from textmix.config.parsing import check_trust, parse, run_parser, to_run_config, with_recipe
+from textmix.config.run import RunConfig, slug
 from textmix.errors import ConfigError, RunError
-from textmix.parsing import check_trust, parse, run_parser, to_run_config, with_recipe
 from textmix.terminal import print_table, quiet_libraries
 
 

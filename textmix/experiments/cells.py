@@ -6,11 +6,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from textmix.config import RunConfig
+from textmix.config.parsing import read_run_config
+from textmix.config.run import RunConfig
 from textmix.errors import RunError, TextmixError
 from textmix.io.files import read_json
 from textmix.io.run_directory import CONFIG_FILE, METRICS, has_finished
-from textmix.parsing import read_run_config
 from textmix.run import ALONE, Say, Watch, resolve, train
 from textmix.training.trackers import flatten
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from textmix.config import RunConfig, slug
+from textmix.config.run import RunConfig, slug
 from textmix.data.sources import source_name
 from textmix.environment import environment
 from textmix.errors import RunError, TextmixError, TrainingInterrupted

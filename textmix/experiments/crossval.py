@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from textmix.config import RunConfig
+from textmix.config.run import RunConfig
 from textmix.data.columns import categories
 from textmix.data.labels import class_names, encode_labels
 from textmix.data.sources import load_source, source_name

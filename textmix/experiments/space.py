@@ -10,12 +10,12 @@ from typing import Any, Protocol, TypeAlias, get_args
 
 import yaml
 
-from textmix.config import RunConfig
+from textmix.config.parsing import check_options, option_names
+from textmix.config.recipe_guard import check_recipe
+from textmix.config.run import RunConfig
 from textmix.errors import ConfigError
 from textmix.mixing.config import CONTROLS, MixConfig, idle_options
 from textmix.models.config import WORD_MODELS
-from textmix.parsing import check_options, option_names
-from textmix.recipe import check_recipe
 
 # Trials must be scored alike, on the same rows; and only the command line may ask for code to be run.
 _FIXED = ("data", "output_dir", "train.seed", "train.metric", "model.trust_remote_code")

@@ -15,7 +15,9 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, Trial, TrialState
 
-from textmix.config import RunConfig
+from textmix.config.parsing import with_options
+from textmix.config.run import RunConfig
+from textmix.config.train import TrainConfig
 from textmix.errors import ConfigError, ModelError, RunError, TrainingError, TrainingInterrupted, one_line
 from textmix.evaluation.metrics import SELECTION_METRICS
 from textmix.experiments.cells import run_cell
@@ -24,9 +26,7 @@ from textmix.experiments.sweep_report import best_of, write_report
 from textmix.io.files import is_leftover, locked, write_text
 from textmix.io.run_directory import MODEL, checkpoint_directory, data_digest
 from textmix.models.loading import check_model_name
-from textmix.parsing import with_options
 from textmix.run import Say, Watch, resolve, say_nothing
-from textmix.training.config import TrainConfig
 
 JOURNAL, QUESTION, TRIALS = "journal.log", "sweep.yaml", "trials"
 # A trial is given up after an epoch when its best score so far is worse than the median of the others at that epoch

@@ -10,9 +10,9 @@ from optuna import Study
 from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
+from textmix.config.parsing import read_run_config
 from textmix.experiments.space import Space, plain
 from textmix.io.files import write_json, write_text
-from textmix.parsing import read_run_config
 
 BEST, JSON, MARKDOWN = "best.yaml", "sweep.json", "sweep.md"
 _STATES = {

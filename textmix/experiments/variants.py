@@ -6,9 +6,9 @@ from typing import Any
 
 from jsonargparse import ArgumentParser
 
+from textmix.config.parsing import parse
 from textmix.errors import ConfigError
 from textmix.mixing.config import MixConfig, without_effect
-from textmix.parsing import parse
 
 NONE = "none"
 _WRITTEN = re.compile(r"(?P<strategy>\w+)(?:\((?P<options>.*)\))?", flags=re.DOTALL)

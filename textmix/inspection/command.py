@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from jsonargparse import ArgumentParser, Namespace
 
-from textmix.config import RunConfig
+from textmix.config.parsing import add_trust, check_trust, parse, read_run_config
+from textmix.config.run import RunConfig
 from textmix.data.config import DataConfig
 from textmix.errors import ConfigError, ModelError
 from textmix.io.run_directory import CONFIG_FILE
 from textmix.mixing.config import LossConfig, MixConfig
 from textmix.mixing.strategies.base import STRATEGIES
-from textmix.parsing import add_trust, check_trust, parse, read_run_config
 from textmix.terminal import console, quiet_libraries
 
 if TYPE_CHECKING:

@@ -4,8 +4,8 @@ import torch
 from accelerate import Accelerator
 from torch import Tensor, nn
 
+from textmix.config.train import TrainConfig
 from textmix.errors import TrainingError
-from textmix.training.config import TrainConfig
 
 
 class FiniteWatch:

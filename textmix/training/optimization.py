@@ -10,8 +10,8 @@ from torch.optim import AdamW
 from torch.optim.lr_scheduler import LRScheduler
 from transformers import get_scheduler
 
+from textmix.config.train import TrainConfig
 from textmix.errors import ConfigError
-from textmix.training.config import TrainConfig
 from textmix.training.gathering import gathered_embeddings
 
 

@@ -6,10 +6,10 @@ from typing import Any
 from accelerate import Accelerator, DistributedType
 from torch import Tensor, nn
 
+from textmix.config.train import TrainConfig
 from textmix.errors import ConfigError
 from textmix.hooks.sites import find_sites
 from textmix.mixing.config import MixConfig
-from textmix.training.config import TrainConfig
 
 _SHARDED = {DistributedType.FSDP: "FSDP", DistributedType.DEEPSPEED: "DeepSpeed"}
 _BY_MEANING = ("nearest", "farthest")

@@ -20,6 +20,7 @@ from torch.utils.data import DataLoader
 from tqdm.auto import tqdm
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from textmix.config.train import TrainConfig
 from textmix.data.tokenization import LazyTokens, labels_of
 from textmix.errors import TrainingInterrupted
 from textmix.evaluation.metrics import SELECTION_METRICS, Evaluation
@@ -31,7 +32,6 @@ from textmix.mixing.losses import IGNORED
 from textmix.models.logits import predict_logits
 from textmix.training.agreement import Agreement
 from textmix.training.completion import complete_mix
-from textmix.training.config import TrainConfig
 from textmix.training.dropout import byte_dropout
 from textmix.training.ema import averaged
 from textmix.training.finite import FiniteWatch

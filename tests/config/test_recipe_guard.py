@@ -2,10 +2,10 @@ from pathlib import Path
 
 import pytest
 
-from textmix.config import RunConfig
+from textmix.config.recipe_guard import check_recipe
+from textmix.config.run import RunConfig
 from textmix.data.config import DataConfig
 from textmix.errors import ConfigError
-from textmix.recipe import check_recipe
 
 BOMB = "\n".join(["a0: &a0 [x, x, x]", *(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 9))])
 

@@ -10,10 +10,10 @@ from typing import Any
 
 from jsonargparse import ActionConfigFile, ArgumentError, ArgumentParser, Namespace
 
-from textmix.config import RunConfig
+from textmix.config.recipe_guard import check_recipe
+from textmix.config.run import RunConfig
 from textmix.errors import ConfigError, RunError, nearest
 from textmix.io.run_directory import CONFIG_FILE
-from textmix.recipe import check_recipe
 
 
 def run_parser(prog: str, description: str) -> ArgumentParser:

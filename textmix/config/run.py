@@ -6,11 +6,11 @@ from typing import Any
 
 import yaml
 
+from textmix.config.train import TrainConfig
 from textmix.data.config import DataConfig
 from textmix.errors import ConfigError
 from textmix.mixing.config import LossConfig, MixConfig
 from textmix.models.config import ModelConfig
-from textmix.training.config import TrainConfig
 
 
 @dataclass(frozen=True)
