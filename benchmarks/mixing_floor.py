@@ -22,7 +22,7 @@ import torch.nn.functional as F
 from mixing_overhead import BATCH, CLASSES, LENGTHS, make_batch, textcnn
 
 from textmix.environment import environment
-from textmix.training.memory import keep_memory
+from textmix.training.cpu.memory import keep_memory
 from textmix.training.optimization import build_optimizer, choose_precision
 
 RESULTS = Path(__file__).resolve().parent / "results" / "mixing_floor.json"

@@ -28,7 +28,7 @@ from textmix.mixing.strategies.base import STRATEGIES
 from textmix.models.config import ModelConfig
 from textmix.models.loading import build_model
 from textmix.models.words.textcnn import TextCNN, TextCNNConfig
-from textmix.training.memory import keep_memory
+from textmix.training.cpu.memory import keep_memory
 from textmix.training.optimization import build_optimizer, choose_precision
 
 RESULTS = Path(__file__).resolve().parent / "results" / "mixing_overhead.json"

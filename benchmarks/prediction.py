@@ -53,7 +53,7 @@ def pipeline_predict(run: Path, batch_size: int | None) -> Predict:
 def textmix_predict(run: Path, kind: str) -> Predict:
     """Make a Predictor, in a process that is set up as that of `textmix predict`."""
     from textmix import Predictor
-    from textmix.training.memory import keep_memory
+    from textmix.training.cpu.memory import keep_memory
 
     keep_memory()
     backend, precision, path = "torch", "bf16" if kind == "textmix bf16" else "fp32", run

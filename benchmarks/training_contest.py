@@ -53,7 +53,7 @@ def textmix(**options: Any) -> Contestant:
     def run(model: Any, tokenizer: Any, data: Any, names: list[str], seed: int) -> float:
         from textmix.config.train import TrainConfig
         from textmix.mixing.config import LossConfig, MixConfig
-        from textmix.training.memory import keep_memory
+        from textmix.training.cpu.memory import keep_memory
         from textmix.training.trainer import MixupTrainer
 
         keep_memory()

@@ -47,8 +47,8 @@ from textmix.models.loading import build_model, check_model_name, load_model
 from textmix.models.sequence_classifier import MixupForSequenceClassification
 from textmix.predictor import Predictor
 from textmix.processes import joined, leave
-from textmix.training.agreement import Agreement
-from textmix.training.memory import trim_memory
+from textmix.training.cpu.memory import trim_memory
+from textmix.training.distributed import Agreement
 from textmix.training.optimization import choose_precision
 from textmix.training.pooled import check_pooled, pool_rows
 from textmix.training.progress import TrainProgress

@@ -25,7 +25,7 @@ from textmix.models.loading import build_model, load_model
 from textmix.predictor import Predictor
 from textmix.run import resolve, say_nothing
 from textmix.terminal import libraries_quiet
-from textmix.training.randomness import preserved_random_state
+from textmix.training.random_state import preserved_random_state
 from textmix.training.trainer import MixupTrainer
 
 # Options that are parameters of the estimator, or that mean nothing to it.

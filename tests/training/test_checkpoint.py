@@ -17,7 +17,7 @@ from torch import nn
 
 from textmix.errors import RunError
 from textmix.training.checkpoint import find_checkpoints, load_checkpoint, save_checkpoint
-from textmix.training.randomness import random_state, restore_random_state
+from textmix.training.random_state import random_state, restore_random_state
 
 
 def linear(value: float) -> nn.Linear:

@@ -20,9 +20,9 @@ from textmix.errors import RunError, TrainingError, TrainingInterrupted
 from textmix.evaluation.metrics import Evaluation
 from textmix.mixing.config import LossConfig, MixConfig
 from textmix.models.words.tokenizer_training import train_tokenizer
+from textmix.training.batches import EpochBatches
 from textmix.training.checkpoint import find_checkpoints
 from textmix.training.progress import TrainProgress
-from textmix.training.sampling import EpochBatches
 from textmix.training.trainer import MixupTrainer
 
 NAMES = sorted(TOPICS)

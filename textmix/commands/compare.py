@@ -40,7 +40,7 @@ def compare(arguments: list[str]) -> None:
     from textmix.experiments.plots import check_plots, plot_comparison
     from textmix.experiments.tables import report
     from textmix.io.files import write_json, write_text
-    from textmix.training.memory import keep_memory
+    from textmix.training.cpu.memory import keep_memory
 
     if plot:
         check_plots()

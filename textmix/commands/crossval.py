@@ -36,7 +36,7 @@ def crossval(arguments: list[str]) -> None:
     quiet_libraries()
     from textmix.experiments import crossval as experiment
     from textmix.experiments.submission import SUBMISSION, plan_submission, submit
-    from textmix.training.memory import keep_memory
+    from textmix.training.cpu.memory import keep_memory
 
     keep_memory()
     prepared = experiment.prepare(config, folds, id_column)

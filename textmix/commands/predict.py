@@ -50,7 +50,7 @@ def predict(arguments: list[str]) -> None:
     from textmix.data.streaming import open_source
     from textmix.output import check_output, open_writer
     from textmix.predictor import Predictor
-    from textmix.training.memory import keep_memory, trim_memory
+    from textmix.training.cpu.memory import keep_memory, trim_memory
 
     keep_memory()
     predictor = Predictor.from_pretrained(

@@ -42,7 +42,7 @@ def sweep(arguments: list[str]) -> None:
     quiet_libraries()
     from textmix.experiments.sweep import Sweep
     from textmix.experiments.sweep_report import BEST, table
-    from textmix.training.memory import keep_memory
+    from textmix.training.cpu.memory import keep_memory
 
     keep_memory()
     work = Sweep(replace(config, output_dir=config.output_dir or _default_directory(config)), space, trials, print)

@@ -39,7 +39,7 @@ def train(arguments: list[str]) -> None:
 
     quiet_libraries()
     from textmix import run
-    from textmix.training.memory import keep_memory
+    from textmix.training.cpu.memory import keep_memory
 
     keep_memory()
     result = run.train(config, overwrite=overwrite, resume=resume)

@@ -12,7 +12,7 @@ from transformers import get_scheduler
 
 from textmix.config.train import TrainConfig
 from textmix.errors import ConfigError
-from textmix.training.gathering import gathered_embeddings
+from textmix.training.cpu.embedding import gathered_embeddings
 
 
 def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:

@@ -8,7 +8,7 @@ from textmix.mixing.config import MixConfig
 from textmix.mixing.strategies.base import POOLED, STRATEGIES, build_strategy
 from textmix.models.logits import run_longest_first
 from textmix.models.sequence_classifier import MixupForSequenceClassification
-from textmix.training.sampling import row_lengths
+from textmix.training.batches import row_lengths
 
 
 def check_pooled(mix: MixConfig) -> None:

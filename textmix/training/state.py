@@ -11,10 +11,10 @@ from torch.optim.lr_scheduler import LRScheduler
 
 from textmix.errors import RunError, TextmixError
 from textmix.mixing.mixer import Mixer
-from textmix.training.agreement import Agreement
 from textmix.training.checkpoint import load_checkpoint, save_checkpoint
+from textmix.training.distributed import Agreement
 from textmix.training.progress import RunningMeans, TrainProgress
-from textmix.training.randomness import random_state
+from textmix.training.random_state import random_state
 
 
 class RunState:

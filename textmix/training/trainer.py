@@ -30,19 +30,19 @@ from textmix.io.run_directory import MODEL, PROFILE, TENSORBOARD
 from textmix.mixing.config import LossConfig, MixConfig
 from textmix.mixing.losses import IGNORED
 from textmix.models.logits import predict_logits
-from textmix.training.agreement import Agreement
+from textmix.training.batches import EpochBatches, padded_loader, row_lengths
 from textmix.training.completion import complete_mix
-from textmix.training.dropout import byte_dropout
+from textmix.training.cpu.dropout import byte_dropout
+from textmix.training.cpu.embedding import gather_embedding, scatter_embeddings
+from textmix.training.distributed import Agreement
 from textmix.training.ema import averaged
 from textmix.training.finite import FiniteWatch
-from textmix.training.gathering import gather_embedding, scatter_embeddings
 from textmix.training.history import add_history, rewrite_history
 from textmix.training.interrupt import InterruptGuard
 from textmix.training.optimization import build_optimizer, build_schedule, choose_precision, clip_gradients
 from textmix.training.profiling import profiled
 from textmix.training.progress import TrainProgress
-from textmix.training.randomness import restore_random_state
-from textmix.training.sampling import EpochBatches, padded_loader, row_lengths
+from textmix.training.random_state import restore_random_state
 from textmix.training.sharding import prepare_sharding, sharded_by, whole_weights
 from textmix.training.state import RunState
 from textmix.training.trackers import check_trackers, finish_trackers, start_trackers

@@ -10,8 +10,8 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
 from tests.families import BERT_LIKE, END, FAMILIES, Family, build
-from textmix.training import dropout
-from textmix.training.dropout import ByteDropout, byte_dropout, byte_dropout_attention, draw_noise
+from textmix.training.cpu import dropout
+from textmix.training.cpu.dropout import ByteDropout, byte_dropout, byte_dropout_attention, draw_noise
 
 
 @pytest.mark.parametrize("keep", [0.9, 0.5, 0.3, 0.999, 1 / 512])

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from datasets import Dataset
 
-from textmix.training.sampling import EpochBatches, row_lengths
+from textmix.training.batches import EpochBatches, row_lengths
 
 
 def flat(batches: EpochBatches) -> list[int]:

@@ -15,7 +15,7 @@ from textmix.errors import RunError, TrainingInterrupted
 from textmix.mixing.config import LossConfig, MixConfig
 from textmix.mixing.strategies.base import EMBEDDINGS, STRATEGIES, TOKENS, Strategy
 from textmix.models.words.tokenizer_training import train_tokenizer
-from textmix.training.gathering import GatheredEmbedding, gather_embedding, gathered_embeddings, scatter_embeddings
+from textmix.training.cpu.embedding import GatheredEmbedding, gather_embedding, gathered_embeddings, scatter_embeddings
 from textmix.training.optimization import build_optimizer
 from textmix.training.trainer import MixupTrainer
 

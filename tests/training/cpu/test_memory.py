@@ -5,7 +5,7 @@ PROGRAM = """
 import resource
 import sys
 import torch
-from textmix.training.memory import keep_memory
+from textmix.training.cpu.memory import keep_memory
 
 if sys.argv[1] == "kept":
     assert keep_memory()
@@ -35,7 +35,7 @@ def test_freed_memory_is_used_again_without_page_faults() -> None:
 
 TRIMMED = """
 import numpy as np
-from textmix.training.memory import keep_memory, trim_memory
+from textmix.training.cpu.memory import keep_memory, trim_memory
 
 assert keep_memory()
 

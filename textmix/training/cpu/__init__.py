@@ -1,0 +1,1 @@
+"""What makes steps cheap on a CPU, with the same results."""
