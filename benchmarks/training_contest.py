@@ -26,9 +26,9 @@ def run_one(train_one: Contestant, model: str, train: str, test: str, seed: int,
     from accelerate.utils import set_seed
     from datasets import Dataset
 
+    from textmix.inference.predictor import Predictor
     from textmix.models.config import ModelConfig
     from textmix.models.loading import build_model
-    from textmix.predictor import Predictor
 
     texts, labels = read(train)
     names = sorted(set(labels))

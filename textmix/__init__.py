@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from textmix.errors import TextmixError as TextmixError
     from textmix.hooks.attach import attach as attach
     from textmix.hooks.attach import mixing as mixing
+    from textmix.inference.predictor import Predictor as Predictor
     from textmix.integrations.hf_trainer import MixupCallback as MixupCallback
     from textmix.mixing.config import LossConfig as LossConfig
     from textmix.mixing.config import MixConfig as MixConfig
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from textmix.models.words.textcnn import TextCNNConfig as TextCNNConfig
     from textmix.models.words.textrnn import TextRNN as TextRNN
     from textmix.models.words.textrnn import TextRNNConfig as TextRNNConfig
-    from textmix.predictor import Predictor as Predictor
     from textmix.sklearn import MixupClassifier as MixupClassifier
 
 _MODULES = {
@@ -42,7 +42,7 @@ _MODULES = {
     "MixupConfig": "textmix.models.sequence_classifier",
     "MixupForSequenceClassification": "textmix.models.sequence_classifier",
     "MixupForTokenClassification": "textmix.models.token_classifier",
-    "Predictor": "textmix.predictor",
+    "Predictor": "textmix.inference.predictor",
     "Strategy": "textmix.mixing.strategies.base",
     "TextCNN": "textmix.models.words.textcnn",
     "TextCNNConfig": "textmix.models.words.textcnn",

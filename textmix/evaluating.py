@@ -16,10 +16,10 @@ from textmix.data.splits import TEST, build_splits, load_rows
 from textmix.data.standardize import LABEL, PAIR, TEXT, text_columns
 from textmix.evaluation.metrics import Evaluation
 from textmix.evaluation.report import markdown_report, predictions_table
+from textmix.inference.predictor import Predictor
 from textmix.io.files import replacing, write_text
 from textmix.io.run_directory import MODEL, PREDICTIONS, REPORT, check_data, refuse_links
 from textmix.models.loading import load_model
-from textmix.predictor import Predictor
 
 # Rows predicted at a time; among so many, texts of like length find each other.
 _BLOCK = 16_384

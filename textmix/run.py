@@ -27,6 +27,7 @@ from textmix.environment import environment
 from textmix.errors import RunError, RunFinished, TrainingInterrupted
 from textmix.evaluating import evaluate_rows, write_evaluation
 from textmix.evaluation.metrics import Evaluation, scaled_scores
+from textmix.inference.predictor import Predictor
 from textmix.io.files import write_json, write_text
 from textmix.io.run_directory import (
     CONFIG_FILE,
@@ -45,7 +46,6 @@ from textmix.models.bundled import BUNDLED_MODELS
 from textmix.models.config import BUNDLED_VECTORS, WORD_MODELS
 from textmix.models.loading import build_model, check_model_name, load_model
 from textmix.models.sequence_classifier import MixupForSequenceClassification
-from textmix.predictor import Predictor
 from textmix.processes import joined, leave
 from textmix.training.cpu.memory import trim_memory
 from textmix.training.distributed import Agreement

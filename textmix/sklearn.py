@@ -20,9 +20,9 @@ from textmix.config.parsing import with_options
 from textmix.config.run import RunConfig
 from textmix.data.config import DataConfig
 from textmix.errors import ConfigError, DataError, TrainingInterrupted
+from textmix.inference.predictor import Predictor
 from textmix.io.run_directory import MODEL
 from textmix.models.loading import build_model, load_model
-from textmix.predictor import Predictor
 from textmix.run import resolve, say_nothing
 from textmix.terminal import libraries_quiet
 from textmix.training.random_state import preserved_random_state

@@ -18,9 +18,9 @@ from textmix.errors import ConfigError, DataError, RunError, TextmixError, Train
 from textmix.experiments import crossval as experiment
 from textmix.experiments.crossval import CrossValidation, cross_validate, prepare
 from textmix.experiments.oof import read_out_of_fold
+from textmix.inference.predictor import Predictor
 from textmix.mixing.config import MixConfig
 from textmix.models.config import ModelConfig, TextCNNOptions, WordOptions
-from textmix.predictor import Predictor
 
 FOLDS = 3
 

@@ -13,9 +13,9 @@ from tests.conftest import topic_rows
 from textmix.data.config import DataConfig
 from textmix.errors import ConfigError, DataError
 from textmix.experiments.submission import plan_submission, read_layout, submit
+from textmix.inference.predictor import Predictor
 from textmix.models.config import ModelConfig, TextCNNOptions, WordOptions
 from textmix.models.loading import build_model
-from textmix.predictor import Predictor
 
 CLASSES = ["food", "music", "sport"]
 DATA = DataConfig("unused", text_column=["title", "body"], label_column="topic")

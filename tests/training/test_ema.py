@@ -8,8 +8,8 @@ from torch import nn
 
 from tests.training.test_trainer import data, history, stop_at, topic_rows, trainer, weights
 from textmix.evaluation.metrics import Evaluation
+from textmix.inference.predictor import Predictor
 from textmix.models.loading import load_model
-from textmix.predictor import Predictor
 from textmix.training.ema import averaged
 
 

@@ -26,7 +26,7 @@ def export(arguments: list[str]) -> None:
     config = check_trust(read_run_config(directory), arguments)
 
     quiet_libraries()
-    from textmix.export import export_onnx
+    from textmix.inference.onnx_export import export_onnx
     from textmix.io.run_directory import MODEL, ONNX
 
     target = Path(options["output_dir"]) if options["output_dir"] else directory / ONNX

@@ -48,8 +48,8 @@ def predict(arguments: list[str]) -> None:
 
     quiet_libraries()
     from textmix.data.streaming import open_source
-    from textmix.output import check_output, open_writer
-    from textmix.predictor import Predictor
+    from textmix.inference.predictor import Predictor
+    from textmix.inference.writers import check_output, open_writer
     from textmix.training.cpu.memory import keep_memory, trim_memory
 
     keep_memory()

@@ -20,12 +20,12 @@ from textmix.errors import ConfigError, DataError, listed, nearest
 from textmix.evaluation.metrics import Array
 from textmix.evaluation.report import prediction_columns
 from textmix.experiments.oof import PROBABILITY
+from textmix.inference.packed_linear import pack_linears
+from textmix.inference.predictor import Predictor
+from textmix.inference.writers import open_writer
 from textmix.io.files import read_json, write_json
 from textmix.io.run_directory import MODEL
 from textmix.models.loading import load_model
-from textmix.models.packing import pack_linears
-from textmix.output import open_writer
-from textmix.predictor import Predictor
 
 SUBMISSION, TEST_PROBABILITIES, COLUMNS = "submission.csv", "test_probabilities.csv", "submission.json"
 _PREDICTION = "prediction"

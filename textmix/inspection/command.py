@@ -179,11 +179,11 @@ def _load(
     from textmix.data.sources import source_name
     from textmix.data.splits import load_rows
     from textmix.data.standardize import LABEL, PAIR, TEXT
+    from textmix.inference.predictor import Predictor
     from textmix.inspection.layout import Texts
     from textmix.io.run_directory import MODEL
     from textmix.models.config import WORD_MODELS, ModelConfig
     from textmix.models.loading import build_model, check_model_name, load_model
-    from textmix.predictor import Predictor
 
     where = source_name(data.source)
     trained = Path(name) / MODEL if config is not None else _trained(Path(name))

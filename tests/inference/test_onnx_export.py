@@ -23,7 +23,7 @@ from textmix import (
     TextRNNConfig,
 )
 from textmix.errors import RunError
-from textmix.export import export_onnx
+from textmix.inference.onnx_export import export_onnx
 from textmix.models.words.tokenizer_training import train_tokenizer
 
 # Of very different lengths, so that batches hold padding; some shorter than any convolution.

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from tests.conftest import LABELS, MODELS
-from textmix.models.packing import PackedLinear, pack_linears
+from textmix.inference.packed_linear import PackedLinear, pack_linears
 
 
 @pytest.mark.parametrize("bias", [True, False])

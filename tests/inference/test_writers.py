@@ -8,7 +8,7 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from textmix.output import open_writer
+from textmix.inference.writers import open_writer
 
 HARD = ["a\rb", "a\nb", 'a "b", c', "a\tb", "plain", ""]
 

@@ -19,11 +19,11 @@ from textmix.config.parsing import read_run_config
 from textmix.data.standardize import PAIR, TEXT, as_string, join_texts
 from textmix.errors import DataError, RunError
 from textmix.evaluation.report import prediction_columns
+from textmix.inference.onnx_classifier import ONNX_FILE, OnnxClassifier, load_onnx
+from textmix.inference.packed_linear import pack_linears
 from textmix.io.run_directory import CONFIG_FILE, MODEL, ONNX
 from textmix.models.loading import load_model
 from textmix.models.logits import text_logits
-from textmix.models.onnx_classifier import ONNX_FILE, OnnxClassifier, load_onnx
-from textmix.models.packing import pack_linears
 from textmix.training.optimization import choose_precision
 
 Backend = Literal["torch", "onnx"]

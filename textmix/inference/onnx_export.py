@@ -13,9 +13,9 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from textmix.errors import ModelError, RunError
+from textmix.inference.onnx_classifier import ONNX_FILE
 from textmix.io.files import replacing
 from textmix.models.loading import load_model
-from textmix.models.onnx_classifier import ONNX_FILE
 
 # Two rows of different lengths: a dimension of size 1 would be taken for a constant, and padding shows.
 _EXAMPLE = ["one two three four five", "one two three"]
