@@ -19,7 +19,7 @@ from textmix.config.parsing import parse, run_parser, to_run_config
 from textmix.config.run import RunConfig
 from textmix.data.config import DataConfig
 from textmix.data.splits import build_splits
-from textmix.run import say_nothing, train
+from textmix.runs.train import say_nothing, train
 
 RECIPE = Path(__file__).resolve().parent.parent / "recipes" / "bbc_news" / "minilm_manifold.yaml"
 REPORTED_SEEDS = (0, 1, 2)

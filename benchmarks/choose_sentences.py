@@ -21,7 +21,7 @@ from sklearn.model_selection import train_test_split
 
 from textmix.config.parsing import parse, run_parser, to_run_config
 from textmix.data.config import DataConfig
-from textmix.run import say_nothing, train
+from textmix.runs.train import say_nothing, train
 
 ROOT = Path(__file__).resolve().parent
 RECIPE = ROOT.parent / "recipes" / "sentences" / "textcnn.yaml"

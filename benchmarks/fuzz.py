@@ -24,9 +24,10 @@ os.environ.update(HF_HUB_OFFLINE="1", HF_DATASETS_CACHE=str(WORK / "cache"), TOK
 
 import torch  # noqa: E402
 
+import textmix.runs.train  # noqa: E402, F401  # loaded once, before the cases fork
 from tests.hostile import QUICK, ROWS, Case, make_case, write_rows  # noqa: E402
-from textmix import cli, run  # noqa: E402, F401  # loaded once, before the cases fork
-from textmix.environment import environment  # noqa: E402
+from textmix import cli  # noqa: E402
+from textmix.runs.environment import environment  # noqa: E402
 
 RESULTS = Path(__file__).resolve().parent / "results" / "fuzz.json"
 MOST_MEMORY = 6 << 30

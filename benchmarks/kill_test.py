@@ -142,7 +142,7 @@ def main() -> None:
         for number in range(options.trials):
             results.append(trials.trial(number, kinds[number % len(kinds)]))
             print(number, json.dumps(results[-1]), flush=True)
-    from textmix.environment import environment
+    from textmix.runs.environment import environment
 
     summary = {
         kind: {

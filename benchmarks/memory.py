@@ -24,7 +24,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from textmix.environment import environment
+from textmix.runs.environment import environment
 
 RESULTS = Path(__file__).resolve().parent / "results" / "memory.json"
 WORDS, CLASSES, LENGTH, BLOCK, HELD_OUT = 50_000, 5, 12, 50_000, 5000

@@ -21,7 +21,7 @@ import torch
 import torch.nn.functional as F
 from mixing_overhead import BATCH, CLASSES, LENGTHS, make_batch, textcnn
 
-from textmix.environment import environment
+from textmix.runs.environment import environment
 from textmix.training.cpu.memory import keep_memory
 from textmix.training.optimization import build_optimizer, choose_precision
 

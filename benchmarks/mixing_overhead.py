@@ -21,13 +21,13 @@ from typing import Any
 import torch
 from transformers import PreTrainedModel
 
-from textmix.environment import environment
 from textmix.hooks.attach import AttachedMixer, attach
 from textmix.mixing.config import MixConfig
 from textmix.mixing.strategies.base import STRATEGIES
 from textmix.models.config import ModelConfig
 from textmix.models.loading import build_model
 from textmix.models.words.textcnn import TextCNN, TextCNNConfig
+from textmix.runs.environment import environment
 from textmix.training.cpu.memory import keep_memory
 from textmix.training.optimization import build_optimizer, choose_precision
 

@@ -225,7 +225,7 @@ def main() -> None:
         row = record["contestants"][kind]
         reached = (row["times_pipeline_defaults"], row["times_pipeline_best"])
         print(f"{kind}: asked {goals}, reached {reached[0]:.2f} and {reached[1]:.2f}")
-    from textmix.environment import environment
+    from textmix.runs.environment import environment
 
     record["environment"] = environment("bf16")
     RESULTS.write_text(json.dumps(record, indent=1) + "\n")

@@ -58,7 +58,7 @@ def main() -> None:
         train_one = CONTESTANTS[options.only]
         print(json.dumps(run_one(train_one, "textcnn", options.train, options.test, options.seed, EPOCHS)))
         return
-    from textmix.environment import environment
+    from textmix.runs.environment import environment
     from textmix.training.optimization import choose_precision
 
     runs = alternate(__file__, options.train, options.test, options.seeds, CONTESTANTS, {})

@@ -46,7 +46,7 @@ def main() -> None:
     parser.add_argument("train", type=Path)
     parser.add_argument("--repeats", type=int, default=3)
     options = parser.parse_args()
-    from textmix.environment import environment
+    from textmix.runs.environment import environment
     from textmix.training.optimization import choose_precision
 
     header, *rows = options.train.read_text(encoding="utf-8").splitlines()

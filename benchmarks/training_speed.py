@@ -72,7 +72,7 @@ def main() -> None:
         train_one = CONTESTANTS[options.only]
         print(json.dumps(run_one(train_one, "minilm", options.train, options.test, options.seed, EPOCHS)))
         return
-    from textmix.environment import environment
+    from textmix.runs.environment import environment
     from textmix.training.optimization import choose_precision
 
     few = {"Trainer": options.float32_seeds}

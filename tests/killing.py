@@ -202,7 +202,7 @@ def _nurse(log: Path, threads: int) -> None:
 
     # What `main` would import in each process.
     import textmix.config.parsing
-    import textmix.run  # noqa: F401
+    import textmix.runs.train  # noqa: F401
     from textmix.cli import main
 
     if threads:

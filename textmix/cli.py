@@ -16,7 +16,7 @@ from textmix.commands.sweep import sweep
 from textmix.commands.train import train
 from textmix.errors import ConfigError, RunError, RunFinished, TextmixError, TrainingInterrupted, did_you_mean, one_line
 from textmix.inspection.command import inspect
-from textmix.processes import first_to_tell, process_count
+from textmix.runs.processes import first_to_tell, process_count
 from textmix.terminal import abandon_output
 from textmix.training.interrupt import Terminated, terminable
 

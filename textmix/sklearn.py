@@ -23,7 +23,7 @@ from textmix.errors import ConfigError, DataError, TrainingInterrupted
 from textmix.inference.predictor import Predictor
 from textmix.io.run_directory import MODEL
 from textmix.models.loading import build_model, load_model
-from textmix.run import resolve, say_nothing
+from textmix.runs.train import resolve, say_nothing
 from textmix.terminal import libraries_quiet
 from textmix.training.random_state import preserved_random_state
 from textmix.training.trainer import MixupTrainer

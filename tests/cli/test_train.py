@@ -138,7 +138,7 @@ class TestTrain:
             "false",
         ]
         assert main([*arguments, "--output_dir", str(tmp_path / "lazy")]) == 0
-        monkeypatch.setattr("textmix.run._rows_trained_on", lambda *arguments: 10_000)
+        monkeypatch.setattr("textmix.runs.train._rows_trained_on", lambda *arguments: 10_000)
         assert main([*arguments, "--output_dir", str(tmp_path / "whole")]) == 0
         assert json.loads((tmp_path / "lazy" / "metrics.json").read_text())["train"]["steps"] == 7
         for name in ("history.jsonl", "predictions.csv", "model/model.safetensors"):
@@ -253,7 +253,7 @@ class TestTrain:
     def test_sigterm_before_training_leaves_nothing(
         self, topics_csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        monkeypatch.setattr("textmix.run.check_model_name", lambda _: os.kill(os.getpid(), signal.SIGTERM))
+        monkeypatch.setattr("textmix.runs.train.check_model_name", lambda _: os.kill(os.getpid(), signal.SIGTERM))
         arguments = ["train", "--data.source", str(topics_csv), *QUICK, "--output_dir", str(tmp_path / "run")]
         assert main(arguments) == 143
         assert capsys.readouterr().err == "textmix: interrupted\n"

@@ -13,7 +13,7 @@ from textmix.errors import RunError
 from textmix.experiments.cells import run_cell
 from textmix.mixing.config import MixConfig
 from textmix.models.config import ModelConfig, TextCNNOptions, WordOptions
-from textmix.run import Watch
+from textmix.runs.train import Watch
 
 
 def cell(source: Path, directory: Path) -> RunConfig:

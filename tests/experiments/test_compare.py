@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from tests.cli.helpers import SMALL, fails, fails_quietly
-from textmix import run
 from textmix.cli import main
+from textmix.runs import train as run
 from textmix.training.trainer import MixupTrainer
 
 STRATEGIES = "none,word,sentence(regmix=1.0,alpha=0.2)"

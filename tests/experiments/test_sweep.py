@@ -26,7 +26,7 @@ from textmix.experiments.sweep import Sweep
 from textmix.io.files import locked
 from textmix.mixing.config import MixConfig
 from textmix.models.config import ModelConfig
-from textmix.run import Watch
+from textmix.runs.train import Watch
 
 SPACE: Space = {
     "mix.strategy": Choices(["none", "word", "manifold"]),

@@ -49,9 +49,9 @@ def evaluate(arguments: list[str]) -> None:
         raise RunError(f"{target} is a run, whose own figures would be lost; choose another --output_dir")
 
     quiet_libraries()
-    from textmix.evaluating import evaluate_run, write_evaluation
     from textmix.io.files import read_json, write_json
     from textmix.io.run_directory import METRICS
+    from textmix.runs.evaluate import evaluate_run, write_evaluation
 
     about = {
         "run": str(directory.absolute()),

@@ -38,7 +38,7 @@ def train(arguments: list[str]) -> None:
     config = check_trust(config, arguments)
 
     quiet_libraries()
-    from textmix import run
+    from textmix.runs import train as run
     from textmix.training.cpu.memory import keep_memory
 
     keep_memory()

@@ -11,7 +11,7 @@ from textmix.config.run import RunConfig
 from textmix.errors import RunError, TextmixError
 from textmix.io.files import read_json
 from textmix.io.run_directory import CONFIG_FILE, METRICS, has_finished
-from textmix.run import ALONE, Say, Watch, resolve, train
+from textmix.runs.train import ALONE, Say, Watch, resolve, train
 from textmix.training.trackers import flatten
 
 
@@ -47,7 +47,7 @@ def run_cell(config: RunConfig, say: Say, watch: Watch = ALONE) -> dict[str, Any
 
     Raises:
         RunError: If the directory holds a run with other options.
-        TextmixError: As `textmix.run.train` raises.
+        TextmixError: As `textmix.runs.train.train` raises.
     """
     config = resolve(config)
     assert config.output_dir is not None

@@ -9,13 +9,13 @@ from typing import Any
 
 from textmix.config.run import RunConfig, slug
 from textmix.data.sources import source_name
-from textmix.environment import environment
 from textmix.errors import RunError, TextmixError, TrainingInterrupted
 from textmix.experiments.cells import leaving_nothing, run_cell
 from textmix.experiments.results import summarize
 from textmix.experiments.variants import NONE, Variant
 from textmix.io.run_directory import CONFIG_FILE, DATA, MODEL, check_data, data_digest
-from textmix.run import Watch, resolve
+from textmix.runs.environment import environment
+from textmix.runs.train import Watch, resolve
 
 COMPARISON, LOG = "comparison.json", "log.txt"
 

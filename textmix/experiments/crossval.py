@@ -22,7 +22,7 @@ from textmix.experiments.cells import leaving_nothing, run_cell
 from textmix.experiments.oof import FOLD, PROBABILITY, OutOfFold, probabilities_of, read_predictions
 from textmix.io.files import read_json, write_json, write_text
 from textmix.io.run_directory import CONFIG_FILE, PREDICTIONS
-from textmix.run import Say, resolve
+from textmix.runs.train import Say, resolve
 
 # Written first: it tells a cross-validation from other directories, and this source from another one.
 FOLDS, SCORES, REPORT = "folds.json", "crossval.json", "report.md"

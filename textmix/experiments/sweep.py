@@ -26,7 +26,7 @@ from textmix.experiments.sweep_report import best_of, write_report
 from textmix.io.files import is_leftover, locked, write_text
 from textmix.io.run_directory import MODEL, checkpoint_directory, data_digest
 from textmix.models.loading import check_model_name
-from textmix.run import Say, Watch, resolve, say_nothing
+from textmix.runs.train import Say, Watch, resolve, say_nothing
 
 JOURNAL, QUESTION, TRIALS = "journal.log", "sweep.yaml", "trials"
 # A trial is given up after an epoch when its best score so far is worse than the median of the others at that epoch

@@ -5,7 +5,7 @@ import pytest
 from textmix.config.run import RunConfig
 from textmix.data.config import DataConfig
 from textmix.models.config import ModelConfig
-from textmix.run import resolve
+from textmix.runs.train import resolve
 
 
 def resolved(name: str) -> str:

@@ -23,9 +23,7 @@ from textmix.data.sources import absolute, source_name
 from textmix.data.splits import TEST, TRAIN, VALIDATION, SplitReport, build_splits
 from textmix.data.standardize import IN_MEMORY, LABEL, text_columns
 from textmix.data.tokenization import LazyTokens, tokenize
-from textmix.environment import environment
 from textmix.errors import RunError, RunFinished, TrainingInterrupted
-from textmix.evaluating import evaluate_rows, write_evaluation
 from textmix.evaluation.metrics import Evaluation, scaled_scores
 from textmix.inference.predictor import Predictor
 from textmix.io.files import write_json, write_text
@@ -46,7 +44,9 @@ from textmix.models.bundled import BUNDLED_MODELS
 from textmix.models.config import BUNDLED_VECTORS, WORD_MODELS
 from textmix.models.loading import build_model, check_model_name, load_model
 from textmix.models.sequence_classifier import MixupForSequenceClassification
-from textmix.processes import joined, leave
+from textmix.runs.environment import environment
+from textmix.runs.evaluate import evaluate_rows, write_evaluation
+from textmix.runs.processes import joined, leave
 from textmix.training.cpu.memory import trim_memory
 from textmix.training.distributed import Agreement
 from textmix.training.optimization import choose_precision

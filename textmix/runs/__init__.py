@@ -1,0 +1,1 @@
+"""One run: trained, evaluated, written to its directory; alone or in several processes."""
