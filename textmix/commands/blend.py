@@ -24,8 +24,8 @@ def blend(arguments: list[str]) -> None:
     options = parse(parser, arguments)
 
     quiet_libraries()
-    from textmix.experiments.blending import blend_runs
-    from textmix.experiments.submission import SUBMISSION
+    from textmix.experiments.crossval.ensemble import blend_runs
+    from textmix.experiments.crossval.submission import SUBMISSION
 
     target = Path(options["output_dir"])
     result = blend_runs([Path(run) for run in options["runs"]], target, options["metric"])

@@ -10,11 +10,11 @@ from jsonargparse import ArgumentParser
 
 from textmix.config.parsing import check_trust, parse, run_parser, to_run_config, with_recipe
 from textmix.errors import ConfigError
-from textmix.experiments.variants import parse_variants
+from textmix.experiments.compare.variants import parse_variants
 from textmix.terminal import console, quiet_libraries
 
 if TYPE_CHECKING:
-    from textmix.experiments.compare import Standing
+    from textmix.experiments.compare.comparison import Standing
 
 _SEEDS = 10
 
@@ -36,9 +36,9 @@ def compare(arguments: list[str]) -> None:
     variants = parse_variants(strategies, config.mix)
 
     quiet_libraries()
-    from textmix.experiments.compare import COMPARISON, make_runs, place, plan_cells
-    from textmix.experiments.plots import check_plots, plot_comparison
-    from textmix.experiments.tables import report
+    from textmix.experiments.compare.comparison import COMPARISON, make_runs, place, plan_cells
+    from textmix.experiments.compare.plots import check_plots, plot_comparison
+    from textmix.experiments.compare.tables import report
     from textmix.io.files import write_json, write_text
     from textmix.training.cpu.memory import keep_memory
 
@@ -95,7 +95,7 @@ def _watching() -> Iterator[Callable[["Standing"], None]]:
     from rich.live import Live
     from rich.spinner import Spinner
 
-    from textmix.experiments.tables import standing_table
+    from textmix.experiments.compare.tables import standing_table
 
     # What the runs print is redirected elsewhere by `compare`.
     with Live(console=console(), redirect_stdout=False, redirect_stderr=False, transient=True) as live:
@@ -125,7 +125,7 @@ def _tell_last(standing: "Standing") -> None:
 
 
 def _print(comparison: dict[str, Any]) -> None:
-    from textmix.experiments import tables
+    from textmix.experiments.compare import tables
 
     if not sys.stdout.isatty():
         print("\n" + tables.report(comparison))

@@ -34,14 +34,14 @@ def crossval(arguments: list[str]) -> None:
     config = check_trust(to_run_config(parser, namespace), arguments)
 
     quiet_libraries()
-    from textmix.experiments import crossval as experiment
-    from textmix.experiments.submission import SUBMISSION, plan_submission, submit
+    from textmix.experiments.crossval import cross_validation
+    from textmix.experiments.crossval.submission import SUBMISSION, plan_submission, submit
     from textmix.training.cpu.memory import keep_memory
 
     keep_memory()
-    prepared = experiment.prepare(config, folds, id_column)
+    prepared = cross_validation.prepare(config, folds, id_column)
     submission = plan_submission(source, columns, config.data, prepared.class_names) if source is not None else None
-    _, scores = experiment.cross_validate(prepared, print)
+    _, scores = cross_validation.cross_validate(prepared, print)
     print_scores(scores)
     if submission is not None:
         submit(

@@ -30,7 +30,7 @@ def sweep(arguments: list[str]) -> None:
     if trials < 1:
         raise ConfigError(f"--trials must be at least 1, not {trials}")
     config = check_trust(to_run_config(parser, namespace), arguments)
-    from textmix.experiments.space import default_space, load_space
+    from textmix.experiments.sweep.space import default_space, load_space
 
     space = load_space(Path(space_path) if space_path else default_space(config.model.name), config)
 
@@ -40,8 +40,8 @@ def sweep(arguments: list[str]) -> None:
         raise RunError("textmix sweep needs optuna; install it with: pip install 'textmix[sweep]'") from None
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     quiet_libraries()
-    from textmix.experiments.sweep import Sweep
-    from textmix.experiments.sweep_report import BEST, table
+    from textmix.experiments.sweep.report import BEST, table
+    from textmix.experiments.sweep.sweep import Sweep
     from textmix.training.cpu.memory import keep_memory
 
     keep_memory()

@@ -15,9 +15,9 @@ from textmix.config.run import RunConfig
 from textmix.config.train import TrainConfig
 from textmix.data.config import DataConfig
 from textmix.errors import ConfigError, DataError, RunError, TextmixError, TrainingInterrupted
-from textmix.experiments import crossval as experiment
-from textmix.experiments.crossval import CrossValidation, cross_validate, prepare
-from textmix.experiments.oof import read_out_of_fold
+from textmix.experiments.crossval import cross_validation as experiment
+from textmix.experiments.crossval.cross_validation import CrossValidation, cross_validate, prepare
+from textmix.experiments.crossval.out_of_fold import read_out_of_fold
 from textmix.inference.predictor import Predictor
 from textmix.mixing.config import MixConfig
 from textmix.models.config import ModelConfig, TextCNNOptions, WordOptions

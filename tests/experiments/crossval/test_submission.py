@@ -12,7 +12,7 @@ import torch
 from tests.conftest import topic_rows
 from textmix.data.config import DataConfig
 from textmix.errors import ConfigError, DataError
-from textmix.experiments.submission import plan_submission, read_layout, submit
+from textmix.experiments.crossval.submission import plan_submission, read_layout, submit
 from textmix.inference.predictor import Predictor
 from textmix.models.config import ModelConfig, TextCNNOptions, WordOptions
 from textmix.models.loading import build_model
@@ -81,7 +81,7 @@ def models(folder: Path, count: int) -> list[Path]:
 
 
 def test_probabilities_are_averaged_over_the_models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("textmix.experiments.submission.WINDOW", 7)  # of 30 rows: the last window is not full
+    monkeypatch.setattr("textmix.experiments.crossval.submission.WINDOW", 7)  # of 30 rows: the last window is not full
     directories = models(tmp_path, 3)
     path = new_rows(tmp_path)
     submission = plan_submission(path, "id,target=topic", DATA, CLASSES)
@@ -113,7 +113,7 @@ PEAK = """
 import resource, sys
 from pathlib import Path
 from textmix.data.config import DataConfig
-from textmix.experiments.submission import plan_submission, submit
+from textmix.experiments.crossval.submission import plan_submission, submit
 folder, count = Path(sys.argv[1]), int(sys.argv[2])
 submission = plan_submission(str(folder / "new.csv"), None, DataConfig("x"), ["food", "music", "sport"])
 submit(submission, [folder / "fold-0"] * count, ["food", "music", "sport"], folder)

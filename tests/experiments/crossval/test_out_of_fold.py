@@ -10,7 +10,7 @@ import pytest
 
 from textmix.errors import RunError
 from textmix.evaluation.metrics import Evaluation
-from textmix.experiments.oof import OOF, OutOfFold, read_out_of_fold
+from textmix.experiments.crossval.out_of_fold import OOF, OutOfFold, read_out_of_fold
 
 
 def made() -> OutOfFold:

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from textmix.experiments.results import COMPARED, NOT_SHOWN, SECONDS_PER_STEP, STEPS, fewest_pairs, summarize
-from textmix.experiments.statistics import FEWEST_FOR_INTERVALS
+from textmix.experiments.compare.results import COMPARED, NOT_SHOWN, SECONDS_PER_STEP, STEPS, fewest_pairs, summarize
+from textmix.experiments.compare.statistics import FEWEST_FOR_INTERVALS
 
 if TYPE_CHECKING:
     from rich.table import Table as RichTable

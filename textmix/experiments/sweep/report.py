@@ -11,7 +11,7 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from textmix.config.parsing import read_run_config
-from textmix.experiments.space import Space, plain
+from textmix.experiments.sweep.space import Space, plain
 from textmix.io.files import write_json, write_text
 
 BEST, JSON, MARKDOWN = "best.yaml", "sweep.json", "sweep.md"

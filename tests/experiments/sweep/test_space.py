@@ -10,7 +10,7 @@ from textmix.config.parsing import with_options
 from textmix.config.run import RunConfig
 from textmix.data.config import DataConfig
 from textmix.errors import ConfigError
-from textmix.experiments.space import Choices, Range, default_space, draw, load_space
+from textmix.experiments.sweep.space import Choices, Range, default_space, draw, load_space
 from textmix.mixing.config import MixConfig
 from textmix.models.config import ModelConfig
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.stats import t
 
-from textmix.experiments.statistics import bootstrap_interval, holm, pairs_needed, sign_flip_test, smallest_p
+from textmix.experiments.compare.statistics import bootstrap_interval, holm, pairs_needed, sign_flip_test, smallest_p
 
 SOME = [0.012, -0.004, 0.008, 0.02, 0.001, 0.006]
 

@@ -18,8 +18,8 @@ from textmix.data.standardize import LABEL, ROW
 from textmix.errors import DataError, RunError, TrainingInterrupted, listed, nearest
 from textmix.evaluation.metrics import Evaluation
 from textmix.evaluation.report import markdown_report
-from textmix.experiments.cells import leaving_nothing, run_cell
-from textmix.experiments.oof import FOLD, PROBABILITY, OutOfFold, probabilities_of, read_predictions
+from textmix.experiments.crossval.out_of_fold import FOLD, PROBABILITY, OutOfFold, probabilities_of, read_predictions
+from textmix.experiments.resumable_run import leaving_nothing, run_cell
 from textmix.io.files import read_json, write_json, write_text
 from textmix.io.run_directory import CONFIG_FILE, PREDICTIONS
 from textmix.runs.train import Say, resolve

@@ -3,7 +3,7 @@
 import pytest
 
 from textmix.errors import ConfigError
-from textmix.experiments.variants import parse_variants
+from textmix.experiments.compare.variants import parse_variants
 from textmix.mixing.config import MixConfig
 
 

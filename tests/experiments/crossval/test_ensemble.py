@@ -13,9 +13,9 @@ import pytest
 from tests.cli.helpers import snapshot
 from textmix.errors import RunError
 from textmix.evaluation.metrics import Evaluation
-from textmix.experiments.blending import blend, blend_runs, fit_weights, read_runs
-from textmix.experiments.oof import OOF, OutOfFold, read_out_of_fold
-from textmix.experiments.submission import Layout, write_submission
+from textmix.experiments.crossval.ensemble import blend, blend_runs, fit_weights, read_runs
+from textmix.experiments.crossval.out_of_fold import OOF, OutOfFold, read_out_of_fold
+from textmix.experiments.crossval.submission import Layout, write_submission
 
 CLASSES = ["a", "b", "c"]
 

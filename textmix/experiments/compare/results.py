@@ -4,7 +4,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from textmix.experiments.statistics import (
+from textmix.experiments.compare.statistics import (
     LEVEL,
     bootstrap_interval,
     holm,

@@ -20,9 +20,9 @@ from textmix.config.run import RunConfig
 from textmix.config.train import TrainConfig
 from textmix.data.config import DataConfig
 from textmix.errors import ConfigError, ModelError, RunError, TrainingInterrupted
-from textmix.experiments import sweep as module
-from textmix.experiments.space import Choices, Range, Space
-from textmix.experiments.sweep import Sweep
+from textmix.experiments.sweep import sweep as module
+from textmix.experiments.sweep.space import Choices, Range, Space
+from textmix.experiments.sweep.sweep import Sweep
 from textmix.io.files import locked
 from textmix.mixing.config import MixConfig
 from textmix.models.config import ModelConfig
@@ -260,7 +260,8 @@ class TestKilled:
             "save = trainer.MixupTrainer._save\n"
             "def dies(self):\n    save(self)\n    self.progress.epoch == 2 and os.kill(os.getpid(), signal.SIGKILL)\n"
             "trainer.MixupTrainer._save = dies\n"
-            "from tests.experiments.test_sweep import recipe, run\nfrom textmix.experiments.space import Range\n"
+            "from tests.experiments.sweep.test_sweep import recipe, run\n"
+            "from textmix.experiments.sweep.space import Range\n"
             f"space = {space!r}\n"
             f"run(recipe(Path({str(topics_csv)!r}), Path({str(tmp_path / 'd')!r}), epochs=3), 1, space)\n"
         )

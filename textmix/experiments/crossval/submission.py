@@ -19,7 +19,7 @@ from textmix.data.streaming import WINDOW
 from textmix.errors import ConfigError, DataError, listed, nearest
 from textmix.evaluation.metrics import Array
 from textmix.evaluation.report import prediction_columns
-from textmix.experiments.oof import PROBABILITY
+from textmix.experiments.crossval.out_of_fold import PROBABILITY
 from textmix.inference.packed_linear import pack_linears
 from textmix.inference.predictor import Predictor
 from textmix.inference.writers import open_writer

@@ -16,8 +16,8 @@ from textmix.data.standardize import ROW
 from textmix.data.streaming import WINDOW
 from textmix.errors import RunError, listed
 from textmix.evaluation.metrics import Array, Evaluation
-from textmix.experiments.oof import OutOfFold, prediction_blocks, probabilities_of, read_out_of_fold
-from textmix.experiments.submission import (
+from textmix.experiments.crossval.out_of_fold import OutOfFold, prediction_blocks, probabilities_of, read_out_of_fold
+from textmix.experiments.crossval.submission import (
     COLUMNS,
     SUBMISSION,
     TEST_PROBABILITIES,

@@ -93,7 +93,7 @@ def default_space(model: str) -> Path:
         model: `model.name`.
     """
     name = "words" if model in WORD_MODELS else "encoder"
-    return Path(str(files("textmix.experiments") / "spaces" / f"{name}.yaml"))
+    return Path(str(files("textmix.experiments.sweep") / "spaces" / f"{name}.yaml"))
 
 
 def load_space(path: Path, config: RunConfig) -> Space:

@@ -20,9 +20,9 @@ from textmix.config.run import RunConfig
 from textmix.config.train import TrainConfig
 from textmix.errors import ConfigError, ModelError, RunError, TrainingError, TrainingInterrupted, one_line
 from textmix.evaluation.metrics import SELECTION_METRICS
-from textmix.experiments.cells import run_cell
-from textmix.experiments.space import Space, draw, plain
-from textmix.experiments.sweep_report import best_of, write_report
+from textmix.experiments.resumable_run import run_cell
+from textmix.experiments.sweep.report import best_of, write_report
+from textmix.experiments.sweep.space import Space, draw, plain
 from textmix.io.files import is_leftover, locked, write_text
 from textmix.io.run_directory import MODEL, checkpoint_directory, data_digest
 from textmix.models.loading import check_model_name

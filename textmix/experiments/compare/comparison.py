@@ -10,9 +10,9 @@ from typing import Any
 from textmix.config.run import RunConfig, slug
 from textmix.data.sources import source_name
 from textmix.errors import RunError, TextmixError, TrainingInterrupted
-from textmix.experiments.cells import leaving_nothing, run_cell
-from textmix.experiments.results import summarize
-from textmix.experiments.variants import NONE, Variant
+from textmix.experiments.compare.results import summarize
+from textmix.experiments.compare.variants import NONE, Variant
+from textmix.experiments.resumable_run import leaving_nothing, run_cell
 from textmix.io.run_directory import CONFIG_FILE, DATA, MODEL, check_data, data_digest
 from textmix.runs.environment import environment
 from textmix.runs.train import Watch, resolve

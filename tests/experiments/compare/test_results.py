@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from textmix.experiments.results import NOT_SHOWN, fewest_pairs, summarize
-from textmix.experiments.statistics import bootstrap_interval, holm, pairs_needed, sign_flip_test
-from textmix.experiments.tables import differences_table, notes, report, scores_table, standing_table
+from textmix.experiments.compare.results import NOT_SHOWN, fewest_pairs, summarize
+from textmix.experiments.compare.statistics import bootstrap_interval, holm, pairs_needed, sign_flip_test
+from textmix.experiments.compare.tables import differences_table, notes, report, scores_table, standing_table
 
 NONE = [0.90, 0.91, 0.89, 0.92, 0.90, 0.91, 0.90, 0.89]
 GAIN = [0.02, 0.03, 0.01, 0.02, 0.02, 0.03, 0.02, 0.01]

@@ -10,7 +10,7 @@ from textmix.config.run import RunConfig
 from textmix.config.train import TrainConfig
 from textmix.data.config import DataConfig
 from textmix.errors import RunError
-from textmix.experiments.cells import run_cell
+from textmix.experiments.resumable_run import run_cell
 from textmix.mixing.config import MixConfig
 from textmix.models.config import ModelConfig, TextCNNOptions, WordOptions
 from textmix.runs.train import Watch

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from textmix.errors import ConfigError
-from textmix.experiments.results import COMPARED
+from textmix.experiments.compare.results import COMPARED
 from textmix.io.files import replacing
 
 

@@ -1,0 +1,1 @@
+"""A search for the options that do best on validation data."""
