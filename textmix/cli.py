@@ -10,12 +10,12 @@ from textmix.commands.compare import compare
 from textmix.commands.crossval import crossval
 from textmix.commands.evaluate import evaluate
 from textmix.commands.export import export
+from textmix.commands.inspect import inspect
 from textmix.commands.listing import datasets, models, strategies
 from textmix.commands.predict import predict
 from textmix.commands.sweep import sweep
 from textmix.commands.train import train
 from textmix.errors import ConfigError, RunError, RunFinished, TextmixError, TrainingInterrupted, did_you_mean, one_line
-from textmix.inspection.command import inspect
 from textmix.runs.processes import first_to_tell, process_count
 from textmix.terminal import abandon_output
 from textmix.training.interrupt import Terminated, terminable

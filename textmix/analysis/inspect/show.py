@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from textmix.inspection.pairs import Neighbour, Pair, Position, Row
+from textmix.analysis.inspect.pairs import Neighbour, Pair, Position, Row
 
 STYLES = {"own": "cyan", "partner": "magenta", "both": "yellow", "special": "dim"}
 # Of more rows than these (`batch` blends them all) only the heaviest are shown.

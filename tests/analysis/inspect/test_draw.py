@@ -8,11 +8,11 @@ from tokenizers import processors
 from transformers import BertForSequenceClassification, PreTrainedModel, PreTrainedTokenizerBase
 
 from tests.conftest import TOPICS, bert_config, topic_rows
+from textmix.analysis.inspect.draw import draw_pairs
+from textmix.analysis.inspect.layout import Texts
+from textmix.analysis.inspect.pairs import Pair
 from textmix.data.tokenization import special_ids
 from textmix.errors import ConfigError, DataError, ModelError
-from textmix.inspection.drawing import draw_pairs
-from textmix.inspection.layout import Texts
-from textmix.inspection.pairs import Pair
 from textmix.mixing.config import LossConfig, MixConfig
 from textmix.mixing.mixer import Mixer
 from textmix.mixing.plan import MixPlan

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from textmix.analysis.inspect.layout import Frame, Texts, lay_out
+from textmix.analysis.inspect.pairs import Pair
 from textmix.errors import ConfigError, DataError
 from textmix.hooks.attach import mixing
-from textmix.inspection.layout import Frame, Texts, lay_out
-from textmix.inspection.pairs import Pair
 from textmix.mixing.config import LossConfig, MixConfig
 from textmix.mixing.mixer import Mixer
 from textmix.mixing.plan import MixPlan

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from textmix.analysis.inspect.pairs import Neighbour, Origin, Pair, Position, Row
 from textmix.data.tokenization import special_ids
-from textmix.inspection.pairs import Neighbour, Origin, Pair, Position, Row
 from textmix.mixing.plan import MixPlan
 from textmix.mixing.strategies.base import EMBEDDINGS, POOLED, TOKENS
 

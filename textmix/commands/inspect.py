@@ -17,7 +17,7 @@ from textmix.mixing.strategies.base import STRATEGIES
 from textmix.terminal import console, quiet_libraries
 
 if TYPE_CHECKING:
-    from textmix.inspection.layout import Texts
+    from textmix.analysis.inspect.layout import Texts
     from textmix.models.loading import LoadedModel
 
 _LENGTH, _BATCH = 48, 32
@@ -39,7 +39,7 @@ def inspect(arguments: list[str]) -> None:
     data = _data_config(options, config)
 
     quiet_libraries()
-    from textmix.inspection.drawing import draw_pairs
+    from textmix.analysis.inspect.draw import draw_pairs
     from textmix.training.completion import complete_mix
 
     name, loss = options["run_or_model"], config.loss if config is not None else LossConfig()
@@ -54,7 +54,7 @@ def inspect(arguments: list[str]) -> None:
         for pair in pairs:
             print(json.dumps(asdict(pair), ensure_ascii=False))
         return
-    from textmix.inspection.showing import legend, show_pair
+    from textmix.analysis.inspect.show import legend, show_pair
 
     screen = console()
     screen.print(
@@ -175,12 +175,12 @@ def _load(
     """Load model and rows; say whether the classifier is a fresh one."""
     import torch
 
+    from textmix.analysis.inspect.layout import Texts
     from textmix.data.labels import class_names, encode_labels
     from textmix.data.sources import source_name
     from textmix.data.splits import load_rows
     from textmix.data.standardize import LABEL, PAIR, TEXT
     from textmix.inference.predictor import Predictor
-    from textmix.inspection.layout import Texts
     from textmix.io.run_directory import MODEL
     from textmix.models.config import WORD_MODELS, ModelConfig
     from textmix.models.loading import build_model, check_model_name, load_model

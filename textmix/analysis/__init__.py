@@ -1,0 +1,1 @@
+"""What a trained model and its mixing look like."""

@@ -1,0 +1,1 @@
+"""What mixing does to real texts: plans drawn as training draws them, laid out, printed."""

@@ -1,1 +1,0 @@
-"""See what mixing does to real texts: draw plans as training does, lay them out, print them."""
