@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from textmix.hooks.attach import mixing as mixing
     from textmix.inference.predictor import Predictor as Predictor
     from textmix.integrations.hf_trainer import MixupCallback as MixupCallback
+    from textmix.integrations.sklearn import MixupClassifier as MixupClassifier
     from textmix.mixing.config import LossConfig as LossConfig
     from textmix.mixing.config import MixConfig as MixConfig
     from textmix.mixing.mixer import Mixer as Mixer
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
     from textmix.models.words.textcnn import TextCNNConfig as TextCNNConfig
     from textmix.models.words.textrnn import TextRNN as TextRNN
     from textmix.models.words.textrnn import TextRNNConfig as TextRNNConfig
-    from textmix.sklearn import MixupClassifier as MixupClassifier
 
 _MODULES = {
     "FastText": "textmix.models.words.fasttext",
@@ -38,7 +38,7 @@ _MODULES = {
     "MixPlan": "textmix.mixing.plan",
     "Mixer": "textmix.mixing.mixer",
     "MixupCallback": "textmix.integrations.hf_trainer",
-    "MixupClassifier": "textmix.sklearn",
+    "MixupClassifier": "textmix.integrations.sklearn",
     "MixupConfig": "textmix.models.sequence_classifier",
     "MixupForSequenceClassification": "textmix.models.sequence_classifier",
     "MixupForTokenClassification": "textmix.models.token_classifier",

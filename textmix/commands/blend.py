@@ -5,7 +5,8 @@ from typing import Literal
 
 from textmix.commands.common import command_parser
 from textmix.config.parsing import parse
-from textmix.terminal import print_table, quiet_libraries
+from textmix.io.quiet import quiet_libraries
+from textmix.terminal import print_table
 
 _SHOWN = ("nll", "accuracy", "macro_f1")
 

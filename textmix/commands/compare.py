@@ -11,7 +11,8 @@ from jsonargparse import ArgumentParser
 from textmix.config.parsing import check_trust, parse, run_parser, to_run_config, with_recipe
 from textmix.errors import ConfigError
 from textmix.experiments.compare.variants import parse_variants
-from textmix.terminal import console, quiet_libraries
+from textmix.io.quiet import quiet_libraries
+from textmix.terminal import console
 
 if TYPE_CHECKING:
     from textmix.experiments.compare.comparison import Standing

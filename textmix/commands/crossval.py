@@ -4,7 +4,8 @@ from typing import Any
 
 from textmix.config.parsing import check_trust, parse, run_parser, to_run_config, with_recipe
 from textmix.errors import ConfigError
-from textmix.terminal import print_table, quiet_libraries
+from textmix.io.quiet import quiet_libraries
+from textmix.terminal import print_table
 
 
 def crossval(arguments: list[str]) -> None:

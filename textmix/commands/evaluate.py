@@ -7,8 +7,8 @@ from textmix.commands.common import command_parser, print_evaluation
 from textmix.config.parsing import add_trust, check_trust, parse, read_run_config
 from textmix.data.config import DataConfig
 from textmix.errors import ConfigError, RunError
+from textmix.io.quiet import quiet_libraries
 from textmix.io.run_directory import CONFIG_FILE
-from textmix.terminal import quiet_libraries
 
 
 def evaluate(arguments: list[str]) -> None:

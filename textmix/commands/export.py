@@ -5,7 +5,7 @@ from typing import Literal
 
 from textmix.commands.common import command_parser
 from textmix.config.parsing import add_trust, check_trust, parse, read_run_config
-from textmix.terminal import quiet_libraries
+from textmix.io.quiet import quiet_libraries
 
 
 def export(arguments: list[str]) -> None:

@@ -11,10 +11,11 @@ from textmix.config.parsing import add_trust, check_trust, parse, read_run_confi
 from textmix.config.run import RunConfig
 from textmix.data.config import DataConfig
 from textmix.errors import ConfigError, ModelError
+from textmix.io.quiet import quiet_libraries
 from textmix.io.run_directory import CONFIG_FILE
 from textmix.mixing.config import LossConfig, MixConfig
 from textmix.mixing.strategies.base import STRATEGIES
-from textmix.terminal import console, quiet_libraries
+from textmix.terminal import console
 
 if TYPE_CHECKING:
     from textmix.analysis.inspect.layout import Texts

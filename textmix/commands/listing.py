@@ -2,7 +2,8 @@
 
 from textmix.commands.common import command_parser
 from textmix.config.parsing import parse
-from textmix.terminal import print_table, quiet_libraries
+from textmix.io.quiet import quiet_libraries
+from textmix.terminal import print_table
 
 
 def datasets(arguments: list[str]) -> None:

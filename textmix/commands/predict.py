@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal
 from textmix.commands.common import command_parser
 from textmix.config.parsing import add_trust, check_trust, parse, read_run_config
 from textmix.errors import ConfigError
-from textmix.terminal import quiet_libraries
+from textmix.io.quiet import quiet_libraries
 
 if TYPE_CHECKING:
     from pyarrow import Table

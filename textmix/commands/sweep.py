@@ -6,7 +6,8 @@ from pathlib import Path
 from textmix.config.parsing import check_trust, parse, run_parser, to_run_config, with_recipe
 from textmix.config.run import RunConfig, slug
 from textmix.errors import ConfigError, RunError
-from textmix.terminal import print_table, quiet_libraries
+from textmix.io.quiet import quiet_libraries
+from textmix.terminal import print_table
 
 
 def sweep(arguments: list[str]) -> None:

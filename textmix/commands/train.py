@@ -6,7 +6,7 @@ from pathlib import Path
 from textmix.commands.common import print_evaluation
 from textmix.config.parsing import TRUST, check_trust, parse, read_run_config, run_parser, to_run_config, with_recipe
 from textmix.errors import ConfigError
-from textmix.terminal import quiet_libraries
+from textmix.io.quiet import quiet_libraries
 
 
 def train(arguments: list[str]) -> None:

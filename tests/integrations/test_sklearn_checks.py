@@ -10,7 +10,7 @@ from sklearn.utils.estimator_checks import check_estimator, parametrize_with_che
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from tests.sklearn_checks import EXPECTED_FAILED_CHECKS
-from textmix.sklearn import MixupClassifier
+from textmix.integrations.sklearn import MixupClassifier
 
 
 class OnNumbers(MixupClassifier):
@@ -61,5 +61,5 @@ def test_checks_that_scikit_learn_has_for_texts() -> None:
 
 
 def test_the_documentation_gives_the_reasons() -> None:
-    text = (Path(__file__).parent.parent / "docs" / "sklearn.md").read_text(encoding="utf-8")
+    text = (Path(__file__).parents[2] / "docs" / "sklearn.md").read_text(encoding="utf-8")
     assert dict(re.findall(r"^\| `(check_\w+)` \| (.+) \|$", text, flags=re.MULTILINE)) == EXPECTED_FAILED_CHECKS

@@ -21,8 +21,8 @@ from sklearn.preprocessing import FunctionTransformer
 import textmix
 from tests.conftest import topic_rows
 from textmix.errors import ConfigError, DataError, ModelError
+from textmix.integrations.sklearn import MixupClassifier
 from textmix.mixing.mixer import Mixer
-from textmix.sklearn import MixupClassifier
 
 SMALL = {"model.words.embedding_dim": 16, "model.textcnn.num_filters": 8}
 ROWS = topic_rows(60)
@@ -232,7 +232,7 @@ def test_options_are_those_of_a_recipe(fitted: MixupClassifier) -> None:
 
 
 def test_the_example_of_the_documentation_runs(capsys: pytest.CaptureFixture[str]) -> None:
-    text = (Path(__file__).parent.parent / "docs" / "sklearn.md").read_text(encoding="utf-8")
+    text = (Path(__file__).parents[2] / "docs" / "sklearn.md").read_text(encoding="utf-8")
     (example,) = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
     exec(compile(example, "docs/sklearn.md", "exec"), {})  # it is ours
     assert re.search(r"\{'strategy': '\w+'\} \['\w+'\]", capsys.readouterr().out)

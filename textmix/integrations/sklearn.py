@@ -1,0 +1,261 @@
+"""MixupClassifier: training with mixing as a scikit-learn estimator, whose rows are texts."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from accelerate.utils import set_seed
+from datasets import Dataset
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.utils import check_consistent_length, check_random_state, column_or_1d
+from sklearn.utils.class_weight import compute_class_weight
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_is_fitted
+
+from textmix.config.parsing import with_options
+from textmix.config.run import RunConfig
+from textmix.data.config import DataConfig
+from textmix.errors import ConfigError, DataError, TrainingInterrupted
+from textmix.inference.predictor import Predictor
+from textmix.io.quiet import libraries_quiet
+from textmix.io.run_directory import MODEL
+from textmix.models.loading import build_model, load_model
+from textmix.runs.train import resolve, say_nothing
+from textmix.training.random_state import preserved_random_state
+from textmix.training.trainer import MixupTrainer
+
+# Options that are parameters of the estimator, or that mean nothing to it.
+_OWN = {
+    "model.name": "use the parameter model",
+    "mix.strategy": "use the parameter strategy",
+    "mix.alpha": "use the parameter alpha",
+    "loss.class_weights": "use the parameter class_weight",
+    "train.epochs": "use the parameter epochs",
+    "train.batch_size": "use the parameter batch_size",
+    "train.learning_rate": "use the parameter learning_rate",
+    "train.seed": "use the parameter random_state",
+    "train.save_steps": "nothing is saved",
+    "train.metric": "all rows are trained on, so that no epoch can be chosen",
+    "train.patience": "all rows are trained on, so that no epoch can be chosen",
+}
+
+
+class MixupClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
+    """A text classifier that is trained with mixing.
+
+    `X` holds one text a row, as a list, an array or a Series; an array or DataFrame with two columns holds pairs of
+    sentences. All rows are trained on, for so many epochs. A fitted estimator pickles with its model and tokenizer.
+
+    Args:
+        model: `textcnn`, a built-in name, a hub id, or a directory, as `model.name` of a recipe.
+        strategy: How training batches are mixed; `none` for no mixing (see `textmix strategies`).
+        alpha: λ ~ Beta(alpha, alpha).
+        epochs: Passes over the rows. Default: 6, as in the recipe for TextCNN; pretrained encoders want 2 to 4 (Devlin
+            et al. 2019).
+        batch_size: Rows of a step.
+        learning_rate: Highest learning rate; None means the default of the kind of model.
+        class_weight: Weight of each class, by class; `balanced`, as in scikit-learn; None when all weigh 1.
+        options: Any other options of a recipe by dotted name, such as `{"mix.layers": [1], "train.warmup_ratio": 0}`.
+        random_state: Seed or generator that fixes weights, order, dropout and mixing. None draws a seed from NumPy's
+            global state, as in all of scikit-learn.
+        verbose: Show a progress bar.
+
+    Attributes:
+        classes_: The classes, shape (C,), sorted: the columns of `predict_proba`.
+        predictor_: `textmix.Predictor` of the fitted model; `predictor_.model.save_pretrained` saves it.
+        paired_: Whether rows are pairs of sentences.
+    """
+
+    classes_: npt.NDArray[Any]
+    predictor_: Predictor
+    paired_: bool
+
+    def __init__(
+        self,
+        model: str = "textcnn",
+        strategy: str = "word",
+        alpha: float = 0.4,
+        *,
+        epochs: int = 6,
+        batch_size: int = 32,
+        learning_rate: float | None = None,
+        class_weight: Mapping[Any, float] | str | None = None,
+        options: Mapping[str, Any] | None = None,
+        random_state: int | np.random.RandomState | None = None,
+        verbose: bool = False,
+    ) -> None:
+        self.model = model
+        self.strategy = strategy
+        self.alpha = alpha
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.class_weight = class_weight
+        self.options = options
+        self.random_state = random_state
+        self.verbose = verbose
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+        """Train.
+
+        Args:
+            X: N texts, or N pairs of texts, shape (N, 2).
+            y: Their classes, shape (N,).
+            sample_weight: How much each row counts, shape (N,), scaled to a mean of 1. A blended row counts with the
+                weights of the rows that its labels come from. Rows that weigh 0 are left out: classes that only they
+                have are unknown. A weight of 2 is about, but not just, a row given twice: that would be shuffled and
+                mixed twice.
+
+        Returns:
+            The estimator itself.
+
+        Raises:
+            DataError: If texts, classes or weights cannot be used; a ValueError, like all errors of textmix.
+            ConfigError: If a parameter cannot work.
+            ModelError: If the model cannot be loaded, or lacks a site that the strategy needs.
+            TrainingError: If the loss stops being finite.
+        """
+        columns, (labels, weights) = _columns(X), _targets(y, sample_weight)
+        check_consistent_length(columns[0], labels, *(() if weights is None else (weights,)))
+        if weights is not None:
+            kept = np.flatnonzero(weights)
+            columns = [[column[row] for row in kept] for column in columns]
+            labels, weights = labels[kept], weights[kept] / weights[kept].mean()
+        classes, ids = np.unique(labels, return_inverse=True)
+        if len(classes) < 2:
+            raise DataError(f"y has only one class, {classes.tolist()[0]!r}; a classifier needs at least two classes")
+        class_weights = None
+        if self.class_weight is not None:
+            class_weights = compute_class_weight(self.class_weight, classes=classes, y=labels).tolist()
+        seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+        config = self._config(seed, class_weights)
+        with libraries_quiet(), preserved_random_state():
+            names = [str(name) for name in classes]
+            self.predictor_ = _train(config, columns, names, ids, weights, bool(self.verbose))
+        self.classes_, self.paired_ = classes, len(columns) == 2
+        return self
+
+    def predict_proba(self, X: Any) -> npt.NDArray[np.float64]:
+        """Predict the probability of each class, shape (N, C), in the order of `classes_`.
+
+        Args:
+            X: N texts, or N pairs of texts, as in `fit`.
+
+        Raises:
+            sklearn.exceptions.NotFittedError: If it was not fitted.
+            DataError: If there are no texts in X, or pairs where it was fitted on texts, or the other way round.
+        """
+        check_is_fitted(self)
+        columns = _columns(X)
+        if (len(columns) == 2) != self.paired_:
+            expected, given = ("pairs", "texts") if self.paired_ else ("texts", "pairs")
+            raise DataError(f"X holds {given}, but {type(self).__name__} was fitted on {expected}")
+        return self.predictor_(columns[0], columns[1] if self.paired_ else None)
+
+    def predict(self, X: Any) -> npt.NDArray[Any]:
+        """Predict the class of each row, shape (N,); arguments and errors as in `predict_proba`."""
+        numbers = self.predict_proba(X).argmax(axis=1)
+        return np.asarray(self.classes_[numbers])
+
+    def _config(self, seed: int, class_weights: list[float] | None) -> RunConfig:
+        options = dict(self.options or {})
+        for name in options:
+            if name in _OWN or name.split(".")[0] in ("data", "output_dir"):
+                raise ConfigError(f"options cannot hold '{name}': {_OWN.get(name, 'the data are what fit is given')}")
+        given = {
+            "model.name": self.model,
+            "mix.strategy": self.strategy,
+            "mix.alpha": self.alpha,
+            "loss.class_weights": class_weights,
+            "train.epochs": self.epochs,
+            "train.batch_size": self.batch_size,
+            "train.learning_rate": self.learning_rate,
+            "train.seed": seed,
+            "train.save_steps": None,
+        }
+        plain = {name: value.item() if isinstance(value, np.generic) else value for name, value in given.items()}
+        none = RunConfig(DataConfig(source="X", validation_fraction=0.0))
+        return resolve(with_options(none, {**plain, **options}))
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.string, tags.input_tags.one_d_array, tags.input_tags.two_d_array = True, True, False
+        return tags
+
+
+def _columns(X: Any) -> list[list[str]]:
+    """Lay texts or pairs of texts out as one or two lists of N strings."""
+    array = np.asarray(X, dtype=object)
+    if array.ndim == 2 and array.shape[1] in (1, 2):
+        columns = [array[:, number].tolist() for number in range(array.shape[1])]
+    elif array.ndim == 1:
+        columns = [array.tolist()]
+    else:
+        given = f"has shape {array.shape}" if array.ndim else f"is a {type(X).__name__}"
+        raise DataError(f"X must be a list, an array or a Series of texts, or have two columns of them; it {given}")
+    for column in columns:
+        for row, text in enumerate(column):
+            if not isinstance(text, str):
+                what = "missing" if text is None or text is pd.NA or text != text else f"a {type(text).__name__}"
+                raise DataError(f"X must hold texts, but that of row {row} is {what}")
+    return [[str(text) for text in column] for column in columns]
+
+
+def _targets(y: Any, sample_weight: Any) -> tuple[npt.NDArray[Any], npt.NDArray[np.float64] | None]:
+    """Check classes and weights, each of shape (N,)."""
+    if y is None:
+        raise DataError("MixupClassifier requires y to be passed, but the target y is None")
+    labels = column_or_1d(y, warn=True)
+    if not len(labels):
+        raise DataError("X and y have no rows")
+    missing = np.flatnonzero(pd.isna(np.asarray(y, dtype=object)).reshape(-1))  # of a list, labels would have "nan"
+    if len(missing):
+        raise DataError(f"y must hold classes, but that of row {missing[0]} is missing")
+    check_classification_targets(labels)
+    if sample_weight is None:
+        return labels, None
+    weights = np.asarray(sample_weight, dtype=np.float64)
+    if weights.ndim != 1:
+        raise DataError(f"sample_weight must hold one number for each row, not have shape {weights.shape}")
+    if not np.isfinite(weights).all() or (weights < 0).any() or not weights.any():
+        raise DataError("sample_weight must be finite, not negative, and not all zero")
+    return labels, weights
+
+
+def _train(
+    config: RunConfig,
+    columns: list[list[str]],
+    class_names: list[str],
+    labels: npt.NDArray[np.int64],
+    weights: npt.NDArray[np.float64] | None,
+    verbose: bool,
+) -> Predictor:
+    """Build a model and train it; leaves no files behind."""
+    set_seed(config.train.seed)
+    loaded = build_model(config.model, class_names, [text for column in columns for text in column])
+    rows: dict[str, Any] = {**loaded.tokenizer(*columns, truncation=True), "labels": labels}
+    if weights is not None:
+        rows["sample_weight"] = weights.astype(np.float32)
+    with TemporaryDirectory(prefix="textmix-") as directory:
+        trainer = MixupTrainer(
+            loaded.model,
+            loaded.tokenizer,
+            Dataset.from_dict(rows),
+            None,
+            class_names,
+            config.train,
+            config.mix,
+            config.loss,
+            Path(directory),
+            show_progress=verbose,
+        )
+        try:
+            trainer.train(say=say_nothing)
+        except TrainingInterrupted:  # nobody could go on with what it has saved
+            raise KeyboardInterrupt from None
+        trained = load_model(Path(directory) / MODEL, config.model.trust_remote_code)
+    return Predictor(trained.model, trained.tokenizer, config.train.eval_batch_size)

@@ -1,0 +1,36 @@
+"""Keep the libraries that textmix uses quiet."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+def quiet_libraries() -> None:
+    """Keep the libraries' load reports and progress bars out of our output; warnings stay."""
+    import datasets as hub_datasets
+    from transformers.utils import logging
+
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    hub_datasets.disable_progress_bars()
+    # What cannot be read is told by our own error.
+    hub_datasets.logging.set_verbosity(hub_datasets.logging.CRITICAL)
+
+
+@contextmanager
+def libraries_quiet() -> Iterator[None]:
+    """Keep the libraries quiet within a block, as `quiet_libraries` does, and let them speak as before after it."""
+    import datasets as hub_datasets
+    from transformers.utils import logging
+
+    level, hub_level = logging.get_verbosity(), hub_datasets.logging.get_verbosity()
+    bars, hub_bars = logging.is_progress_bar_enabled(), not hub_datasets.are_progress_bars_disabled()
+    quiet_libraries()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+        hub_datasets.logging.set_verbosity(hub_level)
+        if bars:
+            logging.enable_progress_bar()
+        if hub_bars:
+            hub_datasets.enable_progress_bars()
