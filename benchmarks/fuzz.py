@@ -26,7 +26,7 @@ import torch  # noqa: E402
 
 import textmix.runs.train  # noqa: E402, F401  # loaded once, before the cases fork
 from tests.hostile import QUICK, ROWS, Case, make_case, write_rows  # noqa: E402
-from textmix import cli  # noqa: E402
+from textmix.cli.main import main as run_command  # noqa: E402
 from textmix.runs.environment import environment  # noqa: E402
 
 RESULTS = Path(__file__).resolve().parent / "results" / "fuzz.json"
@@ -50,7 +50,7 @@ def call(arguments: list[str], directory: Path, limit: float) -> tuple[int | Non
         code = 70
         try:
             _limit_memory()
-            code = cli.main(arguments)
+            code = run_command(arguments)
         except BaseException:
             import traceback
 

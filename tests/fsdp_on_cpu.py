@@ -9,7 +9,7 @@ import sys
 from accelerate import DistributedType, PartialState
 from torch import distributed
 
-from textmix.cli import main
+from textmix.cli.main import main
 
 if __name__ == "__main__":
     os.environ.update(ACCELERATE_TORCH_DEVICE="cpu")

@@ -203,7 +203,7 @@ def _nurse(log: Path, threads: int) -> None:
     # What `main` would import in each process.
     import textmix.config.parsing
     import textmix.runs.train  # noqa: F401
-    from textmix.cli import main
+    from textmix.cli.main import main
 
     if threads:
         torch.set_num_threads(threads)

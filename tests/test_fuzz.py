@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.hostile import QUICK, ROWS, make_case, write_rows
-from textmix.cli import main
+from textmix.cli.main import main
 
 LIMIT = 60
 

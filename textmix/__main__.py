@@ -2,7 +2,7 @@
 
 import sys
 
-from textmix.cli import main
+from textmix.cli.main import main
 
 if __name__ == "__main__":
     sys.exit(main())

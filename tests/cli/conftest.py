@@ -6,7 +6,7 @@ import pytest
 
 from tests.cli.helpers import QUICK
 from tests.conftest import topic_rows
-from textmix.cli import main
+from textmix.cli.main import main
 
 
 @pytest.fixture(scope="session")

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from textmix.cli import main
+from textmix.cli.main import main
 
 SMALL = ["--model.name", "textcnn", "--model.words.embedding_dim", "16", "--model.textcnn.num_filters", "8"]
 QUICK = [*SMALL, "--train.epochs", "4", "--train.batch_size", "8", "--train.learning_rate", "0.02"]

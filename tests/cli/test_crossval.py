@@ -8,7 +8,7 @@ import pytest
 
 from tests.cli.helpers import QUICK, csv_of, fails, fails_quietly, snapshot
 from tests.conftest import topic_rows
-from textmix.cli import main
+from textmix.cli.main import main
 
 OOF = "oof_predictions.csv"
 

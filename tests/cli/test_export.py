@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.helpers import fails
-from textmix.cli import main
+from textmix.cli.main import main
 
 
 def test_export_and_predict(

@@ -12,7 +12,7 @@ from transformers import BertForSequenceClassification
 
 from tests.cli.helpers import SMALL, fails, fails_quietly, snapshot
 from tests.conftest import bert_config, topic_rows
-from textmix.cli import main
+from textmix.cli.main import main
 from textmix.models.words.tokenizer_training import train_tokenizer
 
 CODE = """

@@ -12,7 +12,7 @@ from transformers import BertModel
 
 from tests.cli.helpers import QUICK, csv_of, fails_quietly, snapshot
 from tests.conftest import bert_config, topic_rows
-from textmix.cli import main
+from textmix.cli.main import main
 from textmix.mixing.strategies.base import STRATEGIES
 from textmix.models.words.tokenizer_training import train_tokenizer
 

@@ -124,7 +124,7 @@ def test_a_process_of_its_own_is_killed_before_its_first_checkpoint(reference: R
     """One that imports everything itself."""
     directory = tmp_path / "run"
     arguments = [*reference.train, "--output_dir", str(directory)]
-    code = "import sys, torch; torch.set_num_threads(1); from textmix.cli import main; sys.exit(main())"
+    code = "import sys, torch; torch.set_num_threads(1); from textmix.cli.main import main; sys.exit(main())"
     process = subprocess.Popen([sys.executable, "-c", code, *arguments], stdout=subprocess.DEVNULL)
     while not (directory / "config.yaml").exists():
         assert process.poll() is None

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from textmix.cli import main
+from textmix.cli.main import main
 
 
 def test_a_reader_that_takes_one_line_ends_predict_quietly(run: Path, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from tests.cli.helpers import QUICK, csv_of, fails, snapshot
-from textmix.cli import main
+from textmix.cli.main import main
 
 
 class TestEvaluate:

@@ -17,7 +17,7 @@ import yaml
 
 from tests.cli.helpers import QUICK, SMALL, fails, fails_quietly, snapshot
 from tests.conftest import topic_rows
-from textmix.cli import main
+from textmix.cli.main import main
 from textmix.config.parsing import option_names
 from textmix.io.files import locked
 from textmix.mixing.strategies.base import STRATEGIES

@@ -211,7 +211,7 @@ class TestWrongInput:
         csv_of(in_tmp_path / "d.csv", 'text,label\na,x\n"b,y\nc,z\n')
         (in_tmp_path / "d.parquet").write_bytes(b"PAR1 and no more")
         calls = [["train", "--data.source", name, *SMALL] for name in ("d.csv", "d.parquet")]
-        code = f"from textmix.cli import main\nassert [main(call) for call in {calls}] == [2, 2]"
+        code = f"from textmix.cli.main import main\nassert [main(call) for call in {calls}] == [2, 2]"
         result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
         assert result.stdout == ""
         assert len(result.stderr.splitlines()) == 2, result.stderr

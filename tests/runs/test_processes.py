@@ -7,7 +7,7 @@ import pytest
 from safetensors.torch import load_file
 
 from tests.launching import SIZES, finished, history, launch, sources
-from textmix.cli import main
+from textmix.cli.main import main
 
 PLAIN = ["--model.dropout", "0", "--train.precision", "fp32", "--train.epochs", "2", "--train.log_steps", "1"]
 

@@ -7,7 +7,7 @@ from datasets import Dataset
 from transformers import AutoModelForSequenceClassification, BertModel
 
 from tests.conftest import bert_config, topic_rows
-from textmix.cli import main
+from textmix.cli.main import main
 from textmix.data.tokenization import tokenize
 from textmix.errors import ConfigError
 from textmix.mixing.config import MixConfig

@@ -7,7 +7,7 @@ import pytest
 from safetensors.torch import load_file
 
 from tests.launching import finished, history, launch, said, sources
-from textmix.cli import main
+from textmix.cli.main import main
 
 pytestmark = pytest.mark.slow
 

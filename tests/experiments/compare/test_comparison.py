@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from tests.cli.helpers import SMALL, fails, fails_quietly
-from textmix.cli import main
+from textmix.cli.main import main
 from textmix.runs import train as run
 from textmix.training.trainer import MixupTrainer
 

@@ -14,7 +14,7 @@ import yaml
 
 from tests.cli.helpers import SMALL, fails, fails_quietly, snapshot
 from tests.conftest import topic_rows
-from textmix.cli import main
+from textmix.cli.main import main
 from textmix.config.parsing import with_options
 from textmix.config.run import RunConfig
 from textmix.config.train import TrainConfig

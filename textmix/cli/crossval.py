@@ -2,10 +2,10 @@
 
 from typing import Any
 
+from textmix.cli.terminal import print_table
 from textmix.config.parsing import check_trust, parse, run_parser, to_run_config, with_recipe
 from textmix.errors import ConfigError
 from textmix.io.quiet import quiet_libraries
-from textmix.terminal import print_table
 
 
 def crossval(arguments: list[str]) -> None:

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from jsonargparse import ArgumentParser
 
+from textmix.cli.terminal import console
 from textmix.config.parsing import check_trust, parse, run_parser, to_run_config, with_recipe
 from textmix.errors import ConfigError
 from textmix.experiments.compare.variants import parse_variants
 from textmix.io.quiet import quiet_libraries
-from textmix.terminal import console
 
 if TYPE_CHECKING:
     from textmix.experiments.compare.comparison import Standing

@@ -5,19 +5,19 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from io import TextIOWrapper
 
-from textmix.commands.blend import blend
-from textmix.commands.compare import compare
-from textmix.commands.crossval import crossval
-from textmix.commands.evaluate import evaluate
-from textmix.commands.export import export
-from textmix.commands.inspect import inspect
-from textmix.commands.listing import datasets, models, strategies
-from textmix.commands.predict import predict
-from textmix.commands.sweep import sweep
-from textmix.commands.train import train
+from textmix.cli.blend import blend
+from textmix.cli.compare import compare
+from textmix.cli.crossval import crossval
+from textmix.cli.evaluate import evaluate
+from textmix.cli.export import export
+from textmix.cli.inspect import inspect
+from textmix.cli.listing import datasets, models, strategies
+from textmix.cli.predict import predict
+from textmix.cli.sweep import sweep
+from textmix.cli.terminal import abandon_output
+from textmix.cli.train import train
 from textmix.errors import ConfigError, RunError, RunFinished, TextmixError, TrainingInterrupted, did_you_mean, one_line
 from textmix.runs.processes import first_to_tell, process_count
-from textmix.terminal import abandon_output
 from textmix.training.interrupt import Terminated, terminable
 
 WRONG_INPUT = 2

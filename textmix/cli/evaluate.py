@@ -3,7 +3,7 @@
 from dataclasses import asdict
 from pathlib import Path
 
-from textmix.commands.common import command_parser, print_evaluation
+from textmix.cli.common import command_parser, print_evaluation
 from textmix.config.parsing import add_trust, check_trust, parse, read_run_config
 from textmix.data.config import DataConfig
 from textmix.errors import ConfigError, RunError

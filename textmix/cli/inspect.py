@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from jsonargparse import ArgumentParser, Namespace
 
+from textmix.cli.terminal import console
 from textmix.config.parsing import add_trust, check_trust, parse, read_run_config
 from textmix.config.run import RunConfig
 from textmix.data.config import DataConfig
@@ -15,7 +16,6 @@ from textmix.io.quiet import quiet_libraries
 from textmix.io.run_directory import CONFIG_FILE
 from textmix.mixing.config import LossConfig, MixConfig
 from textmix.mixing.strategies.base import STRATEGIES
-from textmix.terminal import console
 
 if TYPE_CHECKING:
     from textmix.analysis.inspect.layout import Texts

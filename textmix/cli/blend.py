@@ -3,10 +3,10 @@
 from pathlib import Path
 from typing import Literal
 
-from textmix.commands.common import command_parser
+from textmix.cli.common import command_parser
+from textmix.cli.terminal import print_table
 from textmix.config.parsing import parse
 from textmix.io.quiet import quiet_libraries
-from textmix.terminal import print_table
 
 _SHOWN = ("nll", "accuracy", "macro_f1")
 

@@ -1,9 +1,9 @@
 """`textmix datasets`, `textmix models` and `textmix strategies`."""
 
-from textmix.commands.common import command_parser
+from textmix.cli.common import command_parser
+from textmix.cli.terminal import print_table
 from textmix.config.parsing import parse
 from textmix.io.quiet import quiet_libraries
-from textmix.terminal import print_table
 
 
 def datasets(arguments: list[str]) -> None:

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
-from textmix.commands.common import print_evaluation
+from textmix.cli.common import print_evaluation
 from textmix.config.parsing import TRUST, check_trust, parse, read_run_config, run_parser, to_run_config, with_recipe
 from textmix.errors import ConfigError
 from textmix.io.quiet import quiet_libraries

@@ -3,11 +3,11 @@
 from dataclasses import replace
 from pathlib import Path
 
+from textmix.cli.terminal import print_table
 from textmix.config.parsing import check_trust, parse, run_parser, to_run_config, with_recipe
 from textmix.config.run import RunConfig, slug
 from textmix.errors import ConfigError, RunError
 from textmix.io.quiet import quiet_libraries
-from textmix.terminal import print_table
 
 
 def sweep(arguments: list[str]) -> None:

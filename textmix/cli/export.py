@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Literal
 
-from textmix.commands.common import command_parser
+from textmix.cli.common import command_parser
 from textmix.config.parsing import add_trust, check_trust, parse, read_run_config
 from textmix.io.quiet import quiet_libraries
 
