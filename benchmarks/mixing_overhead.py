@@ -21,9 +21,10 @@ from typing import Any
 import torch
 from transformers import PreTrainedModel
 
-from textmix.hooks.attach import AttachedMixer, attach
+from textmix.hooks.attach import attach
+from textmix.hooks.attached_mixer import AttachedMixer
 from textmix.mixing.config import MixConfig
-from textmix.mixing.strategies.base import STRATEGIES
+from textmix.mixing.registry import STRATEGIES
 from textmix.models.config import ModelConfig
 from textmix.models.loading import build_model
 from textmix.models.words.textcnn import TextCNN, TextCNNConfig

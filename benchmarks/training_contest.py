@@ -52,7 +52,8 @@ def textmix(**options: Any) -> Contestant:
 
     def run(model: Any, tokenizer: Any, data: Any, names: list[str], seed: int) -> float:
         from textmix.config.train import TrainConfig
-        from textmix.mixing.config import LossConfig, MixConfig
+        from textmix.mixing.config import MixConfig
+        from textmix.mixing.loss_config import LossConfig
         from textmix.training.cpu.memory import keep_memory
         from textmix.training.trainer import MixupTrainer
 

@@ -105,7 +105,7 @@ SPECIAL_IDS = [0, 1, 2]
 NEEDS: dict[str, dict[str, Any]] = {
     "cutmix": {"special_ids": SPECIAL_IDS},
     "ssmix": {"special_ids": SPECIAL_IDS},
-    "any": {"choices": {"word": 1.0, "cutmix": 1.0, "multi": 1.0}, "special_ids": SPECIAL_IDS},
+    "any": {"any": {"choices": {"word": 1.0, "cutmix": 1.0, "multi": 1.0}}, "special_ids": SPECIAL_IDS},
 }
 
 

@@ -8,7 +8,7 @@ from torch import nn
 from transformers import PreTrainedModel
 
 from textmix.hooks.sites import find_sites
-from textmix.mixing.strategies.base import STRATEGIES
+from textmix.mixing.registry import STRATEGIES
 
 Build = Callable[[str], PreTrainedModel]
 Batch = dict[str, torch.Tensor]

@@ -6,19 +6,20 @@ from typing import TYPE_CHECKING, Any
 from textmix._registration_hook import register_when_transformers_loads
 
 if TYPE_CHECKING:
-    from textmix.data.tokenization import special_ids as special_ids
     from textmix.errors import TextmixError as TextmixError
     from textmix.hooks.attach import attach as attach
-    from textmix.hooks.attach import mixing as mixing
+    from textmix.hooks.special_tokens import special_ids as special_ids
     from textmix.inference.predictor import Predictor as Predictor
     from textmix.integrations.hf_trainer import MixupCallback as MixupCallback
+    from textmix.integrations.hf_trainer import MixupTrainerMixin as MixupTrainerMixin
     from textmix.integrations.sklearn import MixupClassifier as MixupClassifier
-    from textmix.mixing.config import LossConfig as LossConfig
     from textmix.mixing.config import MixConfig as MixConfig
+    from textmix.mixing.loss_config import LossConfig as LossConfig
     from textmix.mixing.mixer import Mixer as Mixer
+    from textmix.mixing.mixer import MixObserver as MixObserver
     from textmix.mixing.plan import MixPlan as MixPlan
-    from textmix.mixing.strategies.base import Strategy as Strategy
-    from textmix.mixing.strategies.base import register as register
+    from textmix.mixing.registry import register as register
+    from textmix.mixing.strategy import Strategy as Strategy
     from textmix.models.bundled import resolve_model_path as resolve_model_path
     from textmix.models.sequence_classifier import MixupConfig as MixupConfig
     from textmix.models.sequence_classifier import MixupForSequenceClassification as MixupForSequenceClassification
@@ -33,37 +34,34 @@ if TYPE_CHECKING:
 _MODULES = {
     "FastText": "textmix.models.words.fasttext",
     "FastTextConfig": "textmix.models.words.fasttext",
-    "LossConfig": "textmix.mixing.config",
+    "LossConfig": "textmix.mixing.loss_config",
     "MixConfig": "textmix.mixing.config",
     "MixPlan": "textmix.mixing.plan",
     "Mixer": "textmix.mixing.mixer",
     "MixupCallback": "textmix.integrations.hf_trainer",
+    "MixupTrainerMixin": "textmix.integrations.hf_trainer",
+    "MixObserver": "textmix.mixing.mixer",
     "MixupClassifier": "textmix.integrations.sklearn",
     "MixupConfig": "textmix.models.sequence_classifier",
     "MixupForSequenceClassification": "textmix.models.sequence_classifier",
     "MixupForTokenClassification": "textmix.models.token_classifier",
     "Predictor": "textmix.inference.predictor",
-    "Strategy": "textmix.mixing.strategies.base",
+    "Strategy": "textmix.mixing.strategy",
     "TextCNN": "textmix.models.words.textcnn",
     "TextCNNConfig": "textmix.models.words.textcnn",
     "TextRNN": "textmix.models.words.textrnn",
     "TextRNNConfig": "textmix.models.words.textrnn",
     "TextmixError": "textmix.errors",
     "attach": "textmix.hooks.attach",
-    "register": "textmix.mixing.strategies.base",
+    "register": "textmix.mixing.registry",
     "resolve_model_path": "textmix.models.bundled",
-    "special_ids": "textmix.data.tokenization",
+    "special_ids": "textmix.hooks.special_tokens",
 }
 
-# A package that is its own function; see there.
-_CALLABLE = "mixing"
-
-__all__ = sorted([*_MODULES, _CALLABLE])
+__all__ = sorted(_MODULES)
 
 
 def __getattr__(name: str) -> Any:
-    if name == _CALLABLE:
-        return import_module("textmix.mixing")
     if name not in _MODULES:
         raise AttributeError(f"module 'textmix' has no attribute '{name}'")
     return getattr(import_module(_MODULES[name]), name)

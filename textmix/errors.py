@@ -62,7 +62,10 @@ def nearest(name: str, choices: Iterable[str]) -> str:
     Returns:
         A clause to append to an error message; empty when none is near.
     """
-    near = difflib.get_close_matches(name[:_COMPARED], list(choices)[:_COMPARED], n=1, cutoff=0.6)
+    known = list(choices)[:_COMPARED]
+    # An option that was looked for in another section has the same last part.
+    near = [one for one in known if "." in name and one.rpartition(".")[2] == name.rpartition(".")[2]]
+    near = near if len(near) == 1 else difflib.get_close_matches(name[:_COMPARED], known, n=1, cutoff=0.6)
     return f"; did you mean '{near[0]}'?" if near else ""
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from textmix.cli.main import COMMANDS, main
 from textmix.config.parsing import option_names
-from textmix.mixing.strategies.base import STRATEGIES
+from textmix.mixing.registry import STRATEGIES
 
 
 class TestHelp:

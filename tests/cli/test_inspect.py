@@ -13,7 +13,7 @@ from transformers import BertModel
 from tests.cli.helpers import QUICK, csv_of, fails_quietly, snapshot
 from tests.conftest import bert_config, topic_rows
 from textmix.cli.main import main
-from textmix.mixing.strategies.base import STRATEGIES
+from textmix.mixing.registry import STRATEGIES
 from textmix.models.words.tokenizer_training import train_tokenizer
 
 
@@ -51,7 +51,7 @@ class TestJson:
     def test_every_strategy_of_a_run(
         self, strategy: str, run: Path, source: str, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        choices = ["--mix.choices", "{ssmix: 1, multi: 1}"] if strategy == "any" else []
+        choices = ["--mix.any.choices", "{ssmix: 1, multi: 1}"] if strategy == "any" else []
         pairs = pairs_of([str(run), source, "--strategy", strategy, *choices, "-n", "3"], capsys)
         assert len(pairs) == 3
         labels = dict(topic_rows(90))
@@ -84,7 +84,16 @@ def cutting(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run that cuts embeddings, with λ fixed."""
     directory = tmp_path_factory.mktemp("cutting")
     source = csv_of(directory / "t.csv", "text,label\n" + "".join(f"{t},{c}\n" for t, c in topic_rows(60)))
-    mix = ["--mix.strategy", "cutmix", "--mix.level", "embeddings", "--mix.lam", "fixed", "--mix.lam_value", "0.5"]
+    mix = [
+        "--mix.strategy",
+        "cutmix",
+        "--mix.cutmix.level",
+        "embeddings",
+        "--mix.lam",
+        "fixed",
+        "--mix.lam_value",
+        "0.5",
+    ]
     arguments = ["train", "--data.source", source, *QUICK, *mix, "--train.epochs", "1"]
     assert main([*arguments, "--output_dir", str(directory / "run")]) == 0
     return directory / "run"
@@ -99,7 +108,7 @@ class TestOptions:
     def test_options_override_the_run_s(self, cutting: Path, capsys: pytest.CaptureFixture[str]) -> None:
         base = [str(cutting), str(cutting.parent / "t.csv")]
         assert all(0.7 < pair["lam"] < 0.9 for pair in pairs_of([*base, "--mix.lam_value", "0.8"], capsys))
-        (pair,) = pairs_of([*base, "--mix.level", "tokens", "--count", "1"], capsys)
+        (pair,) = pairs_of([*base, "--mix.cutmix.level", "tokens", "--count", "1"], capsys)
         assert (pair["site"], pair["strategy"]) == ("tokens", "cutmix")
 
     def test_what_means_nothing_to_another_strategy_is_left_out(
@@ -251,11 +260,16 @@ class TestWrongInput:
             ("textcnn", source): r"a textcnn has no vocabulary until it is trained; give the directory of a run",
             (str(run), source, "--strategy", "cutmx"): r"unknown mix\.strategy 'cutmx'; did you mean 'cutmix'\?",
             (str(run), source, "--strategy", "none"): r"strategy 'none' mixes nothing",
-            (str(run), source, "--strategy", "any"): r"mix\.strategy any needs mix\.choices",
+            (str(run), source, "--strategy", "any"): r"mix\.strategy any needs mix\.any\.choices",
             (str(run), source, "--strategy"): r".*mix\.strategy",
             (str(run), source, "--mix.alpha", "-1"): r"mix\.alpha must be",
-            (str(run), source, "--mix.temperature", "2"): r"mix\.temperature has no effect with strategy 'manifold'",
-            (str(run), source, "--mix.layers", "[9]"): r"TextCNN has no site layer:9",
+            (
+                str(run),
+                source,
+                "--mix.batch.temperature",
+                "2",
+            ): r"mix\.batch\.temperature has no effect with",
+            (str(run), source, "--mix.manifold.layers", "[9]"): r"TextCNN has no site layer:9",
             (str(run), source, "--mix.class_counts", "[1]"): r"mix\.class_counts has 1 numbers for the 3 classes",
             (str(run), source, "-n", "0"): r"--count must be at least 1, not 0",
             (str(run), source, "-n", "many"): r"count: .*many",

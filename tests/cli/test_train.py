@@ -20,7 +20,7 @@ from tests.conftest import topic_rows
 from textmix.cli.main import main
 from textmix.config.parsing import option_names
 from textmix.io.files import locked
-from textmix.mixing.strategies.base import STRATEGIES
+from textmix.mixing.registry import STRATEGIES
 from textmix.training.checkpoint import find_checkpoints, find_damage
 from textmix.training.trainer import MixupTrainer
 
@@ -265,7 +265,7 @@ def test_every_strategy_trains(strategy: str, topics_csv: Path, tmp_path: Path) 
     arguments = ["train", "--data.source", str(topics_csv), *SMALL, "--train.epochs", "1", "--train.log_steps", "1"]
     arguments += ["--mix.strategy", strategy, "--mix.lam", "fixed", "--output_dir", str(tmp_path / "run")]
     if strategy == "any":
-        arguments += ["--mix.choices", "{word: 0.5, cutmix: 0.5}"]
+        arguments += ["--mix.any.choices", "{word: 0.5, cutmix: 0.5}"]
     assert main(arguments) == 0
     first = json.loads((tmp_path / "run" / "history.jsonl").read_text().splitlines()[0])
     assert (first["lam"] < 1) == (strategy != "none")

@@ -65,34 +65,38 @@ WRONG_DATA = {
     ),
     "layer too deep": (
         "text,label\n" + BODY,
-        ["--mix.layers", "[9]"],
+        ["--mix.manifold.layers", "[9]"],
         r"TextCNN has no site layer:9 for strategy 'manifold'; it offers tokens, embeddings, layer:1, pooled",
     ),
     "unknown strategy in choices": (
         "",
-        ["--mix.strategy", "any", "--mix.choices", "{wrod: 1}"],
-        r"unknown mix\.choices 'wrod'; did you mean 'word'\?",
+        ["--mix.strategy", "any", "--mix.any.choices", "{wrod: 1}"],
+        r"unknown mix\.any\.choices 'wrod'; did you mean 'word'\?",
     ),
-    "any without choices": ("", ["--mix.strategy", "any"], r"mix\.strategy any needs mix\.choices: strategies and"),
+    "any without choices": (
+        "",
+        ["--mix.strategy", "any"],
+        r"mix\.strategy any needs mix\.any\.choices: strat",
+    ),
     "choices that are no mapping": (
         "",
-        ["--mix.strategy", "any", "--mix.choices", "word"],
-        r"mix\.choices: 'word' is none of dict\[str, float\], null$",
+        ["--mix.strategy", "any", "--mix.any.choices", "word"],
+        r"mix\.any\.choices: 'word' is none of dict\[str, float\], null$",
     ),
     "choices without any": (
         "",
-        ["--mix.choices", "{word: 1}"],
-        r"mix\.choices has no effect with strategy 'manifold'; it belongs to any",
+        ["--mix.any.choices", "{word: 1}"],
+        r"mix\.any\.choices has no effect with strategy 'manifold'",
     ),
     "an option of another strategy": (
         "",
-        ["--mix.strategy", "word", "--mix.temperature", "2"],
-        r"mix\.temperature has no effect with strategy 'word'; it belongs to batch",
+        ["--mix.strategy", "word", "--mix.batch.temperature", "2"],
+        r"mix\.batch\.temperature has no effect with strategy 'word'",
     ),
     "keep without embeddings": (
         "",
-        ["--mix.strategy", "cutmix", "--mix.keep", "0.5"],
-        r"mix\.keep has .*mix\.level embeddings",
+        ["--mix.strategy", "cutmix", "--mix.cutmix.keep", "0.5"],
+        r"mix\.cutmix\.keep has .*mix\.cutmix\.level embeddings",
     ),
     "kappa of nothing": (
         "",
@@ -101,8 +105,8 @@ WRONG_DATA = {
     ),
     "two things at once": (
         "",
-        ["--mix.start", "0.5", "--mix.stop", "0.5", "--mix.rows", "1"],
-        r"mix\.rows must be at least 2, not 1; .*mix\.start must come before mix\.stop, not 0\.5 and 0\.5",
+        ["--mix.start", "0.5", "--mix.stop", "0.5", "--mix.strategy", "multi", "--mix.multi.rows", "1"],
+        r"mix\.start must come before mix\.stop, not 0\.5 and 0\.5; mix\.multi\.rows must be at least 2, not 1",
     ),
     "smoothing all away": (
         "",

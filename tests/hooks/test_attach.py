@@ -8,9 +8,9 @@ from transformers import PreTrainedModel
 from tests.conftest import MODELS, mix
 from tests.helpers import MIXING, Batch, Build, counting_blocks, hooks, unlabelled
 from tests.reference import reference_logits
-from textmix.hooks.attach import attach, mixing
+from textmix.hooks.attach import attach
 from textmix.mixing.config import MixConfig
-from textmix.mixing.strategies.base import STRATEGIES
+from textmix.mixing.registry import STRATEGIES
 
 # Where the other row is padding, a layer norm blows the rounding of a tiny λ up: not too many of those.
 ALPHA = 2.0
@@ -19,7 +19,7 @@ ALPHA = 2.0
 def plan_for(model: PreTrainedModel, batch: Batch, site: str, **options: object) -> tuple[object, object]:
     """Run the model until a plan at `site` is drawn; return its output and the mixer."""
     strategy = {"embeddings": "word", "pooled": "sentence"}.get(site, "manifold")
-    layers = {"layers": [int(site.split(":")[1])]} if strategy == "manifold" else {}
+    layers = {"manifold": {"layers": [int(site.split(":")[1])]}} if strategy == "manifold" else {}
     mixer = attach(model, MixConfig(strategy=strategy, alpha=ALPHA, per_sample=True, **layers, **options), seed=1)
     while True:
         output = model(**batch)
@@ -62,7 +62,7 @@ class TestPureOutsideTraining:
     def test_eval_logits_are_bit_identical(self, build: Build, ragged: Batch, name: str, strategy: str) -> None:
         model = build(name).eval()
         bare = model(**unlabelled(ragged)).logits
-        with mixing(model, mix(strategy)):
+        with attach(model, mix(strategy)):
             assert torch.equal(model(**ragged).logits, bare)
             assert torch.equal(model(**unlabelled(ragged)).logits, bare)
 
@@ -73,12 +73,12 @@ class TestPureOutsideTraining:
         bare = model(**unlabelled(ragged)).logits
         first = {key: value[:1] for key, value in ragged.items()}
         bare_first = model(**unlabelled(first)).logits
-        with mixing(model, mix(strategy)) as mixer:
+        with attach(model, mix(strategy)) as mixer:
             assert torch.equal(model(**unlabelled(ragged)).logits, bare)
             alone = model(**first)
             assert torch.equal(alone.logits, bare_first)
             assert mixer.plan is None
-        with mixing(model, mix(strategy, probability=0.0)):
+        with attach(model, mix(strategy, probability=0.0)):
             output = model(**ragged)
             assert torch.equal(output.logits, bare)
             loss = nn.functional.cross_entropy(bare, ragged["labels"])
@@ -97,7 +97,7 @@ class TestPureOutsideTraining:
 
     def test_one_forward_pass(self, build: Build, ragged: Batch, name: str, strategy: str) -> None:
         model = build(name)
-        with mixing(model, mix(strategy)), counting_blocks(model) as counts:
+        with attach(model, mix(strategy)), counting_blocks(model) as counts:
             model(**ragged)
             assert set(counts) == {2 if strategy == "ssmix" else 1}  # ssmix looks for salient tokens first
 
@@ -113,7 +113,7 @@ class TestMixing:
         results = []
         for batch in (ragged, {**wide, "labels": ragged["labels"]}):
             model.zero_grad()
-            with mixing(model, mix(strategy, per_sample=True), seed=5):
+            with attach(model, mix(strategy, per_sample=True), seed=5):
                 output = model(**batch)
                 output.loss.backward()
             gradient = torch.cat([p.grad.flatten() for n, p in model.named_parameters() if "classifier" in n])
@@ -124,9 +124,9 @@ class TestMixing:
     def test_tuples_positions_and_missing_masks(self, build: Build, ragged: Batch, name: str, strategy: str) -> None:
         model = build(name)
         ids, labels = ragged["input_ids"], ragged["labels"]
-        with mixing(model, mix(strategy), seed=2):
+        with attach(model, mix(strategy), seed=2):
             by_name = model(input_ids=ids, attention_mask=torch.ones_like(ids), labels=labels)
-        with mixing(model, mix(strategy), seed=2):
+        with attach(model, mix(strategy), seed=2):
             without_mask = model(ids, labels=labels)
         assert torch.allclose(by_name.logits, without_mask.logits, atol=1e-9)
         assert torch.allclose(by_name.loss, without_mask.loss, atol=1e-9)
@@ -135,21 +135,21 @@ class TestMixing:
         model = build(name)
         runs = []
         for seed in (4, 4, 5):
-            with mixing(model, mix(strategy), seed=seed):
+            with attach(model, mix(strategy), seed=seed):
                 runs.append([model(**ragged).loss.item() for _ in range(4)])
         assert runs[0] == runs[1] != runs[2]
 
     def test_config_is_not_written(self, build: Build, ragged: Batch, name: str, strategy: str) -> None:
         model = build(name)
-        with mixing(model, mix(strategy)):
+        with attach(model, mix(strategy)):
             model(**ragged)
         assert model.config.problem_type is None
 
     def test_bfloat16_autocast(self, build: Build, ragged: Batch, name: str, strategy: str) -> None:
         model = build(name).float()
-        with mixing(model, mix(strategy), seed=3):
+        with attach(model, mix(strategy), seed=3):
             exact = model(**ragged).loss
-        with mixing(model, mix(strategy), seed=3), torch.autocast("cpu", dtype=torch.bfloat16):
+        with attach(model, mix(strategy), seed=3), torch.autocast("cpu", dtype=torch.bfloat16):
             loss = model(**ragged).loss
             loss.backward()
         assert loss.dtype == torch.float32

@@ -11,10 +11,10 @@ from torch import nn
 from tests.conftest import MODELS, VOCAB, mix
 from tests.helpers import Batch, Build
 from textmix.errors import ConfigError
-from textmix.hooks.attach import attach, mixing
+from textmix.hooks.attach import attach
 from textmix.mixing.config import MixConfig
 from textmix.mixing.plan import MixPlan
-from textmix.mixing.strategies.base import STRATEGIES
+from textmix.mixing.registry import STRATEGIES
 
 # Strategies whose λ is what was drawn: it is folded, and one for the batch unless drawn for each row.
 BLENDING = ("word", "sentence", "manifold", "nonlinear", "multi")
@@ -28,7 +28,7 @@ def test_any_batch_any_lengths_any_strategy(data: st.DataObject) -> None:
     name = data.draw(st.sampled_from(list(STRATEGIES)))
     options = {
         "lam": data.draw(st.sampled_from(["beta", "uniform", "fixed"])),
-        "fold": data.draw(st.booleans()),
+        "fold_lam": data.draw(st.booleans()),
         "per_sample": data.draw(st.booleans()),
         "probability": data.draw(st.sampled_from([0.0, 0.5, 1.0])),
     }
@@ -40,7 +40,7 @@ def test_any_batch_any_lengths_any_strategy(data: st.DataObject) -> None:
         "attention_mask": mask,
         "labels": torch.randint(3, (size,)),
     }
-    with mixing(model, mix(name, **options), seed=data.draw(st.integers(0, 2**31))) as mixer:
+    with attach(model, mix(name, **options), seed=data.draw(st.integers(0, 2**31))) as mixer:
         output = model(**batch)
         output.loss.backward()
         plan = mixer.plan
@@ -69,7 +69,7 @@ def check_plan(plan: MixPlan, size: int, options: dict[str, object]) -> None:
         assert ((weights >= 0) & (weights <= 1)).all()
         torch.testing.assert_close(weights.sum(dim=1), torch.ones(size))
     if plan.strategy.name in BLENDING:
-        assert not options["fold"] or torch.equal(plan.lam, plan.weights.amax(dim=1))
+        assert not options["fold_lam"] or torch.equal(plan.lam, plan.weights.amax(dim=1))
         assert options["per_sample"] or len({tuple(weights) for weights in plan.weights.tolist()}) == 1
 
 
@@ -107,7 +107,7 @@ class TestRandomness:
         assert [other.draw(labels(8)).partner.tolist() for _ in range(3)] == ahead
 
     def test_manifold_draws_every_site_about_equally(self, build: Build) -> None:
-        mixer = attach(build("own-mean"), MixConfig(layers=[1, 3]))
+        mixer = attach(build("own-mean"), MixConfig(manifold={"layers": [1, 3]}))
         sites = [mixer.draw(labels(2)).site for _ in range(3000)]
         counts = {site: sites.count(site) for site in set(sites)}
         assert set(counts) == {"embeddings", "layer:1", "layer:3"}
@@ -122,7 +122,7 @@ class TestRandomness:
 class TestMetrics:
     def test_lam_weighted_accuracy_and_mean_lam(self, build: Build, ragged: Batch) -> None:
         model = build("bert")
-        with mixing(model, strategy="sentence", per_sample=True) as mixer:
+        with attach(model, strategy="sentence", per_sample=True) as mixer:
             predicted = model(**ragged).logits.argmax(-1)
             plan, labels = mixer.plan, ragged["labels"]
             earned = [
@@ -135,7 +135,7 @@ class TestMetrics:
 
     def test_unmixed_batches_have_plain_accuracy(self, build: Build, ragged: Batch) -> None:
         model = build("bert")
-        with mixing(model, strategy="none") as mixer:
+        with attach(model, strategy="none") as mixer:
             predicted = model(**ragged).logits.argmax(-1)
             assert mixer.metrics["accuracy"].item() == pytest.approx((predicted == ragged["labels"]).float().mean())
             assert mixer.metrics["lam"].item() == 1
@@ -158,7 +158,7 @@ class TestLabels:
     ) -> None:
         model = build("bert")
         model.config.problem_type = problem_type
-        with mixing(model, strategy="sentence", per_sample=True) as mixer:
+        with attach(model, strategy="sentence", per_sample=True) as mixer:
             output = model(**{**ragged, "labels": labels})
             plan = mixer.plan
         functions = {
@@ -175,13 +175,13 @@ class TestLabels:
 
     def test_undeclared_float_labels_are_refused(self, build: Build, ragged: Batch) -> None:
         model = build("bert")
-        with mixing(model, strategy="word"), pytest.raises(ConfigError, match="may be soft or multi-label"):
+        with attach(model, strategy="word"), pytest.raises(ConfigError, match="may be soft or multi-label"):
             model(**{**ragged, "labels": torch.zeros(5, 3)})
 
     def test_the_window_of_the_trainer_divides_the_loss(self, build: Build, ragged: Batch) -> None:
         model = build("bert")
-        with mixing(model, strategy="sentence", seed=6):
+        with attach(model, strategy="sentence", seed=6):
             mean = model(**ragged).loss
-        with mixing(model, strategy="sentence", seed=6):
+        with attach(model, strategy="sentence", seed=6):
             part = model(**ragged, num_items_in_batch=torch.tensor(20)).loss
         assert part.item() == pytest.approx(mean.item() * 5 / 20)

@@ -10,7 +10,7 @@ from transformers.modeling_outputs import BaseModelOutputWithPastAndCrossAttenti
 from tests.conftest import VOCAB, mix
 from tests.helpers import MIXING, Batch, Build, hooks, unlabelled
 from textmix.errors import ConfigError, ModelError
-from textmix.hooks.attach import attach, mixing
+from textmix.hooks.attach import attach
 from textmix.mixing.config import MixConfig
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*gradient_checkpointing_enable.*:FutureWarning")
@@ -24,7 +24,7 @@ class TestLifetime:
             model = build("own-mean")
             if checkpointing:
                 model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
-            with mixing(model, mix(strategy), seed=7):
+            with attach(model, mix(strategy), seed=7):
                 for _ in range(3):
                     model(**ragged).loss.backward()
             gradients.append([p.grad for p in model.parameters() if p.grad is not None])
@@ -63,7 +63,7 @@ class TestLifetime:
         model = build("own-mean")
         inputs = unlabelled(ragged)
         bare = model.encoder(**inputs).last_hidden_state
-        with mixing(model, strategy="word"):
+        with attach(model, strategy="word"):
             model(**ragged)
             assert torch.equal(model.encoder(**inputs).last_hidden_state, bare)
 
@@ -71,7 +71,7 @@ class TestLifetime:
         model = build("bert")
         before = hooks(model)
         model.register_forward_hook(lambda *_: 1 / 0)
-        with pytest.raises(ZeroDivisionError), mixing(model, strategy="manifold"):
+        with pytest.raises(ZeroDivisionError), attach(model, strategy="manifold"):
             model(**ragged)
         before += 1  # the failing hook itself
         assert hooks(model) == before
@@ -80,16 +80,16 @@ class TestLifetime:
     def test_a_failed_forward_leaves_the_next_one_right(self, build: Build, ragged: Batch) -> None:
         model = build("bert")
         bare = model(**unlabelled(ragged)).logits
-        with mixing(model, strategy="word"):
+        with attach(model, strategy="word"):
             with pytest.raises(IndexError):
                 model(**{**ragged, "input_ids": ragged["input_ids"] + VOCAB})
             assert torch.equal(model(**unlabelled(ragged)).logits, bare)
 
     def test_a_tuple_output_starts_with_the_loss(self, build: Build, ragged: Batch) -> None:
         model = build("bert")
-        with mixing(model, strategy="sentence", seed=8):
+        with attach(model, strategy="sentence", seed=8):
             output = model(**ragged)
-        with mixing(model, strategy="sentence", seed=8):
+        with attach(model, strategy="sentence", seed=8):
             loss, logits = model(**ragged, return_dict=False)
         assert loss.item() == output.loss.item()
         assert torch.equal(logits, output.logits)
@@ -97,7 +97,7 @@ class TestLifetime:
 
     def test_the_caller_s_mask_is_not_changed(self, build: Build, ragged: Batch) -> None:
         model, mask = build("own-mean"), ragged["attention_mask"].clone()
-        with mixing(model, strategy="manifold"):
+        with attach(model, strategy="manifold"):
             for _ in range(6):
                 model(**ragged)
         assert torch.equal(ragged["attention_mask"], mask)
@@ -119,10 +119,10 @@ class TestLifetime:
         for name in ("own-mean", "textcnn"):
             model = build(name)
             embeds = model.get_input_embeddings()(ragged["input_ids"])
-            with mixing(model, strategy="word", seed=1):
+            with attach(model, strategy="word", seed=1):
                 by_ids = model(**ragged)
             rest = {key: ragged[key] for key in ("attention_mask", "labels")}
-            with mixing(model, strategy="word", seed=1):
+            with attach(model, strategy="word", seed=1):
                 by_embeds = model(inputs_embeds=embeds, **rest)
             assert torch.allclose(by_ids.logits, by_embeds.logits)
 
@@ -137,7 +137,7 @@ class TestErrors:
     def test_a_missing_site_names_those_there_are(self, build: Build) -> None:
         model = build("textcnn")
         with pytest.raises(ModelError, match=r"no site layer:2 .* offers tokens, embeddings, layer:1, pooled"):
-            attach(model, MixConfig(layers=[1, 2]))
+            attach(model, MixConfig(manifold={"layers": [1, 2]}))
         assert hooks(model) == hooks(build("textcnn"))
 
     def test_a_model_without_sites_is_refused(self) -> None:
@@ -147,7 +147,7 @@ class TestErrors:
     def test_a_ready_made_four_dimensional_mask_is_refused(self, build: Build, ragged: Batch) -> None:
         model = build("bert")
         mask = torch.ones(5, 1, 9, 9)
-        with mixing(model, strategy="word"), pytest.raises(ConfigError, match=r"shape \(B, L\), not \(5, 1, 9, 9\)"):
+        with attach(model, strategy="word"), pytest.raises(ConfigError, match=r"shape \(B, L\), not \(5, 1, 9, 9\)"):
             model(**{**ragged, "attention_mask": mask})
 
     def test_a_wrapped_model_is_named(self, build: Build) -> None:
@@ -162,7 +162,7 @@ class TestErrors:
             def forward(self, hidden_states: torch.Tensor, *args: object, **kwargs: object) -> object:
                 return BaseModelOutputWithPastAndCrossAttentions(last_hidden_state=hidden_states)
 
-        attach(model, MixConfig(layers=[2]))
+        attach(model, MixConfig(manifold={"layers": [2]}))
         skips = Skips()
         skips.layer = model.encoder.encoder.layer
         model.encoder.encoder = skips
@@ -174,7 +174,7 @@ class TestErrors:
         model = build("own-mean")
         model.encoder.embeddings.register_forward_hook(lambda module, args, output: output.flatten(0, 1)[None])
         message = r"shape \(1, 45, 16\) at embeddings .* rows cannot be told apart"
-        with pytest.raises(ModelError, match=message), mixing(model, strategy="word"):
+        with pytest.raises(ModelError, match=message), attach(model, strategy="word"):
             model(**ragged)
 
     def test_a_training_batch_without_labels_is_refused_when_strict(self, build: Build, ragged: Batch) -> None:

@@ -15,7 +15,7 @@ from tests.conftest import VOCAB, mix
 from tests.families import LLAMA_LIKE, build
 from tests.helpers import hooks
 from textmix.errors import ConfigError, ModelError
-from textmix.hooks.attach import attach, mixing
+from textmix.hooks.attach import attach
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*:FutureWarning", "ignore:.*use_reentrant.*:UserWarning")
 
@@ -42,7 +42,7 @@ def train(model: nn.Module, batch: Batch, config: Any, steps: int = 4) -> tuple[
     """Losses and gradients of a few steps from the same seed."""
     model.zero_grad()
     losses = []
-    with mixing(model, config, seed=3):
+    with attach(model, config, seed=3):
         for _ in range(steps):
             loss = model(**batch).loss
             loss.backward()
@@ -127,7 +127,7 @@ class TestCheckpointing:
         gradients = []
         for wrapped in (False, True):
             model = fresh("BERT")
-            with mixing(model, SITES[site], seed=3):
+            with attach(model, SITES[site], seed=3):
                 if wrapped:
                     layers = model.bert.encoder.layer
                     for number, block in enumerate(layers):
@@ -148,7 +148,7 @@ class TestCheckpointing:
             def forward(self, *args: Any, **kwargs: Any) -> Any:
                 return torch.utils.checkpoint.checkpoint(group, *args, use_reentrant=False, **kwargs)
 
-        with mixing(model, mix("word")):
+        with attach(model, mix("word")):
             model.albert.encoder.albert_layer_groups[0] = Checkpointed()
             loss = model(**batch).loss
             with pytest.raises(ModelError, match="shares blocks, whose recomputed activations cannot be told apart"):
@@ -214,7 +214,7 @@ class TestAccumulation:
         if kind == "tokens":
             whole["labels"] = torch.where(whole["attention_mask"].bool(), whole["input_ids"] % 3, -100)
             count = (whole["labels"] != -100).sum()
-        with mixing(model, strategy="none"):
+        with attach(model, strategy="none"):
             total = model(**whole).loss
             total.backward()
             expected = [p.grad.clone() for p in model.parameters() if p.grad is not None]
@@ -228,13 +228,13 @@ class TestAccumulation:
 
     def test_each_part_is_mixed_by_a_plan_of_its_own(self) -> None:
         whole, model, plans, losses = self.batch_of(32), fresh("BERT"), [], []
-        with mixing(model, strategy="word", seed=2) as mixer:
+        with attach(model, strategy="word", seed=2) as mixer:
             for part in self.parts(whole):
                 losses.append(model(**part, num_items_in_batch=torch.tensor(32)).loss.item())
                 plans.append(mixer.plan)
         assert len({plan.lam[0].item() for plan in plans}) == 4
         assert all(plan.rows.shape == (8, 2) for plan in plans)
-        with mixing(model, strategy="word", seed=2):
+        with attach(model, strategy="word", seed=2):
             means = [model(**part).loss.item() for part in self.parts(whole)]
         assert losses == pytest.approx([mean / 4 for mean in means])
 
@@ -249,9 +249,9 @@ class TestPoolingBehindTheClassifier:
         model = PoolsFirst(hf.LlamaConfig(**LLAMA_LIKE, num_labels=3)).train()
         for strategy in ("word", "sentence"):
             message = "not at the last token of each row: it can be mixed at tokens only"
-            with pytest.raises(ModelError, match=message), mixing(model, strategy=strategy):
+            with pytest.raises(ModelError, match=message), attach(model, strategy=strategy):
                 model(**batch)
-        with mixing(model, mix("cutmix")):
+        with attach(model, mix("cutmix")):
             model(**batch).loss.backward()
 
     @pytest.mark.parametrize("name", ["GPT-2", "Llama"])
@@ -262,7 +262,7 @@ class TestPoolingBehindTheClassifier:
             "attention_mask": batch["attention_mask"],
         }
         bare = model(**inputs).logits
-        with mixing(model, strategy="sentence", lam="fixed", lam_value=1.0):
+        with attach(model, strategy="sentence", lam="fixed", lam_value=1.0):
             assert torch.allclose(model(**inputs, labels=batch["labels"]).logits, bare, atol=1e-12)
 
 
@@ -309,7 +309,7 @@ class TestOtherDecoders:
         clean = model(**batch).logits
         config = mix("manifold", lam="fixed", lam_value=lam)
         seen = set()
-        with mixing(model, config):
+        with attach(model, config):
             for _ in range(20):
                 logits = model(**batch, labels=torch.tensor([0, 1])).logits
                 # The long row, wherever it is: the union of both masks is its own.
@@ -321,10 +321,10 @@ class TestOtherDecoders:
         model, batch = decoder("BLOOM"), short_and_long()
         clean = model(**batch).logits
         batch["labels"] = torch.tensor([0, 1])
-        with mixing(model, mix("word", lam="fixed", lam_value=0.0)):
+        with attach(model, mix("word", lam="fixed", lam_value=0.0)):
             torch.testing.assert_close(model(**batch).logits[0], clean[1], atol=1e-9, rtol=1e-9)
         message = r"BloomForSequenceClassification makes its position biases .* at tokens, embeddings and pooled only"
-        with mixing(model, mix("manifold", layers=[2])), pytest.raises(ModelError, match=message):
+        with attach(model, mix("manifold", manifold={"layers": [2]})), pytest.raises(ModelError, match=message):
             until_behind_a_block(model, batch)
 
 
@@ -339,7 +339,7 @@ def test_a_mask_that_is_no_tensor_is_refused(batch: Batch) -> None:
 
     model.bert.encoder.layer[2].register_forward_pre_hook(give, with_kwargs=True)
     message = "gives its blocks a BlockMask, .*attn_implementation='sdpa'"
-    with mixing(model, mix("manifold", layers=[1])), pytest.raises(ModelError, match=message):
+    with attach(model, mix("manifold", manifold={"layers": [1]})), pytest.raises(ModelError, match=message):
         until_behind_a_block(model, batch)
 
 
@@ -348,7 +348,7 @@ def test_a_mask_that_is_no_tensor_is_refused(batch: Batch) -> None:
 def test_a_batch_of_empty_texts_is_not_mixed(name: str, config: Any) -> None:
     model = fresh(name)
     nothing = torch.zeros(3, 0, dtype=torch.long)
-    with mixing(model, config):
+    with attach(model, config):
         loss = model(input_ids=nothing, attention_mask=nothing, labels=torch.tensor([0, 1, 2])).loss
         assert model.mixer.plan is None
     assert loss.isfinite()

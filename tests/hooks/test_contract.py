@@ -16,17 +16,19 @@ from transformers import PreTrainedModel
 from tests.conftest import LABELS, MODELS, NEEDS, VOCAB
 from tests.helpers import counting_blocks, hooks
 from tests.mixing import loops
-from textmix.hooks.attach import AttachedMixer, mixing
-from textmix.mixing.config import LossConfig, MixConfig
+from textmix.hooks.attach import attach
+from textmix.hooks.attached_mixer import AttachedMixer
+from textmix.mixing.config import MixConfig
+from textmix.mixing.loss_config import LossConfig
 from textmix.mixing.plan import MixPlan
-from textmix.mixing.strategies.base import STRATEGIES
+from textmix.mixing.registry import STRATEGIES
 
-# Values for the options that belong to some strategies only.
+# Values for the sections of single strategies.
 OPTIONS = {
-    "layers": st.sampled_from([None, [1], [1, 3]]),
-    "rows": st.integers(2, 6),
-    "temperature": st.sampled_from([0.1, 1.0, 10.0]),
-    "level": st.sampled_from(["tokens", "embeddings"]),
+    "manifold": st.fixed_dictionaries({"layers": st.sampled_from([None, [1], [1, 3]])}),
+    "multi": st.fixed_dictionaries({"rows": st.integers(2, 6)}),
+    "batch": st.fixed_dictionaries({"temperature": st.sampled_from([0.1, 1.0, 10.0])}),
+    "cutmix": st.sampled_from([{"level": "tokens"}, *({"level": "embeddings", "keep": keep} for keep in (0.0, 0.3))]),
 }
 COUNTS = [50, 5, 20]
 
@@ -50,7 +52,7 @@ class Case:
 
     def run(self, batch: dict[str, torch.Tensor] | None = None) -> tuple[torch.Tensor, torch.Tensor, AttachedMixer]:
         """Mix one training batch; return loss, logits and the detached mixer."""
-        with mixing(self.model, self.config, loss=self.loss, seed=self.seed) as mixer:
+        with attach(self.model, self.config, loss=self.loss, seed=self.seed) as mixer:
             mixer.progress = self.progress
             output = self.model(**(batch or self.batch))
         return output.loss, output.logits, mixer
@@ -74,9 +76,8 @@ def masks(draw: st.DrawFn, size: int, length: int) -> torch.Tensor | None:
 def configs(draw: st.DrawFn, strategy: str, classes: bool) -> MixConfig:
     """Draw options that are valid together."""
     options: dict[str, Any] = {**NEEDS.get(strategy, {}), "class_counts": COUNTS}
-    options |= {option: draw(OPTIONS[option]) for option in STRATEGIES[strategy].options if option in OPTIONS}
-    if options.get("level") == "embeddings":
-        options["keep"] = draw(st.sampled_from([0.0, 0.3]))
+    if strategy in OPTIONS:
+        options[strategy] = draw(OPTIONS[strategy])
     options["lam"] = draw(st.sampled_from(["beta", "uniform", "fixed"]))
     if options["lam"] == "fixed":
         options["lam_value"] = draw(st.sampled_from([0.0, 0.3, 1.0]))
@@ -86,7 +87,7 @@ def configs(draw: st.DrawFn, strategy: str, classes: bool) -> MixConfig:
     kinds = ["random", "nearest", "farthest", "length"] + ["same_class", "other_class"] * classes
     return MixConfig(
         strategy=strategy,
-        fold=draw(st.booleans()),
+        fold_lam=draw(st.booleans()),
         per_sample=draw(st.booleans()),
         partner=draw(st.sampled_from(kinds)),
         padding=draw(st.sampled_from(["zero", "copy"])),
@@ -112,7 +113,7 @@ def cases(draw: st.DrawFn, strategy: str) -> Case:
     if not classes:
         batch["labels"] = torch.rand(size, LABELS, dtype=torch.float64, generator=source).softmax(dim=1)
     config = draw(configs(strategy, classes))
-    if isinstance(config.layers, list) and model in (model_of("textcnn"), model_of("textrnn")):
+    if config.manifold.layers is not None and model in (model_of("textcnn"), model_of("textrnn")):
         model = model_of("bert")
     loss = LossConfig(
         label_smoothing=draw(st.sampled_from([0.0, 0.1])),
@@ -170,7 +171,7 @@ def check_contract(case: Case) -> None:
     bare = model(**inputs).logits
     state = torch.get_rng_state()
 
-    with mixing(model, case.config, loss=case.loss, seed=case.seed) as mixer:
+    with attach(model, case.config, loss=case.loss, seed=case.seed) as mixer:
         model.eval()
         # The stock models cannot score soft labels.
         assert torch.equal(model(**(inputs if batch["labels"].dim() > 1 else batch)).logits, bare)
@@ -238,7 +239,7 @@ class TestAStrategyOfYourOwn:
         ids, labels = torch.arange(5, 29).view(4, 6), torch.tensor([0, 1, 2, 0])
         seen: list[torch.Tensor] = []
         first = model.base_model.encoder.layer[0]
-        with mixing(model, strategy=own_strategy, per_sample=True) as mixer:
+        with attach(model, strategy=own_strategy, per_sample=True) as mixer:
             handle = first.register_forward_pre_hook(lambda module, args: seen.append(args[0]))
             output = model(input_ids=ids, labels=labels)
             handle.remove()

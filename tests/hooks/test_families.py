@@ -16,7 +16,7 @@ from tests.conftest import SPECIAL_IDS
 from tests.families import BY_NAME, CLS, END, FAMILIES, VOCAB, Family, build, head_for
 from tests.family_table import CELLS, sites_of
 from textmix.errors import ModelError
-from textmix.hooks.attach import attach, mixing
+from textmix.hooks.attach import attach
 from textmix.hooks.sites import find_sites
 from textmix.mixing.config import MixConfig
 from textmix.mixing.plan import MixPlan
@@ -78,7 +78,7 @@ def config_for(site: str, strategy: str | None = None) -> MixConfig:
         return MixConfig(strategy=strategy or "cutmix", special_ids=SPECIAL_IDS, per_sample=True)
     if site in ("embeddings", "pooled"):
         return MixConfig(strategy={"embeddings": "word", "pooled": "sentence"}[site], alpha=ALPHA, per_sample=True)
-    return MixConfig(strategy="manifold", layers=[int(site.split(":")[1])], alpha=ALPHA, per_sample=True)
+    return MixConfig(strategy="manifold", manifold={"layers": [int(site.split(":")[1])]}, alpha=ALPHA, per_sample=True)
 
 
 @contextmanager
@@ -327,7 +327,7 @@ def test_nothing_is_touched_without_labels_and_nothing_left_behind_in_any_family
         evaluated = model.eval()(**batch).logits
         model.train()
         for site in find_sites(model).names:
-            with mixing(model, config_for(site)) as mixer:
+            with attach(model, config_for(site)) as mixer:
                 assert torch.equal(model(**inputs).logits, bare)
                 assert torch.equal(model.eval()(**batch).logits, evaluated)
                 model.train()(**batch).loss.backward()

@@ -7,7 +7,7 @@ from tests.conftest import mix
 from tests.families import build
 from tests.helpers import Batch
 from textmix.errors import ModelError
-from textmix.hooks.attach import attach, mixing
+from textmix.hooks.attach import attach
 from textmix.hooks.saliency import mean_embeddings, token_saliency
 
 
@@ -44,7 +44,7 @@ def test_partners_by_mean_embedding_are_the_nearest(partner: str, batch: Batch) 
     distances = torch.cdist(means, means)
     distances.fill_diagonal_(torch.inf if partner == "nearest" else -torch.inf)
     expected = distances.argmin(dim=1) if partner == "nearest" else distances.argmax(dim=1)
-    with mixing(model, mix("word", partner=partner, neighbours=1)) as mixer:
+    with attach(model, mix("word", partner=partner, neighbours=1)) as mixer:
         model(**batch)
         assert torch.equal(mixer.plan.partner, expected)
 
@@ -91,13 +91,13 @@ def test_a_saliency_pass_leaves_accumulated_gradients_and_hooks_alone(batch: Bat
 def test_reentrant_recomputation_leaves_no_saliency(batch: Batch) -> None:
     model = copy.deepcopy(build("BERT", "integer")).train()
     model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": True})
-    with mixing(model, mix("ssmix")), pytest.raises(ModelError, match=r"no saliency can be found: give .*reentrant"):
+    with attach(model, mix("ssmix")), pytest.raises(ModelError, match=r"saliency cannot be computed: give .*reentrant"):
         model(**batch)
 
 
 def test_saliency_is_found_under_no_grad_and_after_a_failure(batch: Batch) -> None:
     model = copy.deepcopy(build("BERT", "integer"))
-    with mixing(model, mix("ssmix")) as mixer:
+    with attach(model, mix("ssmix")) as mixer:
         with torch.no_grad():
             model(**batch)
         assert mixer.plan is not None

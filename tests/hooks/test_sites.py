@@ -4,7 +4,7 @@ from torch import nn
 from transformers import BertConfig, PreTrainedModel
 
 from tests.families import BERT_LIKE
-from textmix.hooks.attach import mixing
+from textmix.hooks.attach import attach
 from textmix.hooks.sites import find_sites, hidden_of, hidden_size, pad_token_id
 
 
@@ -62,7 +62,7 @@ def test_blocks_are_the_list_of_equal_modules_as_long_as_the_config_says(model: 
     assert [block.module for block in sites.blocks] == list(model.layers)
     assert sites.classifier is model.classifier
     assert sites.names == ("tokens", "embeddings", "layer:1", "layer:2", "layer:3", "pooled")
-    assert set(sites.beside) == {model.odds_and_ends, model.short, model.table, model.classifier}
+    assert set(sites.siblings) == {model.odds_and_ends, model.short, model.table, model.classifier}
     without = find_sites(Homemade(BertConfig(**BERT_LIKE, num_labels=3), classifier=False))
     assert without.classifier is None
     assert without.names == ("tokens", "embeddings", "layer:1", "layer:2", "layer:3")
@@ -74,8 +74,8 @@ def test_a_homemade_model_that_calls_by_keyword(model: Homemade, site: int, give
     ids = torch.randint(5, 60, (4, 6), generator=torch.Generator().manual_seed(1))
     mask = (torch.arange(6)[None] < torch.tensor([6, 3, 5, 2])[:, None]).long()
     labels = torch.tensor([0, 1, 2, 1])
-    options = {"strategy": "word"} if site == 0 else {"strategy": "manifold", "layers": [site]}
-    with mixing(model, per_sample=True, seed=1, **options) as mixer:
+    options = {"strategy": "word"} if site == 0 else {"strategy": "manifold", "manifold": {"layers": [site]}}
+    with attach(model, per_sample=True, seed=1, **options) as mixer:
         while mixer.plan is None or mixer.plan.site != ("embeddings", "layer:1", "layer:2")[site]:
             loss, logits = model(ids, mask, labels=labels, given=given)
         plan = mixer.plan

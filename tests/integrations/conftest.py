@@ -18,7 +18,7 @@ from transformers import (
 )
 
 from tests.helpers import hooks
-from textmix import MixupCallback
+from textmix import MixupCallback, MixupTrainerMixin
 from textmix.data.builtin import BUILTIN_DATASETS, load_builtin
 from textmix.models.bundled import resolve_model_path
 
@@ -43,8 +43,12 @@ def training_logs(trainer: Trainer) -> list[dict[str, float]]:
     return [line for line in trainer.state.log_history if "loss" in line]
 
 
+class MixupTrainer(MixupTrainerMixin, Trainer):
+    """A Trainer that takes the mixer off whatever ends training."""
+
+
 class Spy(TrainerCallback):
-    """Notes what the mixer did in each step, and whether the model was bare in between."""
+    """Notes what the mixer did in each step, and whether the model is bare behind it."""
 
     def __init__(self, callback: MixupCallback) -> None:
         self.callback = callback
@@ -56,12 +60,13 @@ class Spy(TrainerCallback):
         assert self.callback.mixer is not None
         self.plans.append(self.callback.mixer.plan)
         self.progress.append(self.callback.mixer.progress)
-        self.bare &= not hooks(model) and "mixer" not in vars(model)
 
     def on_substep_end(self, args: Any, state: Any, control: Any, model: Any = None, **kwargs: Any) -> None:
         self._look(model)
 
-    on_step_end = on_substep_end
+    def on_step_end(self, args: Any, state: Any, control: Any, model: Any = None, **kwargs: Any) -> None:
+        self._look(model)
+        self.bare &= not hooks(model) and "mixer" not in vars(model)
 
 
 def weights(trainer: Trainer) -> dict[str, torch.Tensor]:

@@ -23,9 +23,18 @@ from transformers import (
 )
 
 from tests.helpers import hooks
-from tests.integrations.conftest import MakeTrainer, Spy, tiny_bert, train, training_logs, weights, without_times
+from tests.integrations.conftest import (
+    MakeTrainer,
+    MixupTrainer,
+    Spy,
+    tiny_bert,
+    train,
+    training_logs,
+    weights,
+    without_times,
+)
 from textmix import LossConfig, MixConfig, MixupCallback, resolve_model_path
-from textmix.mixing.strategies.base import STRATEGIES
+from textmix.mixing.registry import STRATEGIES
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -37,7 +46,7 @@ def assert_equal_weights(first: Trainer, second: Trainer) -> None:
 
 def needs(strategy: str) -> dict[str, Any]:
     """Return what the callback cannot know."""
-    return {"choices": {"word": 1, "cutmix": 1}} if strategy == "any" else {}
+    return {"any": {"choices": {"word": 1, "cutmix": 1}}} if strategy == "any" else {}
 
 
 def test_both_call_forms_are_the_same_and_mix(make_trainer: MakeTrainer) -> None:
@@ -130,7 +139,7 @@ class TestLogs:
 
     def test_every_strategy_of_any_has_its_share(self, make_trainer: MakeTrainer) -> None:
         trainer = make_trainer(
-            MixupCallback(strategy="any", choices={"word": 1, "sentence": 3}), max_steps=16, logging_steps=16
+            MixupCallback(strategy="any", any={"choices": {"word": 1, "sentence": 3}}), max_steps=16, logging_steps=16
         )
         trainer.train()
         (line,) = training_logs(trainer)
@@ -144,11 +153,15 @@ class TestLogs:
             def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
                 self.lines.append(dict(logs))
 
-        # Before the callback in the list, as the Trainer's own loggers are.
-        trainer = make_trainer(Logger(), MixupCallback(strategy="word"), max_steps=1)
-        trainer.train()
-        assert {"mix_lam", "mix_accuracy", "mix_share"} <= Logger.lines[0].keys()
-        assert not any(name.startswith("mix_") for name in Logger.lines[-1])
+        # Before the callback in the list, as the Trainer's own loggers are, and behind it.
+        for callbacks, trainer_class in (
+            ([Logger(), MixupCallback(strategy="word")], MixupTrainer),
+            ([MixupCallback(strategy="word"), Logger()], Trainer),
+        ):
+            Logger.lines.clear()
+            make_trainer(*callbacks, trainer_class=trainer_class, max_steps=1).train()
+            assert {"mix_lam", "mix_accuracy", "mix_share"} <= Logger.lines[0].keys()
+            assert not any(name.startswith("mix_") for name in Logger.lines[-1])
 
     def test_schedule_follows_the_steps(self, make_trainer: MakeTrainer) -> None:
         callback = MixupCallback(strategy="word", start=0.5)

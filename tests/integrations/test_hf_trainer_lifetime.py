@@ -9,7 +9,7 @@ import torch
 from transformers import Trainer, TrainerCallback
 
 from tests.helpers import hooks
-from tests.integrations.conftest import MakeTrainer, tiny_bert, training_logs
+from tests.integrations.conftest import MakeTrainer, MixupTrainer, tiny_bert, training_logs
 from textmix import MixupCallback
 
 
@@ -73,17 +73,32 @@ PLACES |= {event: in_event(event) for event in EVENTS}
 @pytest.mark.parametrize("kind", [RuntimeError, KeyboardInterrupt])
 @pytest.mark.parametrize("place", list(PLACES))
 def test_nothing_is_left_after_an_error(make_trainer: MakeTrainer, place: str, kind: type[BaseException]) -> None:
-    error = kind("stop")
-    trainer = make_trainer(MixupCallback(strategy="manifold"), eval_strategy="steps", eval_steps=2)
+    error, callback = kind("stop"), MixupCallback(strategy="manifold")
+    trainer = make_trainer(callback, trainer_class=MixupTrainer, eval_strategy="steps", eval_steps=2)
     PLACES[place](trainer, error)
     before = surface(trainer.model)
     with pytest.raises(kind, match="stop"):
         trainer.train()
     assert surface(trainer.model) == before
+    assert callback.mixer is None
+
+
+@pytest.mark.parametrize("place", list(PLACES))
+def test_a_stock_trainer_keeps_the_mixer_after_an_error_inside_of_a_step(make_trainer: MakeTrainer, place: str) -> None:
+    callback = MixupCallback(strategy="manifold")
+    trainer = make_trainer(callback, eval_strategy="steps", eval_steps=2)
+    PLACES[place](trainer, RuntimeError("stop"))
+    before = surface(trainer.model)
+    with pytest.raises(RuntimeError, match="stop"):
+        trainer.train()
+    inside = place in ("forward", "backward", "on_step_begin")
+    assert (surface(trainer.model) != before) == inside
+    callback.detach()
+    assert surface(trainer.model) == before
 
 
 def test_nothing_is_left_after_success(make_trainer: MakeTrainer) -> None:
-    trainer = make_trainer(callback := MixupCallback(strategy="any", choices={"word": 1, "cutmix": 1}))
+    trainer = make_trainer(callback := MixupCallback(strategy="any", any={"choices": {"word": 1, "cutmix": 1}}))
     model, methods = surface(trainer.model), set(vars(trainer))
     trainer.train()
     assert surface(trainer.model) == model

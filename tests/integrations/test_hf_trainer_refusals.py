@@ -1,16 +1,15 @@
 """MixupCallback refuses what would silently be wrong."""
 
-import re
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from datasets import Dataset
-from transformers import Trainer, TrainerControl, TrainerState
+from transformers import Trainer
 
 from tests.helpers import hooks
-from tests.integrations.conftest import MakeTrainer, tiny_bert, training_logs
+from tests.integrations.conftest import MakeTrainer, MixupTrainer, tiny_bert, training_logs
 from textmix import LossConfig, MixConfig, MixupCallback, attach
 from textmix.errors import ConfigError, ModelError, TextmixError
 
@@ -20,16 +19,21 @@ def refused(trainer: Trainer, message: str, error: type[TextmixError] = ConfigEr
     with pytest.raises(error, match=message) as caught:
         trainer.train()
     assert "\n" not in str(caught.value)
+    for callback in trainer.callback_handler.callbacks:
+        if isinstance(callback, MixupCallback):
+            callback.detach()
     assert hooks(trainer.model) == before
 
 
 def test_label_smoothing_and_losses_of_the_trainer(make_trainer: MakeTrainer) -> None:
     smoothed = make_trainer(MixupCallback(), label_smoothing_factor=0.1)
     refused(smoothed, r"label_smoothing_factor takes the labels away.*LossConfig\(label_smoothing=0.1\)")
-    both = make_trainer(
-        MixupCallback(), label_smoothing_factor=0.1, compute_loss_func=lambda outputs, labels, **_: outputs.logits.sum()
-    )
-    refused(both, r"label_smoothing_factor takes .*; compute_loss_func takes the labels away.*loss=LossConfig")
+    options = {"compute_loss_func": lambda outputs, labels, **_: outputs.logits.sum()}
+    refused(make_trainer(MixupCallback(), **options), r"a training batch has no labels.*compute_loss_func")
+    early = make_trainer(MixupCallback(), trainer_class=MixupTrainer, **options)
+    refused(early, r"compute_loss_func takes the labels away.*loss=LossConfig")
+    assert early.state.global_step == 0
+    make_trainer(trainer_class=MixupTrainer, max_steps=1, **options).train()  # without a mixer it is the Trainer's own
 
 
 def test_smoothing_by_the_loss_config_works(make_trainer: MakeTrainer) -> None:
@@ -84,7 +88,7 @@ class TestLossesOfSubclasses:
 
     def test_hard_labels_are_noticed(self, make_trainer: MakeTrainer) -> None:
         trainer = make_trainer(MixupCallback(), trainer_class=self.Hard)
-        refused(trainer, r"Hard\.compute_loss does not train on the loss that the model returns.*LossConfig")
+        refused(trainer, r"does not train on the loss that BertFor\w+ returns.*compute_loss must use it.*LossConfig")
 
     def test_taken_labels_are_noticed(self, make_trainer: MakeTrainer) -> None:
         refused(make_trainer(MixupCallback(), trainer_class=self.Popping), "a training batch has no labels")
@@ -135,10 +139,3 @@ def test_arguments() -> None:
         MixupCallback(MixConfig(), alpha=0.2)
     with pytest.raises(ConfigError, match="unknown option of mixing 'alhpa'; did you mean 'alpha'"):
         MixupCallback(alhpa=0.2)
-
-
-def test_outside_of_a_trainer(make_trainer: MakeTrainer) -> None:
-    trainer = make_trainer()
-    message = re.escape("works in a transformers.Trainer only; elsewhere use textmix.mixing(model, ...)")
-    with pytest.raises(ConfigError, match=message):
-        MixupCallback().on_train_begin(trainer.args, TrainerState(), TrainerControl(), model=trainer.model)

@@ -20,7 +20,7 @@ ROOT = Path(__file__).parent.parent.parent
 SAVING: dict[str, Any] = {"save_strategy": "steps", "save_steps": 3, "max_steps": 10, "gradient_accumulation_steps": 2}
 CONFIGS = [
     {"strategy": "manifold", "alpha_schedule": "linear_out", "start": 0.2},
-    {"strategy": "any", "choices": {"word": 1, "ssmix": 1, "cutmix": 1}, "probability": 0.7},
+    {"strategy": "any", "any": {"choices": {"word": 1, "ssmix": 1, "cutmix": 1}}, "probability": 0.7},
     {"strategy": "nonlinear", "regmix": 0.5, "partner": "nearest"},
 ]
 
@@ -55,7 +55,7 @@ def test_resuming_repeats_the_uninterrupted_run(
 @pytest.mark.parametrize("restore", [False, True])
 def test_the_seed_of_the_checkpoint_goes_on(make_trainer: MakeTrainer, tmp_path: Path, restore: bool) -> None:
     """Whether the Trainer makes the callback again from the checkpoint or the user's stays."""
-    config = MixConfig(strategy="any", choices={"word": 1.0})
+    config = MixConfig(strategy="any", any={"choices": {"word": 1.0}})
     callbacks = [[MixupCallback(config, seed=seed), EarlyStoppingCallback(9)] for seed in (11, 12)]
     options = {**SAVING, "metric_for_best_model": "loss", "load_best_model_at_end": True}
     options |= {"eval_strategy": "steps", "eval_steps": 3, "restore_callback_states_from_checkpoint": restore}

@@ -9,7 +9,8 @@ from tests.conftest import SPECIAL_IDS, mix
 from tests.helpers import MIXING, Batch, Build
 from textmix.errors import ConfigError
 from textmix.hooks.attach import attach
-from textmix.mixing.config import LossConfig, MixConfig
+from textmix.mixing.config import MixConfig
+from textmix.mixing.loss_config import LossConfig
 from textmix.mixing.mixer import Mixer
 
 WEIGHTS = [0.5, 2.0, 0.0, 1.5, 1.0]

@@ -211,7 +211,7 @@ class TestWrongInput:
             ({"options": {"mix.alhpa": 1}}, "unknown option 'mix.alhpa'; did you mean 'mix.alpha'"),
             ({"options": {"train.seed": 1}}, "options cannot hold 'train.seed': use the parameter random_state"),
             ({"options": {"data.source": "x"}}, "options cannot hold 'data.source': the data are what fit is given"),
-            ({"options": {"mix.layers": [1]}}, "mix.layers has no effect with strategy 'word'"),
+            ({"options": {"mix.manifold.layers": [1]}}, "mix.manifold.layers has no effect with strategy 'word'"),
             ({"options": {"train.patience": 1}}, "no epoch can be chosen"),
         ],
     )
@@ -223,7 +223,7 @@ class TestWrongInput:
         with pytest.raises(ModelError, match="no model 'no/such'"):
             small(model="no/such").set_params(options=None).fit(TEXTS, LABELS)
         with pytest.raises(ModelError, match="no site layer:9"):
-            small({"mix.layers": [9]}, strategy="manifold").fit(TEXTS, LABELS)
+            small({"mix.manifold.layers": [9]}, strategy="manifold").fit(TEXTS, LABELS)
 
 
 def test_options_are_those_of_a_recipe(fitted: MixupClassifier) -> None:

@@ -6,7 +6,7 @@ from torch import Tensor
 from textmix.mixing.batch import MixBatch
 from textmix.mixing.config import MixConfig
 from textmix.mixing.plan import MixPlan
-from textmix.mixing.strategies.base import build_strategy
+from textmix.mixing.registry import build_strategy
 
 SPECIAL_IDS = [0, 1, 2]
 
@@ -25,7 +25,7 @@ def random_mask(size: int, length: int, source: torch.Generator) -> Tensor:
     return kinds[torch.randint(3, (size,), generator=source), torch.arange(size)]
 
 
-def random_batch(size: int = 5, length: int = 7, seed: int = 0, width: int = 3, alpha: float = 0.4) -> MixBatch:
+def random_batch(size: int = 5, length: int = 7, seed: int = 0, hidden_size: int = 3, alpha: float = 0.4) -> MixBatch:
     """Draw a batch of integer classes with everything that a strategy may ask for."""
     source = generator(seed)
     return MixBatch(
@@ -33,11 +33,11 @@ def random_batch(size: int = 5, length: int = 7, seed: int = 0, width: int = 3, 
         torch.device("cpu"),
         alpha,
         labels=torch.randint(3, (size,), generator=source),
-        width=width,
+        hidden_size=hidden_size,
         input_ids=torch.randint(0, 30, (size, length), generator=source),
         mask=random_mask(size, length, source),
         special_ids=torch.tensor(SPECIAL_IDS),
-        find_means=lambda: torch.randn(size, width, generator=generator(seed + 1)),
+        find_means=lambda: torch.randn(size, hidden_size, generator=generator(seed + 1)),
         find_saliency=lambda: torch.rand(size, length, generator=generator(seed + 2)),
     )
 

@@ -28,7 +28,7 @@ def test_lengths_count_real_positions() -> None:
 
 
 def test_what_is_costly_is_made_when_asked_for() -> None:
-    made = random_batch(size=4, width=3)
+    made = random_batch(size=4, hidden_size=3)
     assert made.means.shape == (4, 3)
     assert made.saliency.shape == (4, 7)
     unknown = replace(made, find_means=batch().find_means, find_saliency=batch().find_saliency)

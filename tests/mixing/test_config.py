@@ -1,40 +1,44 @@
+from dataclasses import asdict, replace
+
 import pytest
 
 from textmix.errors import ConfigError
-from textmix.mixing.config import LossConfig, MixConfig, mix_config, without_effect
-from textmix.mixing.strategies.base import STRATEGIES
+from textmix.mixing.config import DEFAULTS, MixConfig, from_values, mix_config, option_values, without_effect
+from textmix.mixing.loss_config import LossConfig
+from textmix.mixing.options import ManifoldOptions
+from textmix.mixing.registry import STRATEGIES
 
 NAN, INF = float("nan"), float("inf")
-SHARES = ["lam_value", "probability", "start", "stop", "keep", "remix_tau"]
-POSITIVE = ["alpha", "temperature"]
+SHARES = ["lam_value", "probability", "start", "stop", "cutmix.keep", "remix_tau"]
+POSITIVE = ["alpha", "batch.temperature"]
 
 
 @pytest.mark.parametrize("value", [-0.001, 1.001, NAN])
 @pytest.mark.parametrize("name", SHARES)
 def test_shares_lie_between_0_and_1(name: str, value: float) -> None:
     with pytest.raises(ConfigError, match=rf"mix\.{name} must lie in \[0, 1\], not {value}"):
-        MixConfig(**{name: value})
+        from_values({name: value})
 
 
 @pytest.mark.parametrize("value", [0.0, -1.0, INF, NAN])
 @pytest.mark.parametrize("name", POSITIVE)
 def test_numbers_above_0(name: str, value: float) -> None:
     with pytest.raises(ConfigError, match=rf"mix\.{name} must be a number above 0, not {value}"):
-        MixConfig(**{name: value})
+        from_values({name: value})
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
         ({"strategy": "manifld"}, r"^unknown mix\.strategy 'manifld'; did you mean 'manifold'\?$"),
-        ({"strategy": "any", "choices": {"wrd": 1}}, r"^unknown mix\.choices 'wrd'; did you mean 'word'\?$"),
+        ({"strategy": "any", "any.choices": {"wrd": 1}}, r"^unknown mix\.any\.choices 'wrd'; did you mean 'word'\?$"),
         ({"lam": "gamma"}, r"^mix\.lam must be one of beta, uniform, fixed, not 'gamma'$"),
         ({"padding": "mirror"}, r"^mix\.padding must be one of zero, copy, not 'mirror'$"),
         ({"partner": "friend"}, "one of random, same_class, other_class, nearest, farthest, length, not 'friend'"),
-        ({"level": "bytes", "strategy": "cutmix"}, "one of tokens, embeddings, not 'bytes'"),
+        ({"cutmix.level": "bytes", "strategy": "cutmix"}, "one of tokens, embeddings, not 'bytes'"),
         ({"targets": "mine"}, "one of linear, remix, not 'mine'"),
         ({"alpha_schedule": "up"}, "one of constant, linear_in, linear_out, cosine_in, cosine_out, not 'up'"),
-        ({"strategy": "multi", "rows": 1}, r"^mix\.rows must be at least 2, not 1$"),
+        ({"strategy": "multi", "multi.rows": 1}, r"^mix\.multi\.rows must be at least 2, not 1$"),
         ({"partner": "nearest", "neighbours": 0}, r"^mix\.neighbours must be at least 1, not 0$"),
         ({"targets": "remix", "remix_kappa": 0.9}, r"^mix\.remix_kappa must be at least 1, not 0\.9$"),
         ({"targets": "remix", "remix_kappa": NAN}, r"^mix\.remix_kappa must be at least 1, not nan$"),
@@ -42,36 +46,45 @@ def test_numbers_above_0(name: str, value: float) -> None:
         ({"regmix": -1.0}, r"^mix\.regmix must not be below 0, but is -1\.0$"),
         ({"regmix": NAN}, r"^mix\.regmix must not be below 0, but is nan$"),
         ({"regmix": INF}, r"^mix\.regmix must not be below 0, but is inf$"),
-        ({"layers": [0]}, r"^mix\.layers must be distinct block numbers from 1 on, not \[0\]$"),
-        ({"layers": [2, 2]}, r"^mix\.layers must be distinct block numbers"),
-        ({"layers": []}, r"^mix\.layers must be distinct block numbers"),
+        ({"manifold.layers": [0]}, r"^mix\.manifold\.layers must be distinct block numbers from 1 on, not \[0\]$"),
+        ({"manifold.layers": [2, 2]}, r"^mix\.manifold\.layers must be distinct block numbers"),
+        ({"manifold.layers": []}, r"^mix\.manifold\.layers must be distinct block numbers"),
         ({"class_counts": []}, r"^mix\.class_counts must be numbers of rows, not \[\]$"),
         ({"targets": "remix", "remix_kappa": INF}, r"^mix\.remix_kappa must be at least 1, not inf$"),
         ({"class_counts": [3, -1]}, r"^mix\.class_counts must be numbers of rows, not \[3, -1\]$"),
-        ({"strategy": "any"}, r"^mix\.strategy any needs mix\.choices: strategies and their probabilities$"),
-        ({"strategy": "any", "choices": {}}, r"^mix\.strategy any needs mix\.choices"),
-        ({"strategy": "any", "choices": {"word": 0.0}}, r"^mix\.strategy any needs mix\.choices"),
-        ({"strategy": "any", "choices": {"word": 2.0, "none": -1.0}}, r"^mix\.strategy any needs mix\.choices"),
-        ({"strategy": "any", "choices": {"word": NAN}}, r"^mix\.strategy any needs mix\.choices"),
-        ({"strategy": "any", "choices": {"word": INF}}, r"^mix\.strategy any needs mix\.choices"),
-        ({"strategy": "any", "choices": {"any": 1.0}}, r"^mix\.choices cannot hold 'any' itself$"),
+        ({"strategy": "any"}, r"^mix\.strategy any needs mix\.any\.choices: strategies and their probabilities$"),
+        ({"strategy": "any", "any.choices": {}}, r"^mix\.strategy any needs mix\.any\.choices"),
+        ({"strategy": "any", "any.choices": {"word": 0.0}}, r"^mix\.strategy any needs mix\.any\.choices"),
+        (
+            {"strategy": "any", "any.choices": {"word": 2.0, "none": -1.0}},
+            r"^mix\.strategy any needs mix\.any\.choices",
+        ),
+        ({"strategy": "any", "any.choices": {"word": NAN}}, r"^mix\.strategy any needs mix\.any\.choices"),
+        ({"strategy": "any", "any.choices": {"word": INF}}, r"^mix\.strategy any needs mix\.any\.choices"),
+        ({"strategy": "any", "any.choices": {"any": 1.0}}, r"^mix\.any\.choices cannot hold 'any' itself$"),
     ],
 )
 def test_a_wrong_value_is_named(options: dict, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        MixConfig(**options)
+        from_values(options)
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"strategy": "word", "layers": [1]}, "mix.layers has no effect with strategy 'word'; it belongs to manifold"),
-        ({"strategy": "word", "level": "embeddings"}, "mix.level has no effect .*; it belongs to cutmix"),
-        ({"strategy": "sentence", "rows": 4}, "mix.rows has no effect .*; it belongs to multi"),
-        ({"strategy": "multi", "temperature": 0.5}, "mix.temperature has no effect .*; it belongs to batch"),
-        ({"strategy": "word", "choices": {"word": 1.0}}, "mix.choices has no effect .*; it belongs to any"),
-        ({"strategy": "any", "choices": {"word": 1.0}, "rows": 2}, "mix.rows has no effect with strategy 'any'"),
-        ({"strategy": "cutmix", "keep": 0.5}, "mix.keep has an effect only with mix.level embeddings"),
+        ({"strategy": "word", "manifold.layers": [1]}, "mix.manifold.layers has no effect with strategy 'word'"),
+        ({"strategy": "word", "cutmix.level": "embeddings"}, "mix.cutmix.level has no effect with strategy"),
+        ({"strategy": "sentence", "multi.rows": 4}, "mix.multi.rows has no effect with strategy"),
+        ({"strategy": "multi", "batch.temperature": 0.5}, "mix.batch.temperature has no effect with strategy"),
+        ({"strategy": "word", "any.choices": {"word": 1.0}}, "mix.any.choices has no effect with strategy"),
+        (
+            {"strategy": "any", "any.choices": {"word": 1.0}, "multi.rows": 2},
+            "mix.multi.rows has no effect with strategy 'any'",
+        ),
+        (
+            {"strategy": "cutmix", "cutmix.keep": 0.5},
+            "mix.cutmix.keep has an effect only with mix.cutmix.level embeddings",
+        ),
         ({"lam_value": 0.9}, "mix.lam_value has an effect only with mix.lam fixed"),
         ({"alpha_schedule": "linear_in", "lam": "uniform"}, "mix.alpha_schedule has an effect only with mix.lam beta"),
         ({"neighbours": 2}, "mix.neighbours has an effect only with mix.partner nearest or farthest"),
@@ -81,12 +94,12 @@ def test_a_wrong_value_is_named(options: dict, message: str) -> None:
 )
 def test_an_option_without_effect_is_refused(options: dict, message: str) -> None:
     with pytest.raises(ConfigError, match=f"^{message}"):
-        MixConfig(**options)
+        from_values(options)
 
 
 def test_options_that_are_missing_have_their_defaults() -> None:
     assert without_effect({"strategy": "word"}) == {}
-    assert set(without_effect({"strategy": "word", "rows": 7, "level": "tokens"})) == {"rows"}
+    assert set(without_effect({"strategy": "word", "multi.rows": 7, "cutmix.level": "tokens"})) == {"multi.rows"}
 
 
 def test_all_wrong_values_are_reported_at_once() -> None:
@@ -96,18 +109,18 @@ def test_all_wrong_values_are_reported_at_once() -> None:
 
 def test_the_ends_of_the_ranges_are_allowed() -> None:
     MixConfig(lam="fixed", lam_value=0.0, probability=0.0, regmix=0.0)
-    MixConfig(lam="fixed", lam_value=1.0, probability=1.0, layers=[1], class_counts=[0])
-    MixConfig(strategy="cutmix", level="embeddings", keep=1.0)
-    MixConfig(strategy="multi", rows=2, partner="farthest", neighbours=1)
+    MixConfig(lam="fixed", lam_value=1.0, probability=1.0, manifold={"layers": [1]}, class_counts=[0])
+    MixConfig(strategy="cutmix", cutmix={"level": "embeddings", "keep": 1.0})
+    MixConfig(strategy="multi", multi={"rows": 2}, partner="farthest", neighbours=1)
     MixConfig(targets="remix", remix_tau=1.0, remix_kappa=1.0, start=0.0, stop=1e-3)
-    MixConfig(strategy="any", choices={"word": 1.0, "none": 0.0})
+    MixConfig(strategy="any", any={"choices": {"word": 1.0, "none": 0.0}})
 
 
 def test_options_of_any_of_the_choices_are_allowed() -> None:
-    config = MixConfig(strategy="any", choices={"word": 1.0, "multi": 1.0}, rows=5)
+    config = MixConfig(strategy="any", any={"choices": {"word": 1.0, "multi": 1.0}}, multi={"rows": 5})
     assert config.names == ["word", "multi"]
     assert MixConfig(strategy="batch").names == ["batch"]
-    assert MixConfig(strategy="batch", choices=None).names == ["batch"]
+    assert MixConfig(strategy="batch", any={"choices": None}).names == ["batch"]
 
 
 @pytest.mark.parametrize(
@@ -118,10 +131,34 @@ def test_whether_mixing_depends_on_the_progress_of_training(options: dict, progr
     assert MixConfig(**options).progresses is progresses
 
 
-def test_every_option_of_a_strategy_is_a_field() -> None:
-    assert {option for strategy in STRATEGIES.values() for option in strategy.options} <= set(
-        MixConfig.__dataclass_fields__
+class TestSections:
+    def test_each_is_named_after_a_strategy(self) -> None:
+        sections = {name.split(".")[0] for name in DEFAULTS if "." in name}
+        assert sections == {"manifold", "cutmix", "multi", "batch", "any"}
+        assert sections <= set(STRATEGIES)
+
+    def test_they_are_given_as_a_mapping_or_an_object(self) -> None:
+        given = MixConfig(strategy="manifold", manifold={"layers": [1]})
+        assert given.manifold == ManifoldOptions([1])
+        assert given == MixConfig(strategy="manifold", manifold=ManifoldOptions([1])) == replace(given)
+
+    def test_options_by_dotted_name_make_the_same_configuration(self) -> None:
+        given = MixConfig(strategy="cutmix", alpha=1.0, cutmix={"level": "embeddings", "keep": 0.5})
+        assert option_values(given)["cutmix.keep"] == 0.5
+        assert from_values(option_values(given)) == given
+        assert option_values(MixConfig()) == DEFAULTS
+        assert MixConfig(**asdict(given)) == given
+
+    @pytest.mark.parametrize(
+        ("options", "message"),
+        [
+            ({"manifold": {"layer": [1]}}, r"^unknown option of mix\.manifold 'layer'; did you mean 'layers'\?$"),
+            ({"manifold": [1]}, r"^mix\.manifold takes its options by name, as in \{'layers': None\}, not \[1\]$"),
+        ],
     )
+    def test_a_wrong_section_is_named(self, options: dict, message: str) -> None:
+        with pytest.raises(ConfigError, match=message):
+            MixConfig(**options)
 
 
 @pytest.mark.parametrize(

@@ -8,8 +8,8 @@ from tests.mixing.batches import SPECIAL_IDS, generator, random_batch
 from textmix.mixing.batch import MixBatch
 from textmix.mixing.config import MixConfig
 from textmix.mixing.plan import MixPlan
+from textmix.mixing.registry import build_strategy
 from textmix.mixing.sampling import draw_weights
-from textmix.mixing.strategies.base import build_strategy
 from textmix.mixing.strategies.cutting import Cut
 
 CUTS = ["cutmix", "ssmix"]
@@ -149,7 +149,7 @@ class TestRowsThatStay:
 @pytest.mark.parametrize("keep", [0.0, 0.25, 1.0])
 def test_a_span_of_embeddings_may_keep_a_share_of_its_own(keep: float) -> None:
     batch = random_batch(size=5, length=9, seed=2)
-    plan = draw("cutmix", batch, level="embeddings", keep=keep)
+    plan = draw("cutmix", batch, cutmix={"level": "embeddings", "keep": keep})
     assert plan.site == "embeddings"
     hidden = torch.randn(5, 9, 3, dtype=torch.float64, generator=generator())
     mixed = plan.strategy.apply(plan, hidden, batch.mask)

@@ -15,7 +15,7 @@ from textmix.mixing.config import MixConfig
 from textmix.mixing.functional import union_mask
 from textmix.mixing.losses import Scoring, blended_accuracy, plain_loss, unmixed
 from textmix.mixing.plan import with_clean_rows
-from textmix.mixing.strategies.base import build_strategy
+from textmix.mixing.registry import build_strategy
 
 META = torch.device("meta")
 

@@ -6,11 +6,12 @@ import torch.nn.functional as F
 
 from tests.conftest import SPECIAL_IDS, mix
 from textmix.errors import ConfigError
-from textmix.mixing.config import LossConfig, MixConfig
+from textmix.mixing.config import MixConfig
+from textmix.mixing.loss_config import LossConfig
 from textmix.mixing.losses import Scoring
 from textmix.mixing.mixer import Mixer
 from textmix.mixing.plan import MixPlan
-from textmix.mixing.strategies.base import STRATEGIES
+from textmix.mixing.registry import STRATEGIES
 
 CPU = torch.device("cpu")
 LABELS = torch.tensor([0, 1, 2, 1, 0, 2])
@@ -19,7 +20,7 @@ LABELS = torch.tensor([0, 1, 2, 1, 0, 2])
 def mixer(
     strategy: str = "word", loss: LossConfig | None = None, seed: int = 0, rank: int = 0, **options: object
 ) -> Mixer:
-    return Mixer(mix(strategy, **options), loss or LossConfig(), num_blocks=2, width=4, seed=seed, rank=rank)
+    return Mixer(mix(strategy, **options), loss or LossConfig(), num_blocks=2, hidden_size=4, seed=seed, rank=rank)
 
 
 def draw(made: Mixer, labels: torch.Tensor = LABELS) -> MixPlan | None:
@@ -29,7 +30,7 @@ def draw(made: Mixer, labels: torch.Tensor = LABELS) -> MixPlan | None:
     ids[:, 0], ids[:, -1] = 1, 2
     source = torch.Generator().manual_seed(0)
     means, saliency = torch.randn(size, 4, generator=source), torch.rand(size, 6, generator=source)
-    return made.draw(labels, ids, None, lambda: means, lambda: saliency)
+    return made.draw(labels, ids, None, find_means=lambda: means, find_saliency=lambda: saliency)
 
 
 class TestWhenItDraws:
@@ -64,7 +65,7 @@ class TestWhenItDraws:
 
     def test_any_draws_its_members_by_their_probabilities(self) -> None:
         choices = {"word": 1.0, "cutmix": 2.0, "none": 1.0, "batch": 0.0}
-        made = mixer("any", choices=choices)
+        made = mixer("any", any={"choices": choices})
         assert made.sites == ("embeddings", "tokens", "pooled")
         plans = [draw(made) for _ in range(2000)]
         names = ["none" if plan is None else plan.strategy.name for plan in plans]
@@ -76,7 +77,9 @@ class TestWhenItDraws:
 
 class TestProgress:
     def test_it_must_be_set_when_it_matters(self) -> None:
-        with pytest.raises(ConfigError, match=r"^start, stop and alpha_schedule need to know .*: set mixer\.progress"):
+        with pytest.raises(
+            ConfigError, match=r"^start, stop and alpha_schedule need the progress.*set mixer\.progress"
+        ):
             draw(mixer(start=0.5))
         assert draw(mixer()) is not None
 
@@ -147,7 +150,7 @@ class TestWhatItMustBeTold:
 
     def test_special_tokens_of_a_member(self) -> None:
         with pytest.raises(ConfigError, match=r"^strategy 'any' must know the special tokens"):
-            Mixer(MixConfig(strategy="any", choices={"word": 1, "ssmix": 1}), LossConfig(), 2)
+            Mixer(MixConfig(strategy="any", any={"choices": {"word": 1, "ssmix": 1}}), LossConfig(), 2)
 
     def test_class_counts(self) -> None:
         config, loss = MixConfig(targets="remix"), LossConfig(class_weights="balanced")
@@ -156,7 +159,7 @@ class TestWhatItMustBeTold:
             Mixer(config, loss, 2)
 
     def test_ids_to_cut(self) -> None:
-        with pytest.raises(ConfigError, match=r"^strategy 'cutmix' needs input_ids; embeddings do not tell special"):
+        with pytest.raises(ConfigError, match=r"^strategy 'cutmix' needs input_ids; embeddings do not mark special"):
             mixer("cutmix").draw(LABELS)
 
     @pytest.mark.parametrize("labels", [torch.zeros(6, 3), torch.zeros(6), torch.zeros(6, 4, dtype=torch.long)])

@@ -115,10 +115,10 @@ class TestWeights:
     def test_folding_gives_the_row_itself_the_largest_weight(self) -> None:
         batch = random_batch(size=50)
         plain = sampling.draw_weights(batch, 3, MixConfig(per_sample=True), generator(4)).tolist()
-        folded = sampling.draw_weights(batch, 3, MixConfig(per_sample=True, fold=True), generator(4)).tolist()
+        folded = sampling.draw_weights(batch, 3, MixConfig(per_sample=True, fold_lam=True), generator(4)).tolist()
         assert folded == [sorted(row, reverse=True) for row in plain]
         assert folded != plain
-        config = MixConfig(lam="fixed", lam_value=0.25, fold=True)
+        config = MixConfig(lam="fixed", lam_value=0.25, fold_lam=True)
         assert sampling.draw_weights(batch, 2, config, generator()).tolist()[0] == [0.75, 0.25]
 
     def test_draw_lam_is_the_first_of_two_weights(self) -> None:

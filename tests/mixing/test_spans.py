@@ -144,7 +144,7 @@ class TestSpecialTokens:
     @pytest.mark.parametrize("side", ["left", "right"])
     @pytest.mark.parametrize("pairs", [False, True])
     def test_they_are_never_cut(self, tokenizer: PreTrainedTokenizerBase, side: str, pairs: bool) -> None:
-        from textmix.data.tokenization import special_ids
+        from textmix.hooks.special_tokens import special_ids
 
         tokenizer.padding_side = side
         texts = ["soup with bread", "a goal", "the new song and the drum", "rice"]

@@ -9,17 +9,19 @@ from tests.conftest import NEEDS, mix
 from tests.mixing import loops
 from tests.mixing.batches import generator, random_batch
 from textmix.errors import ConfigError
-from textmix.mixing.config import LossConfig, MixConfig
+from textmix.mixing.config import MixConfig
+from textmix.mixing.loss_config import LossConfig
 from textmix.mixing.mixer import Mixer
 from textmix.mixing.plan import MixPlan
-from textmix.mixing.strategies.base import STRATEGIES, Strategy, build_strategy, register
+from textmix.mixing.registry import STRATEGIES, build_strategy, register
+from textmix.mixing.strategy import Strategy
 
 MIXING = [name for name in STRATEGIES if name != "none"]
 COUNTS = [90, 30, 9]
 OPTIONS = {
     "plain": {},
     "per sample": {"per_sample": True},
-    "folded": {"fold": True, "per_sample": True},
+    "folded": {"fold_lam": True, "per_sample": True},
     "copied pads": {"padding": "copy", "per_sample": True},
     "same class": {"partner": "same_class", "per_sample": True},
     "near": {"partner": "nearest"},
@@ -84,10 +86,11 @@ def test_every_strategy_equals_a_plain_loop(strategy: str, options: str, size: i
     for seed, (labels_kind, kind) in enumerate(LABELS.items()):
         if labels_kind != "integer" and {"targets", "partner"} & set(OPTIONS[options]):
             continue
-        mixer = Mixer(mix(strategy, **OPTIONS[options]), LossConfig(), num_blocks=2, width=WIDTH, seed=seed)
-        batch = random_batch(size=size, seed=seed, width=WIDTH)
+        mixer = Mixer(mix(strategy, **OPTIONS[options]), LossConfig(), num_blocks=2, hidden_size=WIDTH, seed=seed)
+        batch = random_batch(size=size, seed=seed, hidden_size=WIDTH)
         labels = labels_of(labels_kind, size, seed)
-        mixer.plan = plan = mixer.draw(labels, batch.input_ids, batch.mask, batch.find_means, batch.find_saliency)
+        finders = {"find_means": batch.find_means, "find_saliency": batch.find_saliency}
+        mixer.plan = plan = mixer.draw(labels, batch.input_ids, batch.mask, **finders)
         at_pooled = plan.site == "pooled"
         shape = (size, WIDTH) if at_pooled else (size, 7, WIDTH)
         hidden = torch.randn(shape, dtype=torch.float64, generator=generator(seed))
@@ -102,13 +105,15 @@ def test_every_strategy_equals_a_plain_loop(strategy: str, options: str, size: i
         assert loss.item() == pytest.approx(loop_score(mixer, logits, labels, kind), abs=1e-6)
 
 
-@pytest.mark.parametrize("options", [{}, {"per_sample": True}, {"fold": True}, {"lam": "uniform"}, {"padding": "copy"}])
+@pytest.mark.parametrize(
+    "options", [{}, {"per_sample": True}, {"fold_lam": True}, {"lam": "uniform"}, {"padding": "copy"}]
+)
 @pytest.mark.parametrize("partner", ["random", "same_class", "nearest", "length"])
 def test_multi_with_two_rows_is_word_bit_for_bit(partner: str, options: dict) -> None:
     batch = random_batch(size=6, length=5)
     hidden = torch.randn(6, 5, 3, generator=generator())
     results = []
-    for name, more in (("word", {}), ("multi", {"rows": 2})):
+    for name, more in (("word", {}), ("multi", {"multi": {"rows": 2}})):
         strategy = build_strategy(MixConfig(strategy=name, partner=partner, **options, **more))
         source = generator(9)
         plan = strategy.draw(batch, "embeddings", source)
@@ -134,11 +139,11 @@ class TestSites:
         }
 
     def test_manifold_keeps_to_the_layers_asked_for(self) -> None:
-        strategy = build_strategy(MixConfig(layers=[2, 5]))
+        strategy = build_strategy(MixConfig(manifold={"layers": [2, 5]}))
         assert strategy.sites(6) == ("embeddings", "layer:2", "layer:5")
 
     def test_cutmix_cuts_embeddings_when_asked_to(self) -> None:
-        config = MixConfig(strategy="cutmix", level="embeddings")
+        config = MixConfig(strategy="cutmix", cutmix={"level": "embeddings"})
         assert build_strategy(config).sites(2) == ("embeddings",)
 
 
@@ -160,7 +165,7 @@ class TestDraws:
 
     @pytest.mark.parametrize(("size", "asked", "count"), [(2, 3, 2), (3, 3, 3), (8, 3, 3), (4, 10, 4)])
     def test_multi_takes_no_more_rows_than_there_are(self, size: int, asked: int, count: int) -> None:
-        config = MixConfig(strategy="multi", rows=asked)
+        config = MixConfig(strategy="multi", multi={"rows": asked})
         plan = build_strategy(config).draw(random_batch(size=size), "embeddings", generator())
         assert plan.rows.shape == plan.weights.shape == (size, count)
         assert all(len(set(row)) == count for row in plan.rows.tolist())
@@ -168,7 +173,7 @@ class TestDraws:
     @pytest.mark.parametrize(("per_sample", "count"), [(False, 1), (True, 5)])
     def test_nonlinear_weighs_targets_by_the_mean(self, per_sample: bool, count: int) -> None:
         config = MixConfig(strategy="nonlinear", per_sample=per_sample)
-        plan = build_strategy(config).draw(random_batch(size=5, width=400), "embeddings", generator())
+        plan = build_strategy(config).draw(random_batch(size=5, hidden_size=400), "embeddings", generator())
         assert plan.dims.shape == (count, 400)
         assert len(set(plan.dims.flatten().tolist())) > 300
         means = [sum(row) / 400 for row in plan.dims.tolist()]
@@ -177,11 +182,11 @@ class TestDraws:
 
     def test_nonlinear_needs_the_width(self) -> None:
         strategy = build_strategy(MixConfig(strategy="nonlinear"))
-        with pytest.raises(ConfigError, match=r"^strategy 'nonlinear' must know the width of the hidden states: set"):
-            strategy.draw(replace(random_batch(), width=None), "embeddings", generator())
+        with pytest.raises(ConfigError, match=r"^strategy 'nonlinear' must know the size of the hidden states: set"):
+            strategy.draw(replace(random_batch(), hidden_size=None), "embeddings", generator())
 
     def test_batch_blends_all_rows_by_softmax(self) -> None:
-        strategy = build_strategy(MixConfig(strategy="batch", temperature=0.5))
+        strategy = build_strategy(MixConfig(strategy="batch", batch={"temperature": 0.5}))
         plan = strategy.draw(random_batch(size=4), "pooled", generator(2))
         assert plan.rows.tolist() == [[0, 1, 2, 3], [1, 2, 3, 0], [2, 3, 0, 1], [3, 0, 1, 2]]
         logits = torch.randn(4, 4, generator=generator(2)).double() / 0.5
@@ -200,9 +205,9 @@ class TestAny:
     def test_members_are_scaled_and_keep_their_own_options_alone(self) -> None:
         config = MixConfig(
             strategy="any",
-            choices={"word": 1.0, "multi": 2.0, "cutmix": 1.0},
-            rows=4,
-            level="embeddings",
+            any={"choices": {"word": 1.0, "multi": 2.0, "cutmix": 1.0}},
+            multi={"rows": 4},
+            cutmix={"level": "embeddings"},
             special_ids=[0],
             alpha=1.0,
         )
@@ -214,12 +219,12 @@ class TestAny:
         ]
         word, multi, cutmix = (member.config for member, _ in members)
         assert word == MixConfig(strategy="word", special_ids=[0], alpha=1.0)
-        assert multi == MixConfig(strategy="multi", rows=4, special_ids=[0], alpha=1.0)
-        assert cutmix == MixConfig(strategy="cutmix", level="embeddings", special_ids=[0], alpha=1.0)
+        assert multi == MixConfig(strategy="multi", multi={"rows": 4}, special_ids=[0], alpha=1.0)
+        assert cutmix == MixConfig(strategy="cutmix", cutmix={"level": "embeddings"}, special_ids=[0], alpha=1.0)
         assert build_strategy(config).sites(2) == ("embeddings",)
 
     def test_its_sites_are_those_of_its_members(self) -> None:
-        config = MixConfig(strategy="any", choices={"manifold": 1.0, "word": 1.0, "batch": 1.0})
+        config = MixConfig(strategy="any", any={"choices": {"manifold": 1.0, "word": 1.0, "batch": 1.0}})
         assert build_strategy(config).sites(1) == ("embeddings", "layer:1", "pooled")
 
 
@@ -231,20 +236,21 @@ class TestTable:
 
     def test_a_registered_class_is_found_by_its_name(self) -> None:
         class Mine(Strategy):
-            name = "mine"
+            pass
 
         try:
-            assert register(Mine) is Mine
-            assert type(build_strategy(MixConfig(strategy="mine"))) is Mine
+            assert register("mine", "what it does")(Mine) is Mine
+            built = build_strategy(MixConfig(strategy="mine"))
+            assert (type(built), built.name) == (Mine, "mine")
         finally:
             del STRATEGIES["mine"]
 
     def test_every_strategy_says_what_it_is(self) -> None:
-        for name, strategy in STRATEGIES.items():
-            assert strategy.name == name
-            assert strategy.summary
-            assert strategy.__doc__
-            assert strategy.paper or name in ("none", "any")
+        for name, entry in STRATEGIES.items():
+            assert entry.name == name
+            assert entry.summary
+            assert entry.load().__doc__
+            assert entry.paper or name in ("none", "any")
 
     def test_what_a_strategy_must_be_told_is_known_to_the_tests(self) -> None:
         assert set(NEEDS) <= set(STRATEGIES)
@@ -252,10 +258,9 @@ class TestTable:
     def test_a_name_is_given_once(self) -> None:
         with pytest.raises(ConfigError, match=r"^a strategy 'word' is registered already; choose another name$"):
 
-            @register
+            @register("word", "another")
             class Word(Strategy):
-                name = "word"
-                summary = "another"
+                pass
 
     def test_a_strategy_must_say_where_it_mixes(self) -> None:
         with pytest.raises(NotImplementedError):

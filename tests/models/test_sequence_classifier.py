@@ -67,7 +67,7 @@ def test_the_encoder_keeps_its_pretrained_weights(checkpoint: Path) -> None:
 
 
 def test_mix_is_attached_saved_and_attached_again(checkpoint: Path, tmp_path: Path) -> None:
-    mix = MixConfig(strategy="manifold", alpha=0.2, layers=[1, 2])
+    mix = MixConfig(strategy="manifold", alpha=0.2, manifold={"layers": [1, 2]})
     model = MixupForSequenceClassification.from_pretrained(checkpoint, num_labels=4, mix=mix)
     assert model.mixer.config == mix
     model.save_pretrained(tmp_path / "saved")

@@ -14,8 +14,8 @@ from tests.conftest import bert_config, mix
 from tests.helpers import Batch
 from textmix import MixConfig, MixupForSequenceClassification, MixupForTokenClassification
 from textmix.errors import ModelError
-from textmix.hooks.attach import mixing
-from textmix.mixing.strategies.base import STRATEGIES
+from textmix.hooks.attach import attach
+from textmix.mixing.registry import STRATEGIES
 from textmix.models.sequence_classifier import MixupConfig
 
 IGNORED = -100
@@ -83,7 +83,7 @@ def test_the_unmixed_loss_is_the_mean_over_labelled_tokens(kind: str, tagged: Ba
     output = model(**tagged)
     expected = torch.nn.functional.cross_entropy(output.logits.flatten(0, 1), tagged["labels"].flatten())
     assert output.loss.item() == pytest.approx(expected.item(), abs=1e-12)
-    with mixing(model.train(), strategy="none"):
+    with attach(model.train(), strategy="none"):
         assert model(**tagged).loss.item() == pytest.approx(expected.item(), abs=1e-12)
 
 
@@ -106,12 +106,13 @@ def token_loss(logits: torch.Tensor, plan: object, labels: list[list[int]]) -> f
 
 @pytest.mark.parametrize(
     ("strategy", "options"),
-    [(name, {}) for name in STRATEGIES if name != "none"] + [("cutmix", {"level": "embeddings", "keep": 0.3})],
+    [(name, {}) for name in STRATEGIES if name != "none"]
+    + [("cutmix", {"cutmix": {"level": "embeddings", "keep": 0.3}})],
 )
 @pytest.mark.parametrize("kind", ["own", "native"])
 def test_every_strategy_scores_tokens_as_a_loop_does(kind: str, strategy: str, options: dict, tagged: Batch) -> None:
     model = build(kind)
-    with mixing(model, mix(strategy, per_sample=strategy != "batch", **options), seed=3) as mixer:
+    with attach(model, mix(strategy, per_sample=strategy != "batch", **options), seed=3) as mixer:
         for _ in range(4):
             output = model(**tagged)
             output.loss.backward()
@@ -123,13 +124,13 @@ def test_every_strategy_scores_tokens_as_a_loop_does(kind: str, strategy: str, o
 def test_clean_rows_beside_mixed_ones_are_a_mean_of_their_own(tagged: Batch) -> None:
     model = build("own")
     labels = tagged["labels"]
-    with mixing(model, strategy="word", regmix=0.5, lam="fixed", lam_value=0.7, seed=1) as mixer:
+    with attach(model, strategy="word", regmix=0.5, lam="fixed", lam_value=0.7, seed=1) as mixer:
         output = model(**tagged)
         partner = mixer.plan.rows[5:, 1] - 5
     plain = model(**{name: value for name, value in tagged.items() if name != "labels"}).logits
     real = tagged["attention_mask"].bool()
     assert torch.allclose(output.logits[real], plain[real])
-    with mixing(model, strategy="word", lam="fixed", lam_value=0.7, seed=1) as mixer:
+    with attach(model, strategy="word", lam="fixed", lam_value=0.7, seed=1) as mixer:
         mixed = model(**tagged).logits
         assert torch.equal(mixer.plan.partner, partner)
 
@@ -144,7 +145,7 @@ def test_clean_rows_beside_mixed_ones_are_a_mean_of_their_own(tagged: Batch) -> 
 
 def test_accuracy_weighs_every_label_of_a_token(tagged: Batch) -> None:
     model, labels = build("own"), tagged["labels"]
-    with mixing(model, strategy="sentence", per_sample=True) as mixer:
+    with attach(model, strategy="sentence", per_sample=True) as mixer:
         predicted = model(**tagged).logits.argmax(-1)
     plan = mixer.plan
     earned = total = 0.0
@@ -159,6 +160,6 @@ def test_accuracy_weighs_every_label_of_a_token(tagged: Batch) -> None:
 
 def test_the_window_of_the_trainer_divides_the_loss(tagged: Batch) -> None:
     model, count = build("own"), int((tagged["labels"] != IGNORED).sum())
-    with mixing(model, strategy="none"):
+    with attach(model, strategy="none"):
         mean, part = model(**tagged).loss, model(**tagged, num_items_in_batch=torch.tensor(4 * count)).loss
     assert part.item() == pytest.approx(mean.item() / 4)

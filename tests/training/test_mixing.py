@@ -10,10 +10,11 @@ from transformers import BertForSequenceClassification
 
 from tests.conftest import bert_config
 from tests.training.test_trainer import NAMES, ROWS, TOKENIZER, history, same, stop_at, textcnn, trainer, weights
-from textmix.data.tokenization import special_ids
 from textmix.errors import ConfigError, ModelError, TrainingInterrupted
-from textmix.mixing.config import LossConfig, MixConfig
-from textmix.mixing.strategies.base import STRATEGIES
+from textmix.hooks.special_tokens import special_ids
+from textmix.mixing.config import MixConfig
+from textmix.mixing.loss_config import LossConfig
+from textmix.mixing.registry import STRATEGIES
 from textmix.training.completion import complete_mix
 
 CHOICES = {"word": 0.5, "cutmix": 0.5}
@@ -23,7 +24,7 @@ UNBALANCED = [row for number, row in enumerate(ROWS) if row[1] != "food" or numb
 
 def config_of(strategy: str) -> MixConfig:
     choices = CHOICES if strategy == "any" else None
-    return MixConfig(strategy=strategy, choices=choices, lam="fixed", lam_value=0.5)
+    return MixConfig(strategy=strategy, any={"choices": choices}, lam="fixed", lam_value=0.5)
 
 
 @pytest.mark.parametrize("strategy", sorted(STRATEGIES))
@@ -123,7 +124,9 @@ class TestProgress:
 @pytest.mark.parametrize(
     "mix",
     [
-        MixConfig(strategy="any", choices={"word": 1.0, "cutmix": 1.0, "ssmix": 1.0, "batch": 1.0}, probability=0.8),
+        MixConfig(
+            strategy="any", any={"choices": {"word": 1.0, "cutmix": 1.0, "ssmix": 1.0, "batch": 1.0}}, probability=0.8
+        ),
         MixConfig(strategy="multi", alpha_schedule="cosine_in", start=0.2, regmix=1.0),
         MixConfig(strategy="nonlinear", partner="nearest", neighbours=2, targets="remix"),
     ],
@@ -144,4 +147,4 @@ def test_a_resumed_run_repeats_the_uninterrupted_one(tmp_path: Path, mix: MixCon
 
 def test_a_site_that_the_model_lacks_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="TextCNN has no site layer:4"):
-        trainer(tmp_path, mix=MixConfig(layers=[4]))
+        trainer(tmp_path, mix=MixConfig(manifold={"layers": [4]}))

@@ -63,7 +63,10 @@ def test_only_the_head_learns(checkpoint: Path, topics_csv: Path, tmp_path: Path
     ("mix", "message"),
     [
         (MixConfig(strategy="word"), r"mix\.strategy word mixes elsewhere; use one of none, sentence, batch"),
-        (MixConfig(strategy="any", choices={"sentence": 1, "manifold": 1}), r"mix\.strategy any mixes elsewhere"),
+        (
+            MixConfig(strategy="any", any={"choices": {"sentence": 1, "manifold": 1}}),
+            r"mix\.strategy any mixes elsewhere",
+        ),
         (MixConfig(strategy="sentence", partner="length"), r"^mix\.partner length needs the tokens of a row"),
     ],
 )

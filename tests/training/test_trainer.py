@@ -18,7 +18,8 @@ from textmix.config.train import TrainConfig
 from textmix.data.tokenization import LazyTokens, tokenize
 from textmix.errors import RunError, TrainingError, TrainingInterrupted
 from textmix.evaluation.metrics import Evaluation
-from textmix.mixing.config import LossConfig, MixConfig
+from textmix.mixing.config import MixConfig
+from textmix.mixing.loss_config import LossConfig
 from textmix.models.words.tokenizer_training import train_tokenizer
 from textmix.training.batches import EpochBatches
 from textmix.training.checkpoint import find_checkpoints

@@ -1,7 +1,7 @@
 """The command `textmix inspect`: its options, and what they mean for a run and for a model. Imports no torch."""
 
 import json
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,8 +14,8 @@ from textmix.data.config import DataConfig
 from textmix.errors import ConfigError, ModelError
 from textmix.io.quiet import quiet_libraries
 from textmix.io.run_directory import CONFIG_FILE
-from textmix.mixing.config import LossConfig, MixConfig
-from textmix.mixing.strategies.base import STRATEGIES
+from textmix.mixing.config import DEFAULTS, MixConfig, option_values
+from textmix.mixing.loss_config import LossConfig
 
 if TYPE_CHECKING:
     from textmix.analysis.inspect.layout import Texts
@@ -139,10 +139,9 @@ def _read_options(arguments: list[str]) -> tuple[Namespace, RunConfig | None]:
     if config is not None:
         given = any(word.split("=")[0] == "--mix.strategy" for word in arguments)
         strategy = options["mix"]["strategy"] if given else config.mix.strategy
-        values = {field.name: getattr(config.mix, field.name) for field in fields(MixConfig)}
+        values = option_values(config.mix)
         if strategy != config.mix.strategy:
-            defaults = {field.name: field.default for field in fields(MixConfig)}
-            values |= {option: defaults[option] for kind in STRATEGIES.values() for option in kind.options}
+            values |= {option: default for option, default in DEFAULTS.items() if "." in option}
         parser.set_defaults({f"mix.{name}": value for name, value in values.items()})
         options = parse(parser, arguments)
     if not isinstance(options["mix"], Namespace):

@@ -35,7 +35,7 @@ def models(arguments: list[str]) -> None:
 def strategies(arguments: list[str]) -> None:
     """List the mixing strategies."""
     parse(command_parser("strategies", "List the mixing strategies."), arguments)
-    from textmix.mixing.strategies.base import STRATEGIES
+    from textmix.mixing.registry import STRATEGIES
 
     rows = [(strategy.name, strategy.summary, strategy.paper) for strategy in STRATEGIES.values()]
     print_table(("mix.strategy", "what it does", "paper"), rows)

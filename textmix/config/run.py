@@ -9,7 +9,8 @@ import yaml
 from textmix.config.train import TrainConfig
 from textmix.data.config import DataConfig
 from textmix.errors import ConfigError
-from textmix.mixing.config import LossConfig, MixConfig
+from textmix.mixing.config import MixConfig
+from textmix.mixing.loss_config import LossConfig
 from textmix.models.config import ModelConfig
 
 

@@ -14,11 +14,6 @@ from textmix.data.labels import ClassIds
 from textmix.data.standardize import PAIR, TEXT, text_columns
 
 
-def special_ids(tokenizer: PreTrainedTokenizerBase) -> list[int]:
-    """List the ids of a tokenizer's special tokens, which mixing never cuts; an unknown word is an ordinary token."""
-    return sorted(set(tokenizer.all_special_ids) - {tokenizer.unk_token_id})
-
-
 def encode(
     tokenizer: PreTrainedTokenizerBase, texts: list[str], pairs: list[str] | None = None
 ) -> list[dict[str, list[int]]]:

@@ -1,72 +1,50 @@
-"""Attach a mixer to a classifier and take it off again: the one mechanism through which everything in textmix mixes."""
+"""Attach a mixer to a classifier: the one mechanism through which everything in textmix mixes."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import nn
 
-from textmix.hooks.attached_mixer import AttachedMixer as AttachedMixer
-from textmix.mixing.config import LossConfig, MixConfig, mix_config
+from textmix.hooks.attached_mixer import AttachedMixer
+from textmix.mixing.config import MixConfig, mix_config
+from textmix.mixing.loss_config import LossConfig, loss_config
 
 
 def attach(
     model: nn.Module,
-    config: MixConfig,
+    config: MixConfig | None = None,
+    *,
+    loss: LossConfig | Mapping[str, Any] | None = None,
     seed: int = 0,
     rank: int | None = None,
-    loss: LossConfig | None = None,
     strict: bool = False,
+    **options: Any,
 ) -> AttachedMixer:
-    """Attach a mixer to a classifier.
+    """Attach a mixer to a classifier: `attach(model, strategy="manifold", alpha=0.4)`.
+
+    In a `with` block the mixer detaches at the end of the block, also after an exception. Otherwise call
+    `mixer.detach()`; the model is then what it was.
 
     Args:
         model: A Hugging Face classifier or a textmix model; its forward takes `labels`.
-        config: How to mix.
+        config: How to mix; or give the fields of `MixConfig` as keywords.
+        loss: How to score, a `LossConfig` or its fields; None means the plain loss of the labels' kind.
         seed: Seed of the mixer's own generator.
-        rank: Number of this process; None asks torch.distributed, so that each process draws differently.
-        loss: How to score; None means the plain loss of the labels' kind.
-        strict: Refuse training batches without labels.
+        rank: Rank of this process; None asks torch.distributed, so that each process draws differently.
+        strict: Refuse training batches without labels, which would be trained on unmixed or not at all.
+        **options: Fields of `MixConfig`, when `config` is None.
 
     Returns:
         The mixer, which is also `model.mixer` until it is detached.
 
     Raises:
         ModelError: If the model has a mixer already or lacks a site that the strategy needs.
-        ConfigError: If the strategy or the loss needs something that the configuration leaves open.
+        ConfigError: If an option is unknown, or the strategy or the loss needs something that is left open.
     """
     if rank is None:
         distributed = torch.distributed.is_available() and torch.distributed.is_initialized()
         rank = torch.distributed.get_rank() if distributed else 0
-    mixer = AttachedMixer(model, config, loss or LossConfig(), seed, rank, strict)
+    mixer = AttachedMixer(model, mix_config(config, options), loss_config(loss), seed, rank, strict)
     mixer.attach()
     return mixer
-
-
-@contextmanager
-def mixing(
-    model: nn.Module,
-    config: MixConfig | None = None,
-    *,
-    seed: int = 0,
-    loss: LossConfig | None = None,
-    **options: Any,
-) -> Iterator[AttachedMixer]:
-    """Mix within a `with` block and leave the model as it was, also after an exception.
-
-    Args:
-        model: As in `attach`.
-        config: How to mix; or give the fields of `MixConfig` as keywords.
-        seed: As in `attach`.
-        loss: As in `attach`.
-        **options: Fields of `MixConfig`, when `config` is None.
-
-    Yields:
-        The mixer.
-    """
-    mixer = attach(model, mix_config(config, options), seed=seed, loss=loss)
-    try:
-        yield mixer
-    finally:
-        mixer.detach()

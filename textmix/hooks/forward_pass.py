@@ -1,4 +1,4 @@
-"""Forward: what one training forward pass hands from hook to hook, and what is done to the batch on its way."""
+"""Forward: the state of one training forward pass, shared by its hooks, and what is done to the batch on its way."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,8 +9,9 @@ from torch import Tensor, nn
 from textmix.errors import ModelError
 from textmix.hooks.sites import Layout
 from textmix.mixing.functional import union_mask
+from textmix.mixing.mixer import Mixer
 from textmix.mixing.plan import MixPlan
-from textmix.mixing.strategies.base import EMBEDDINGS, POOLED, TOKENS
+from textmix.mixing.site_names import EMBEDDINGS, POOLED, TOKENS
 
 
 @dataclass(eq=False)
@@ -18,28 +19,32 @@ class Forward:
     """One forward pass of a model on a batch of B rows.
 
     Args:
+        mixer: Applies the plan.
         model: Name of the model, for messages.
+        problem_type: `config.problem_type` of the model.
         labels: Targets of the batch, before mixing.
         num_items: `num_items_in_batch` of the stock Trainer.
-        sample_weight: How much each row counts, before mixing, shape (B,); None when all count alike.
+        sample_weight: Weight of each row, before mixing, shape (B,); None when all weigh 1.
         own_mask: Real positions of each row before mixing, shape (B, L), bool.
-        beside: Whether modules beside the blocks read the hidden state at the site, too.
+        has_siblings: Whether sibling modules of the blocks also read the hidden state at the site.
         plan: What was drawn; None when the batch is not mixed.
         ids: Token ids that the model is given, shape (B, L).
         given_mask: The mask that the model is given where it must change along the way, shape (B, L).
-        entered: The hidden state at the site before and after mixing, while the model runs, for modules beside.
-        united: Masks of blocks and what became of them.
+        entered: The hidden state at the site before and after mixing, while the model runs, for sibling modules.
+        united: Masks of blocks, each with its union.
         calls: How often each shared block has run.
         mixed: Whether the site has been passed.
-        running: Whether the model runs; its blocks may run once more afterwards, when activations are recomputed.
+        running: Whether the model is running; its blocks may run again later, when activations are recomputed.
     """
 
+    mixer: Mixer
     model: str
+    problem_type: str | None
     labels: Tensor
     num_items: Tensor | int | None
     sample_weight: Tensor | None
     own_mask: Tensor | None
-    beside: bool
+    has_siblings: bool
     plan: MixPlan | None = None
     ids: Tensor | None = None
     given_mask: Tensor | None = None
@@ -50,7 +55,7 @@ class Forward:
     running: bool = True
 
     def prepare(self, kwargs: dict[str, Any], plan: MixPlan) -> dict[str, Any]:
-        """Double the inputs if clean rows are kept, mix token ids, and unite the masks as far as the site asks."""
+        """Double the inputs if clean rows are kept, mix token ids, and unite the masks as far as the site requires."""
         if plan.clean:
             kwargs = {
                 name: torch.cat([value, value]) if _has_rows(value, plan.clean) else value
@@ -61,19 +66,19 @@ class Forward:
         self.ids = kwargs.get("input_ids")
         mask = kwargs.get("attention_mask")
         if mask is not None:
-            # As a tokenizer makes it: DeBERTa multiplies masks, and only integers tell products from other masks.
+            # Integers, as a tokenizer returns them: DeBERTa multiplies masks, and only integer products are recognised.
             mask = mask.long()
             kwargs = {**kwargs, "attention_mask": mask}
         if plan.site == TOKENS:
             assert self.ids is not None  # a plan at the tokens is drawn from them
             self.mixed = True
-            self.ids = plan.strategy.apply(plan, self.ids, self.own_mask)
+            self.ids = self.mixer.apply(plan, self.ids, self.own_mask)
             kwargs = {**kwargs, "input_ids": self.ids}
         if mask is None or not plan.strategy.joins_masks or plan.site in (TOKENS, POOLED):
             return kwargs
         if plan.site == EMBEDDINGS:
             return {**kwargs, "attention_mask": union_mask(mask, plan.rows)}
-        # Blocks before the site must see the rows' own masks, pooling after it the union: the model is given a copy,
+        # Blocks before the site must see the rows' own masks, pooling after it their union: the model is given a copy,
         # which becomes the union when the site has been passed.
         self.given_mask = mask.clone()
         return {**kwargs, "attention_mask": self.given_mask}
@@ -87,7 +92,7 @@ class Forward:
             batch: Dimension of the batch.
 
         Raises:
-            ModelError: If the rows of the batch are not found there.
+            ModelError: If the dimensions there are not those of the batch.
         """
         plan = self.plan
         assert plan is not None
@@ -99,21 +104,21 @@ class Forward:
                 f"{self.model} has hidden states of shape {tuple(given.shape)} at {plan.site} for inputs of shape"
                 f" {tuple(expected)}: rows cannot be told apart there"
             )
-        return plan.strategy.apply(plan, hidden, mask).transpose(0, batch)
+        return self.mixer.apply(plan, hidden, mask).transpose(0, batch)
 
     def enter(self, hidden: Tensor, batch: int) -> Tensor:
-        """Mix the hidden state with which the site is reached."""
+        """Mix the hidden state at the site, and unite the mask that the model was given."""
         plan = self.plan
         assert plan is not None
         mixed = self.mix(hidden, self.own_mask, batch)
-        if self.running and self.beside:
+        if self.running and self.has_siblings:
             self.entered = (hidden, mixed)
         if self.given_mask is not None and self.own_mask is not None:
             self.given_mask.copy_(union_mask(self.own_mask, plan.rows))
         return mixed
 
     def unite(self, mask: Tensor, layout: Layout) -> Tensor:
-        """Unite the mask that a block behind the site is given; most models give all blocks the same one."""
+        """Unite the mask of a block behind the site; most models give all blocks the same mask."""
         for before, after in self.united:
             if before is mask:
                 return after
@@ -135,14 +140,14 @@ class Forward:
         return united
 
     def pool_last(self, hidden: Tensor, pad: int | None) -> tuple[Tensor, Tensor]:
-        """Pool where a decoder pools behind its classifier: at the last real token; then mix, if that is the site.
+        """Pool at the last real token, for decoders that pool behind their classifier; mix if that is the site.
 
         Args:
             hidden: Input of the classifier, shape (B, L, H).
-            pad: Id of the padding token, by which the decoders of transformers find that token.
+            pad: Id of the padding token, by which the decoders of transformers find the last real token.
 
         Returns:
-            The pooled vectors, shape (B, H), and `hidden` with each at the position where the model will look for it.
+            The pooled vectors, shape (B, H), and `hidden` with each at the position that the model will pool.
         """
         plan = self.plan
         assert plan is not None
@@ -160,7 +165,7 @@ class Forward:
         return pooled, hidden.index_put((numbers, own), pooled)
 
     def end(self) -> None:
-        """Note that the model has run, and let go of what belongs to its graph."""
+        """Record that the model has run, and release what belongs to its graph."""
         self.running = False
         self.entered = None
 

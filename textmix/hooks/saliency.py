@@ -1,4 +1,4 @@
-"""What a plan may ask of the model before the batch is mixed: mean embeddings, and how much each token matters."""
+"""What a plan may need of the model before the batch is mixed: mean embeddings and the saliency of tokens."""
 
 from collections.abc import Callable
 from typing import Any
@@ -18,12 +18,12 @@ def mean_embeddings(model: nn.Module, kwargs: dict[str, Any]) -> Tensor:
         kwargs: Arguments of its forward.
 
     Returns:
-        Shape (B, E), where E is the width of the embedding table.
+        Shape (B, E), where E is the size of the embeddings.
     """
     embeddings: Tensor | None = kwargs.get("inputs_embeds")
     with torch.no_grad():
         if embeddings is None:
-            # Not by a call, which would run the hooks that mix.
+            # By forward, not by a call, which would run the hooks that mix.
             embeddings = hidden_of(model.get_input_embeddings().forward(kwargs["input_ids"]))  # type: ignore[operator]
         mask = kwargs.get("attention_mask")
         if mask is None:
@@ -35,14 +35,14 @@ def mean_embeddings(model: nn.Module, kwargs: dict[str, Any]) -> Tensor:
 def token_saliency(
     model: nn.Module, kwargs: dict[str, Any], find_loss: Callable[[Any], Tensor], batch: int = 0
 ) -> Tensor:
-    """Norm of the loss's gradient at each token's embedding, by a forward and backward pass of its own.
+    """Norm of the loss's gradient at each token's embedding, by a separate forward and backward pass.
 
-    Gradients that were accumulated in parameters are not touched.
+    Gradients that were accumulated in parameters are not changed.
 
     Args:
         model: A Hugging Face model; its forward takes token ids.
         kwargs: Arguments of its forward, without labels.
-        find_loss: Scores the model's output.
+        find_loss: Returns the loss of the model's output.
         batch: Dimension of the batch inside the model.
 
     Returns:
@@ -55,7 +55,7 @@ def token_saliency(
         leaves.append(output.detach().requires_grad_())
         return leaves[-1]
 
-    # Several modules may share the table, as in an encoder-decoder: the encoder, which comes first, is asked.
+    # Several modules may share the table, as in an encoder-decoder: the encoder's, which comes first, is taken.
     tables = [module for module in model.modules() if getattr(module, "weight", None) is weight]
     handles = [module.register_forward_hook(cut_off) for module in tables if isinstance(module, nn.Embedding)]
     try:
@@ -65,7 +65,7 @@ def token_saliency(
         if "use_reentrant" not in str(error):
             raise
         raise ModelError(
-            f"{type(model).__name__} recomputes activations in the reentrant way, in which no saliency can be found:"
+            f"{type(model).__name__} recomputes activations in the reentrant way, in which saliency cannot be computed:"
             ' give gradient_checkpointing_kwargs={"use_reentrant": False}'
         ) from error
     finally:

@@ -1,4 +1,4 @@
-"""Find, by structure, the places of a model where rows can be mixed."""
+"""Find the sites of a model, where its rows can be mixed, by the structure of the model."""
 
 import inspect
 from collections.abc import Callable
@@ -8,20 +8,20 @@ from typing import Any
 from torch import Tensor, nn
 
 from textmix.errors import ModelError
-from textmix.mixing.strategies.base import EMBEDDINGS, POOLED, TOKENS, layer
+from textmix.mixing.site_names import EMBEDDINGS, POOLED, TOKENS, layer
 
 Arguments = tuple[tuple[Any, ...], dict[str, Any]]
 
 
 @dataclass(frozen=True)
 class Layout:
-    """How the blocks of a model lay out what they are given.
+    """Layout of the arguments of a model's blocks.
 
     Args:
         batch: Dimension of the batch in the hidden state.
         mask: Name of the argument that masks attention.
         mask_batch: Dimension of the batch in that mask.
-        masked_is_one: Whether its ones say what is not attended to.
+        masked_is_one: Whether 1 in the mask means that a position is not attended to.
     """
 
     batch: int = 0
@@ -30,8 +30,7 @@ class Layout:
     masked_is_one: bool = False
 
 
-# From the name of a block's first argument, its hidden state, to the layout; blocks that name it otherwise may lay it
-# out in a way of their own.
+# From the name of a block's first argument, its hidden state, to the layout; under another name the layout may differ.
 _LAYOUTS = {
     "hidden_states": Layout(),
     "hidden": Layout(),
@@ -48,7 +47,7 @@ class Block:
     Args:
         module: The block; its first argument is the hidden state.
         arguments: Names of the arguments of its forward, in order.
-        layout: How it is given its arguments.
+        layout: Layout of its arguments.
     """
 
     module: nn.Module
@@ -58,7 +57,7 @@ class Block:
     def replace(
         self, name: str, function: Callable[[Tensor], Tensor], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Arguments:
-        """Apply a function to one argument, wherever the caller put it; an absent or None one stays so."""
+        """Apply a function to one argument, positional or keyword; an absent argument or None stays unchanged."""
         index = self.arguments.index(name)
         if kwargs.get(name) is not None:
             return args, {**kwargs, name: function(kwargs[name])}
@@ -72,16 +71,17 @@ class Sites:
     """Where a model can be mixed.
 
     Args:
-        blocks: The encoder's blocks in the order they run, a shared one as often as it runs; empty if none were found.
-        embeddings: The module that makes the embeddings, where there are no such blocks; its output is (B, L, H).
-        beside: Modules beside the list of blocks, which may read what one of them is given (DeBERTa's convolution).
+        blocks: The encoder's blocks in the order they run, a shared block as often as it runs; empty if none were
+            found.
+        embeddings: The module whose output (B, L, H) is the embeddings, if no blocks were found.
+        siblings: Sibling modules of the list of blocks, which may also read a block's input (DeBERTa's convolution).
         classifier: The last linear map, whose input is the sentence vector; None if none was found.
         tokens: Whether the model takes token ids.
     """
 
     blocks: tuple[Block, ...] = ()
     embeddings: nn.Module | None = None
-    beside: tuple[nn.Module, ...] = ()
+    siblings: tuple[nn.Module, ...] = ()
     classifier: nn.Module | None = None
     tokens: bool = False
     names: tuple[str, ...] = field(init=False)
@@ -99,13 +99,13 @@ class Sites:
 def find_sites(model: nn.Module) -> Sites:
     """Find the sites of a classifier.
 
-    The blocks are the first `ModuleList` of equal modules, as many as the encoder's config says it has layers, or as
-    it says it has groups of shared layers; the classifier is the last linear map with one output for each label. A
+    The blocks are the first `ModuleList` of equal modules whose length is the number of layers, or of groups of shared
+    layers, in the encoder's configuration; the classifier is the last linear map with one output for each label. A
     model with a decoder is mixed only at its token ids and its sentence vector: in between, the decoder reads each
-    row's own tokens once more.
+    row's own tokens again.
 
     Args:
-        model: A Hugging Face classifier, or a model built alike (`config`, `base_model`).
+        model: A Hugging Face classifier, or a model with the same attributes (`config`, `base_model`).
 
     Raises:
         ModelError: If the model offers no site at all.
@@ -120,10 +120,10 @@ def find_sites(model: nn.Module) -> Sites:
     inner = _without_adapters(model)
     encoder = getattr(inner, "base_model", inner)
     blocks: tuple[Block, ...] = ()
-    beside: tuple[nn.Module, ...] = ()
+    siblings: tuple[nn.Module, ...] = ()
     embeddings = None
     if not getattr(config, "is_encoder_decoder", False):
-        blocks, beside = _find_blocks(encoder, getattr(encoder, "config", config))
+        blocks, siblings = _find_blocks(encoder, getattr(encoder, "config", config))
         embeddings = getattr(encoder, "embeddings", None) if not blocks else None
     classifier = _find_classifier(model, blocks, getattr(config, "num_labels", None))
     if classifier is None and not blocks:
@@ -131,11 +131,11 @@ def find_sites(model: nn.Module) -> Sites:
             f"{type(model).__name__} offers no site for mixing: neither a list of equal blocks nor a last linear map"
             " with config.num_labels outputs was found"
         )
-    return Sites(blocks, embeddings, beside, classifier, "input_ids" in forward_arguments(model))
+    return Sites(blocks, embeddings, siblings, classifier, "input_ids" in forward_arguments(model))
 
 
 def _find_blocks(encoder: nn.Module, config: object) -> tuple[tuple[Block, ...], tuple[nn.Module, ...]]:
-    """Find the blocks, in the order they run, and the modules beside their list."""
+    """Find the blocks, in the order they run, and the sibling modules of their list."""
     count = getattr(config, "num_hidden_layers", None)
     groups = getattr(config, "num_hidden_groups", None)
     for parent in encoder.modules():
@@ -147,21 +147,21 @@ def _find_blocks(encoder: nn.Module, config: object) -> tuple[tuple[Block, ...],
             if len({type(item) for item in module}) != 1 or known[0] is None or not isinstance(count, int):
                 continue
             blocks = [Block(item, names, known[0]) for item, names in zip(module, arguments, strict=True)]
-            # Layers of a group share their weights and run one after the other (ALBERT).
+            # Layers of a group share their weights and run one after another (ALBERT).
             running = tuple(blocks[number * len(blocks) // count] for number in range(count))
             return running, tuple(child for child in parent.children() if child is not module)
     return (), ()
 
 
 def _layout(arguments: tuple[str, ...]) -> Layout | None:
-    """Tell a block's layout by the names of its arguments; None where they are not known."""
+    """Return the layout of a block with these arguments; None if it is not known."""
     if arguments[:3] == _MPT_ARGUMENTS:
         return Layout(masked_is_one=True)
     return _LAYOUTS.get(arguments[0]) if arguments else None
 
 
 def _find_classifier(model: nn.Module, blocks: tuple[Block, ...], num_labels: int | None) -> nn.Module | None:
-    """Find the last linear map with one output for each label; where adapters wrap it, the wrapper."""
+    """Find the last linear map with one output for each label; if an adapter wraps it, the adapter."""
     inside = {module for block in blocks for module in block.module.modules()}
     found = [
         module
@@ -174,27 +174,27 @@ def _find_classifier(model: nn.Module, blocks: tuple[Block, ...], num_labels: in
 
 
 def _without_adapters(model: nn.Module) -> nn.Module:
-    """Return the model that PEFT has put adapters into."""
+    """Return the base model of a PEFT model, any other model unchanged."""
     get_base_model = getattr(model, "get_base_model", None)
     return get_base_model() if callable(get_base_model) else model
 
 
 def forward_arguments(module: nn.Module) -> tuple[str, ...]:
-    """Return the names of the arguments of a module's forward, in order, without `self`."""
+    """Return the argument names of a module's forward, in order, without `self`."""
     names = tuple(inspect.signature(type(module).forward).parameters)[1:]
     inner = _without_adapters(module)
     return names if inner is module or "input_ids" in names else forward_arguments(inner)
 
 
 def hidden_size(model: nn.Module) -> int | None:
-    """Return the width of a model's hidden states, as its configuration says; None if it does not."""
+    """Return the hidden size in a model's configuration; None if it has none."""
     encoder = getattr(getattr(model, "config", None), "encoder", None)
     size = getattr(_text_config(model), "hidden_size", None) or getattr(encoder, "hidden_size", None)
     return size if isinstance(size, int) else None
 
 
 def pad_token_id(model: nn.Module) -> int | None:
-    """Return the id of the padding token, as a model's configuration says; None if it does not."""
+    """Return the id of the padding token in a model's configuration; None if it has none."""
     return getattr(_text_config(model), "pad_token_id", None)
 
 
@@ -204,17 +204,10 @@ def _text_config(model: nn.Module) -> Any:
 
 
 def hidden_of(output: Tensor | tuple[Tensor, ...] | list[Tensor]) -> Tensor:
-    """Return the hidden state of a block's output, which is the output itself or its first element."""
+    """Return the hidden state of a block's output: the output itself or its first element."""
     return output[0] if isinstance(output, tuple | list) else output
 
 
-def site_before(number: int) -> str:
-    """Name the site at the input of block `number`, counted from 0."""
-    return layer(number) if number else EMBEDDINGS
-
-
-def block_behind(site: str) -> int | None:
-    """Number of the block, counted from 0, at whose input a site lies; None for sites outside the blocks."""
-    if site == EMBEDDINGS:
-        return 0
-    return int(site.removeprefix("layer:")) if site.startswith("layer:") else None
+def problem_type(model: nn.Module) -> str | None:
+    """Return `config.problem_type` of a model; None if it declares none."""
+    return getattr(getattr(model, "config", None), "problem_type", None)

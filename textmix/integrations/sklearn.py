@@ -59,7 +59,8 @@ class MixupClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
         batch_size: Rows of a step.
         learning_rate: Highest learning rate; None means the default of the kind of model.
         class_weight: Weight of each class, by class; `balanced`, as in scikit-learn; None when all weigh 1.
-        options: Any other options of a recipe by dotted name, such as `{"mix.layers": [1], "train.warmup_ratio": 0}`.
+        options: Any other options of a recipe by dotted name, such as `{"mix.partner": "nearest",
+            "train.warmup_ratio": 0}`.
         random_state: Seed or generator that fixes weights, order, dropout and mixing. None draws a seed from NumPy's
             global state, as in all of scikit-learn.
         verbose: Show a progress bar.

@@ -25,11 +25,11 @@ class MixBatch:
         device: Where the model is.
         alpha: Parameter of the Beta or Dirichlet distribution at this point of training.
         labels: Targets, shape (B,), (B, C) or (B, L).
-        width: H, the width of the hidden states; None if it is not known.
+        hidden_size: H, the size of the hidden states; None if it is not known.
         input_ids: Token ids, shape (B, L); None when embeddings were given.
         mask: Real positions, shape (B, L), bool; None where every position is real.
         special_ids: Ids of special tokens.
-        find_means: Makes the mean embedding of each row, shape (B, E), where E is the width of the embedding table.
+        find_means: Makes the mean embedding of each row, shape (B, E), where E is the size of the embeddings.
         find_saliency: Makes the norm of the loss's gradient at each token's embedding, shape (B, L).
     """
 
@@ -37,7 +37,7 @@ class MixBatch:
     device: torch.device
     alpha: float
     labels: Tensor
-    width: int | None = None
+    hidden_size: int | None = None
     input_ids: Tensor | None = None
     mask: Tensor | None = None
     special_ids: Tensor | None = None

@@ -1,4 +1,4 @@
-"""Mixer: draws a plan for each training batch and scores what the model makes of it. Where it acts, `attach` says."""
+"""Mixer: draws a plan for each training batch and scores the model's logits. It acts on a model through `attach`."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -9,9 +9,11 @@ from torch import Tensor
 
 from textmix.errors import ConfigError
 from textmix.mixing.batch import MixBatch
-from textmix.mixing.config import LossConfig, MixConfig
+from textmix.mixing.config import MixConfig
+from textmix.mixing.loss_config import LossConfig
 from textmix.mixing.losses import (
     Blend,
+    ProblemType,
     Scoring,
     are_classes,
     blended_accuracy,
@@ -22,27 +24,38 @@ from textmix.mixing.losses import (
     unmixed,
 )
 from textmix.mixing.plan import MixPlan, with_clean_rows
+from textmix.mixing.registry import build_strategy
 from textmix.mixing.sampling import scheduled_alpha, seeded
-from textmix.mixing.strategies.base import Strategy, build_strategy
+from textmix.mixing.strategy import Strategy
+
+
+class MixObserver:
+    """Follows what a mixer does: an entry of `mixer.observers`. Override the methods you need."""
+
+    def applied(self, plan: MixPlan, mixed: Tensor) -> None:
+        """Take the mixed batch at the site: token ids (B, L), hidden states (B, L, H), or sentence vectors (B, H)."""
+
+    def scored(self, rows: int, loss: Tensor) -> None:
+        """Take the number of rows and the loss of a batch; `mixer.plan` and `mixer.metrics` describe it."""
 
 
 class Mixer:
-    """Draws plans from a generator of its own, and scores logits against blended targets.
+    """Draws plans from its own generator, and scores logits against blended targets.
 
     Args:
         config: How to mix.
         loss: How to score.
-        num_blocks: Blocks of the model.
-        width: Width of its hidden states; None if it is not known.
+        num_blocks: Number of blocks of the model.
+        hidden_size: Size of its hidden states; None if it is not known.
         seed: Seed of the generator.
-        rank: Number of this process, so that each draws differently.
+        rank: Rank of this process, so that each process draws differently.
 
     Attributes:
         config: How it mixes.
-        plan: The plan of the last forward; None if that forward was not mixed.
+        plan: The plan of the last forward pass; None if that was not mixed.
         generator: The source of every draw; on the CPU, so that a seed means the same on every device.
-        progress: Share of the training run that is done, in [0, 1]; whoever runs the training sets it. None until
-            then.
+        progress: Share of the training run that is done, in [0, 1], set by the training loop; None until then.
+        observers: Are told what is applied and scored.
     """
 
     def __init__(
@@ -50,17 +63,18 @@ class Mixer:
         config: MixConfig,
         loss: LossConfig,
         num_blocks: int,
-        width: int | None = None,
+        hidden_size: int | None = None,
         seed: int = 0,
         rank: int = 0,
     ) -> None:
         self.config = config
         self.loss = loss
         self.plan: MixPlan | None = None
-        self._scored: tuple[Tensor, Blend, MixPlan | None, bool] | None = None
         self.generator = seeded(seed, rank, 16)
         self.progress: float | None = None
-        self._width = width
+        self.observers: list[MixObserver] = []
+        self._scored: tuple[Tensor, Blend, MixPlan | None, bool] | None = None
+        self._hidden_size = hidden_size
         self._members = build_strategy(config).members
         self._sites = [member.sites(num_blocks) for member, _ in self._members]
         self._chances = torch.tensor([chance for _, chance in self._members])
@@ -88,15 +102,15 @@ class Mixer:
 
     @property
     def metrics(self) -> dict[str, Tensor]:
-        """Figures of the last training forward, as tensors on the model's device; computed when asked for.
+        """Metrics of the last training forward pass, as tensors on the model's device; computed when asked for.
 
         `lam` (mean weight of a row itself) and, for integer labels, `accuracy` (λ-weighted).
         """
         if self._scored is None:
             return {}
         logits, blend, plan, classes = self._scored
-        figures = {"lam": torch.ones((), device=logits.device) if plan is None else plan.lam.mean()}
-        return {**figures, "accuracy": blended_accuracy(logits, blend)} if classes else figures
+        metrics = {"lam": torch.ones((), device=logits.device) if plan is None else plan.lam.mean()}
+        return {**metrics, "accuracy": blended_accuracy(logits, blend)} if classes else metrics
 
     def state_dict(self) -> dict[str, Tensor]:
         """Return the generator's state: all that a resumed run needs to repeat the uninterrupted one."""
@@ -111,8 +125,7 @@ class Mixer:
         labels: Tensor,
         input_ids: Tensor | None = None,
         mask: Tensor | None = None,
-        find_means: Callable[[], Tensor] | None = None,
-        find_saliency: Callable[[], Tensor] | None = None,
+        **finders: Callable[[], Tensor],
     ) -> MixPlan | None:
         """Draw the plan for a batch.
 
@@ -120,61 +133,61 @@ class Mixer:
             labels: Targets, shape (B,), (B, C) or (B, L).
             input_ids: Token ids, shape (B, L).
             mask: Real positions, shape (B, L), bool.
-            find_means: As in `MixBatch`.
-            find_saliency: As in `MixBatch`.
+            **finders: `find_means` and `find_saliency` of `MixBatch`.
 
         Returns:
-            The plan; None when this batch is not to be mixed: B = 1, strategy `none`, chance (`probability`), or the
-            time has not come or is over (`start`, `stop`, `alpha_schedule`).
+            The plan; None when this batch is not mixed: B = 1, strategy `none`, by chance (`probability`), or outside
+            of the time for it (`start`, `stop`, `alpha_schedule`).
 
         Raises:
             ConfigError: If the strategy or the partners need what the batch does not have.
         """
-        config, size = self.config, labels.shape[0]
-        alpha = self._alpha()
-        if size < 2 or config.probability == 0 or alpha is None:
+        alpha = self._alpha() if labels.shape[0] > 1 else None
+        chosen = self._choose() if alpha is not None else None
+        if alpha is None or chosen is None:
             return None
-        member, sites = self._choose()
-        if not sites:
-            return None
-        if config.probability < 1 and torch.rand((), generator=self.generator) >= config.probability:
-            return None
-        site = sites[0]
-        if len(sites) > 1:
-            site = sites[int(torch.randint(len(sites), (), generator=self.generator))]
-        if member.needs_special_ids and input_ids is None:
-            raise ConfigError(f"strategy '{member.name}' needs input_ids; embeddings do not tell special tokens apart")
-        finders: dict[str, Any] = {"find_means": find_means, "find_saliency": find_saliency}
-        batch = MixBatch(
-            size,
-            labels.device,
-            alpha,
-            labels,
-            width=self._width,
-            input_ids=input_ids,
-            mask=mask,
-            special_ids=self._tensor("special_ids", config.special_ids, labels.device),
-            **{name: finder for name, finder in finders.items() if finder is not None},
-        )
-        plan = member.draw(batch, site, self.generator)
-        if config.targets == "remix":
+        strategy, site = chosen
+        if strategy.needs_special_ids and input_ids is None:
+            raise ConfigError(f"strategy '{strategy.name}' needs input_ids; embeddings do not mark special tokens")
+        special = self._tensor("special_ids", self.config.special_ids, labels.device)
+        known: dict[str, Any] = {"input_ids": input_ids, "mask": mask, "special_ids": special, **finders}
+        batch = MixBatch(labels.shape[0], labels.device, alpha, labels, hidden_size=self._hidden_size, **known)
+        plan = strategy.draw(batch, site, self.generator)
+        if self.config.targets == "remix":
             plan = replace(plan, target_weights=self._remix(plan, labels))
-        return plan if config.regmix is None else with_clean_rows(plan)
+        return plan if self.config.regmix is None else with_clean_rows(plan)
 
-    def _choose(self) -> tuple[Strategy, tuple[str, ...]]:
+    def apply(self, plan: MixPlan, hidden: Tensor, mask: Tensor | None) -> Tensor:
+        """Mix a batch at the site of its plan; arguments as in `Strategy.apply`."""
+        mixed = plan.strategy.apply(plan, hidden, mask)
+        for observer in self.observers:
+            observer.applied(plan, mixed)
+        return mixed
+
+    def _choose(self) -> tuple[Strategy, str] | None:
+        """Draw a strategy, whether it mixes this batch, and its site; None when the batch is not mixed."""
+        if self.config.probability == 0:
+            return None
         number = 0
         if len(self._members) > 1:
             number = int(torch.multinomial(self._chances, 1, generator=self.generator))
-        return self._members[number][0], self._sites[number]
+        strategy, sites = self._members[number][0], self._sites[number]
+        if not sites:
+            return None
+        if self.config.probability < 1 and torch.rand((), generator=self.generator) >= self.config.probability:
+            return None
+        if len(sites) > 1:
+            return strategy, sites[int(torch.randint(len(sites), (), generator=self.generator))]
+        return strategy, sites[0]
 
     def _alpha(self) -> float | None:
-        """Return alpha at this point of training; None if nothing is mixed there."""
+        """Return alpha at this point of training; None if nothing is mixed at this point."""
         if not self.config.progresses:
             return self.config.alpha
         if self.progress is None:
             raise ConfigError(
-                "start, stop and alpha_schedule need to know how far training has come: set mixer.progress, from 0 to"
-                " 1, before each step"
+                "start, stop and alpha_schedule need the progress of training: set mixer.progress, from 0 to 1, before"
+                " each step"
             )
         if not self.config.start <= self.progress < self.config.stop:
             return None
@@ -223,36 +236,43 @@ class Mixer:
                 are those of its mixed half.
             labels: Targets before mixing and doubling, shape (B, ...).
             declared: `config.problem_type` of the model.
-            num_items: As the stock Trainer counts them.
-            sample_weight: How much each row counts, before mixing and doubling, shape (B,); None when all count alike.
+            num_items: `num_items_in_batch`, as the stock Trainer counts it.
+            sample_weight: Weight of each row, before mixing and doubling, shape (B,); None when all weigh 1.
 
         Returns:
             The loss, a scalar.
 
         Raises:
-            ConfigError: If there is not one sample weight for each row.
+            ConfigError: If the number of sample weights is not the number of rows.
         """
+        rows, plan, clean_loss = labels.shape[0], self.plan, None
         if sample_weight is not None and sample_weight.shape != labels.shape[:1]:
             raise ConfigError(
-                f"sample_weight of shape {tuple(sample_weight.shape)} does not fit a batch of {labels.shape[0]} rows"
+                f"sample_weight of shape {tuple(sample_weight.shape)} does not fit a batch of {rows} rows"
             )
-        size, plan = labels.shape[0], self.plan
-        kind = resolve_problem_type(declared, logits[:size], labels)
+        kind = resolve_problem_type(declared, logits[:rows], labels)
         scoring, num = self.scoring(logits.device), items(num_items, labels, kind)
-        blend = _weighted(unmixed(labels, kind), sample_weight)
-        clean_loss: Tensor | None = None
+        clean = _weighted(unmixed(labels, kind), sample_weight)
         if plan is not None and plan.mixed is not None:
-            clean_loss = blended_loss(logits[:size], blend, kind, scoring, num)
-            logits, plan = logits[size:], plan.mixed
-        if plan is not None and kind == "token_classification":
-            blend = Blend(*plan.strategy.token_targets(plan, labels))
-        elif plan is not None:
-            blend = Blend(labels[plan.rows], plan.targets)
-        if plan is not None:
-            blend = _weighted(blend, None if sample_weight is None else sample_weight[plan.rows])
+            clean_loss = blended_loss(logits[:rows], clean, kind, scoring, num)
+            logits, plan = logits[rows:], plan.mixed
+        blend = clean if plan is None else _blended_labels(plan, labels, kind, sample_weight)
         loss = blended_loss(logits, blend, kind, scoring, num)
         self._scored = logits.detach(), blend, plan, are_classes(labels, kind)
-        return loss if clean_loss is None else clean_loss + (self.config.regmix or 0.0) * loss
+        if clean_loss is not None:
+            loss = clean_loss + (self.config.regmix or 0.0) * loss
+        for observer in self.observers:
+            observer.scored(rows, loss)
+        return loss
+
+
+def _blended_labels(plan: MixPlan, labels: Tensor, kind: ProblemType, sample_weight: Tensor | None) -> Blend:
+    """Return the labels that each row, or each token, of a mixed batch is scored against."""
+    if kind == "token_classification":
+        blend = Blend(*plan.strategy.token_targets(plan, labels))
+    else:
+        blend = Blend(labels[plan.rows], plan.targets)
+    return _weighted(blend, None if sample_weight is None else sample_weight[plan.rows])
 
 
 def _weighted(blend: Blend, sample_weights: Tensor | None) -> Blend:

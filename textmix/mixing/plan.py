@@ -1,11 +1,15 @@
 """MixPlan: the frozen outcome of one draw."""
 
+from __future__ import annotations
+
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-from textmix.mixing.strategies.base import Strategy
+if TYPE_CHECKING:
+    from textmix.mixing.strategy import Strategy
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +50,7 @@ class MixPlan:
     target_weights: Tensor | None = None
     dims: Tensor | None = None
     span: Span | None = None
-    mixed: "MixPlan | None" = None
+    mixed: MixPlan | None = None
 
     @property
     def clean(self) -> int:

@@ -64,7 +64,7 @@ def draw_dirichlet(size: int, count: int, alpha: float, generator: torch.Generat
 
 
 def draw_lam(size: int, config: MixConfig, alpha: float, generator: torch.Generator) -> Tensor:
-    """Draw `size` weights of a row against one partner, as `config.lam` and `config.fold` say; shape (size,)."""
+    """Draw `size` weights of a row against one partner, as `config.lam` and `config.fold_lam` say; shape (size,)."""
     return _draw(size, 2, config, alpha, generator)[:, 0]
 
 
@@ -93,7 +93,7 @@ def _draw(size: int, count: int, config: MixConfig, alpha: float, generator: tor
         weights = draw_dirichlet(size, count, 1.0, generator)
     else:
         weights = draw_dirichlet(size, count, alpha, generator)
-    return weights.sort(dim=1, descending=True).values if config.fold else weights
+    return weights.sort(dim=1, descending=True).values if config.fold_lam else weights
 
 
 def draw_softmax(size: int, temperature: float, generator: torch.Generator) -> Tensor:

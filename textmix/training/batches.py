@@ -15,7 +15,7 @@ from transformers import DataCollatorWithPadding, PreTrainedTokenizerBase, defau
 
 from textmix.data.tokenization import LazyTokens, token_lists
 from textmix.mixing.sampling import seeded
-from textmix.mixing.strategies.base import POOLED
+from textmix.mixing.site_names import POOLED
 
 # Batches whose rows are sorted by length together; the sampler of transformers that groups by length takes at most as
 # many.

@@ -7,9 +7,10 @@ import numpy as np
 from transformers import PreTrainedTokenizerBase
 
 from textmix.data.labels import ClassIds
-from textmix.data.tokenization import special_ids
 from textmix.errors import ConfigError
-from textmix.mixing.config import LossConfig, MixConfig
+from textmix.hooks.special_tokens import special_ids
+from textmix.mixing.config import MixConfig
+from textmix.mixing.loss_config import LossConfig
 
 
 def complete_mix(

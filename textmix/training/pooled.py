@@ -5,7 +5,8 @@ from transformers import PreTrainedTokenizerBase
 
 from textmix.errors import ConfigError
 from textmix.mixing.config import MixConfig
-from textmix.mixing.strategies.base import POOLED, STRATEGIES, build_strategy
+from textmix.mixing.registry import STRATEGIES, build_strategy
+from textmix.mixing.site_names import POOLED
 from textmix.models.logits import run_longest_first
 from textmix.models.sequence_classifier import MixupForSequenceClassification
 from textmix.training.batches import row_lengths
@@ -17,14 +18,18 @@ def check_pooled(mix: MixConfig) -> None:
     Raises:
         ConfigError: If it mixes elsewhere, or chooses partners by what is not there.
     """
-    if any(site != POOLED for site in build_strategy(mix).sites(1)):
-        fitting = [name for name, kind in STRATEGIES.items() if set(kind(MixConfig()).sites(1)) <= {POOLED}]
+    if not _mixes_only_pooled(mix):
+        fitting = [name for name in STRATEGIES if name != "any" and _mixes_only_pooled(MixConfig(strategy=name))]
         raise ConfigError(
             f"with model.freeze encoder only sentence vectors are mixed: mix.strategy {mix.strategy} mixes elsewhere;"
             f" use one of {', '.join(fitting)}"
         )
     if mix.partner in ("nearest", "farthest", "length"):
         raise ConfigError(f"mix.partner {mix.partner} needs the tokens of a row; model.freeze encoder keeps none")
+
+
+def _mixes_only_pooled(mix: MixConfig) -> bool:
+    return set(build_strategy(mix).sites(1)) <= {POOLED}
 
 
 def pool_rows(

@@ -48,7 +48,7 @@ def prepare_sharding(accelerator: Accelerator, model: nn.Module, config: TrainCo
         wrong.append("checkpoints to go on from are not supported: set train.save_steps to null")
     if config.ema_decay is not None:
         wrong.append("weights cannot be averaged: set train.ema_decay to null")
-    if mix.strategy == "ssmix" or "ssmix" in (mix.choices or {}):
+    if "ssmix" in mix.names:
         wrong.append("strategy ssmix needs gradients of a pass of its own")
     if mix.partner in _BY_MEANING:
         wrong.append(f"partner {mix.partner} needs the embedding table whole")

@@ -27,7 +27,8 @@ from textmix.evaluation.metrics import SELECTION_METRICS, Evaluation
 from textmix.hooks.attach import attach
 from textmix.io.files import replacing
 from textmix.io.run_directory import MODEL, PROFILE, TENSORBOARD
-from textmix.mixing.config import LossConfig, MixConfig
+from textmix.mixing.config import MixConfig
+from textmix.mixing.loss_config import LossConfig
 from textmix.mixing.losses import IGNORED
 from textmix.models.logits import predict_logits
 from textmix.training.batches import EpochBatches, padded_loader, row_lengths
@@ -116,7 +117,7 @@ class MixupTrainer:
         assert config.learning_rate is not None
         self.average = averaged(model, config.ema_decay) if config.ema_decay is not None else None
         mix = complete_mix(mix, loss, tokenizer, labels_of(train_data), class_names)
-        self.mixer = attach(model, mix, seed=config.seed, rank=self._agreement.rank, loss=loss)
+        self.mixer = attach(model, mix, loss=loss, seed=config.seed, rank=self._agreement.rank)
         processes, rank = self._agreement.size, self._agreement.rank
         lengths = row_lengths(train_data) if config.group_by_length else None
         self._batches = EpochBatches(

@@ -11,12 +11,13 @@ from tests.conftest import TOPICS, bert_config, topic_rows
 from textmix.analysis.inspect.draw import draw_pairs
 from textmix.analysis.inspect.layout import Texts
 from textmix.analysis.inspect.pairs import Pair
-from textmix.data.tokenization import special_ids
 from textmix.errors import ConfigError, DataError, ModelError
-from textmix.mixing.config import LossConfig, MixConfig
+from textmix.hooks.special_tokens import special_ids
+from textmix.mixing.config import MixConfig
+from textmix.mixing.loss_config import LossConfig
 from textmix.mixing.mixer import Mixer
 from textmix.mixing.plan import MixPlan
-from textmix.mixing.strategies.base import STRATEGIES
+from textmix.mixing.registry import STRATEGIES
 from textmix.models.words.textcnn import TextCNN, TextCNNConfig
 from textmix.models.words.tokenizer_training import train_tokenizer
 from textmix.training.completion import complete_mix
@@ -57,7 +58,7 @@ def draw(
     tokenizer = tokenizer or tokenizer_of()
     drawing = {name: options.pop(name) for name in ("count", "batch_size", "max_length", "seed") if name in options}
     choices = {"word": 1.0, "cutmix": 1.0, "none": 1.0} if strategy == "any" else None
-    config = MixConfig(strategy=strategy, **{"alpha": 1.0, "choices": choices, **options})
+    config = MixConfig(strategy=strategy, **{"alpha": 1.0, "any": {"choices": choices}, **options})
     mix = complete_mix(config, LossConfig(), tokenizer, texts.labels, NAMES)
     pairs = draw_pairs(model or textcnn(tokenizer), tokenizer, texts, mix, LossConfig(), **drawing)
     return list(pairs)
@@ -209,7 +210,7 @@ class TestVectors:
         model = bert(tokenizer).eval()
         table = model.get_input_embeddings().weight.detach()
         names = tokenizer.convert_ids_to_tokens(range(len(table)))
-        for pair in draw("manifold", model, tokenizer, layers=[2], count=20):
+        for pair in draw("manifold", model, tokenizer, manifold={"layers": [2]}, count=20):
             if pair.site != "layer:2":
                 continue
             states = []
@@ -241,7 +242,7 @@ class TestVectors:
     def test_a_span_of_embeddings_says_where_it_comes_from(self) -> None:
         for keep, origin in ((0.0, "partner"), (0.4, "both")):
             replaced = 0
-            for pair in draw("cutmix", level="embeddings", keep=keep, count=8):
+            for pair in draw("cutmix", cutmix={"level": "embeddings", "keep": keep}, count=8):
                 own, partner = pair.rows
                 for index, position in enumerate(pair.positions):
                     if position.source is not None:
@@ -269,7 +270,7 @@ class TestDraws:
         with pytest.raises(ConfigError, match="mixes nothing, so that there is nothing to see"):
             draw("none")
         with pytest.raises(ConfigError, match="mixes nothing"):
-            draw("any", choices={"none": 1.0, "word": 0.0})
+            draw("any", any={"choices": {"none": 1.0, "word": 0.0}})
 
     def test_clean_rows_do_not_change_what_is_drawn(self) -> None:
         for strategy in ("word", "cutmix", "nonlinear"):
@@ -301,7 +302,7 @@ class TestDraws:
 
     def test_a_missing_site_is_named(self) -> None:
         with pytest.raises(ModelError, match="has no site layer:7"):
-            draw("manifold", layers=[7])
+            draw("manifold", manifold={"layers": [7]})
 
     @pytest.mark.parametrize("strategy", ["ssmix", "word"])
     def test_the_model_is_left_as_it_was(self, strategy: str) -> None:

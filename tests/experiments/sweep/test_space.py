@@ -49,14 +49,14 @@ def test_lists_and_ranges(tmp_path: Path) -> None:
     space = space_of(
         tmp_path,
         "mix.strategy: [word, none]\nmix.alpha: {low: 1, high: 2}\ntrain.epochs: {low: 1, high: 8, log: true}\n"
-        "train.learning_rate: {low: 1e-5, high: 1e-3, log: true}\nmix.layers: [null, [1]]\n",
+        "train.learning_rate: {low: 1e-5, high: 1e-3, log: true}\nmix.manifold.layers: [null, [1]]\n",
     )
     assert space == {
         "mix.strategy": Choices(["word", "none"]),
         "mix.alpha": Range(1.0, 2.0),
         "train.epochs": Range(1, 8, log=True, whole=True),
         "train.learning_rate": Range(1e-5, 1e-3, log=True),  # which YAML 1.1 reads as strings
-        "mix.layers": Choices([None, [1]]),
+        "mix.manifold.layers": Choices([None, [1]]),
     }
 
 
@@ -99,7 +99,8 @@ def test_all_that_the_default_space_draws_is_a_valid_run(model: str) -> None:
     assert strategies == {"none", "word", "sentence", "manifold", "cutmix"}
 
 
-SPACE = "mix.keep: [0.0, 0.5]\nmix.layers: [null, [1]]\nmix.level: [tokens, embeddings]\nmix.alpha: {low: 1, high: 2}\n"
+SPACE = "mix.cutmix.keep: [0.0, 0.5]\n"
+SPACE += "mix.manifold.layers: [null, [1]]\nmix.cutmix.level: [tokens, embeddings]\nmix.alpha: {low: 1, high: 2}\n"
 SPACE += "train.epochs: [2]\nmix.strategy: [none, word, manifold, cutmix]\n"
 
 
@@ -108,9 +109,12 @@ SPACE += "train.epochs: [2]\nmix.strategy: [none, word, manifold, cutmix]\n"
     [
         ({"strategy": '"none"'}, ["mix.strategy"]),
         ({"strategy": '"word"'}, ["mix.strategy", "mix.alpha"]),
-        ({"strategy": '"manifold"'}, ["mix.strategy", "mix.layers", "mix.alpha"]),
-        ({"strategy": '"cutmix"', "level": '"tokens"'}, ["mix.strategy", "mix.level", "mix.alpha"]),
-        ({"strategy": '"cutmix"', "level": '"embeddings"'}, ["mix.strategy", "mix.level", "mix.keep", "mix.alpha"]),
+        ({"strategy": '"manifold"'}, ["mix.strategy", "mix.manifold.layers", "mix.alpha"]),
+        ({"strategy": '"cutmix"', "level": '"tokens"'}, ["mix.strategy", "mix.cutmix.level", "mix.alpha"]),
+        (
+            {"strategy": '"cutmix"', "level": '"embeddings"'},
+            ["mix.strategy", "mix.cutmix.level", "mix.cutmix.keep", "mix.alpha"],
+        ),
     ],
 )
 def test_what_has_no_effect_is_not_drawn(tmp_path: Path, told: dict[str, str], names: list[str]) -> None:
@@ -122,7 +126,9 @@ def test_what_has_no_effect_is_not_drawn(tmp_path: Path, told: dict[str, str], n
 
 
 def test_what_loses_its_effect_in_the_recipe_goes_back_to_its_default(tmp_path: Path) -> None:
-    config = RunConfig(DataConfig(source="x.csv"), mix=MixConfig(strategy="manifold", layers=[2], alpha=0.7))
+    config = RunConfig(
+        DataConfig(source="x.csv"), mix=MixConfig(strategy="manifold", manifold={"layers": [2]}, alpha=0.7)
+    )
     space = space_of(tmp_path, "mix.strategy: [word, manifold]", config)
     assert draw(space, Chance(strategy='"manifold"'), config) == {"mix.strategy": "manifold"}
     drawn = with_options(config, draw(space, Chance(strategy='"word"'), config))

@@ -30,7 +30,7 @@ from textmix.runs.train import Watch
 
 SPACE: Space = {
     "mix.strategy": Choices(["none", "word", "manifold"]),
-    "mix.layers": Choices([None, [1]]),
+    "mix.manifold.layers": Choices([None, [1]]),
     "mix.alpha": Range(0.1, 2.0, log=True),
     "train.learning_rate": Range(1e-3, 5e-2, log=True),
 }
@@ -157,7 +157,7 @@ class TestTrials:
         for config, row in zip(scripted, report["trials"], strict=True):
             assert config.train.learning_rate == row["options"]["train.learning_rate"]
             assert config.mix.strategy == row["options"]["mix.strategy"]
-            assert ("mix.layers" in row["options"]) == (config.mix.strategy == "manifold")
+            assert ("mix.manifold.layers" in row["options"]) == (config.mix.strategy == "manifold")
         rates = [config.train.learning_rate for config in scripted]
         assert len(set(rates)) == 4
         assert yaml.safe_load((tmp_path / "d" / "best.yaml").read_text())["output_dir"] == str(tmp_path / "d" / "best")

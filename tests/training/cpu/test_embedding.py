@@ -1,3 +1,4 @@
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,11 @@ from textmix import TextCNN, TextCNNConfig
 from textmix.config.train import TrainConfig
 from textmix.data.tokenization import LazyTokens, tokenize
 from textmix.errors import RunError, TrainingInterrupted
-from textmix.mixing.config import LossConfig, MixConfig
-from textmix.mixing.strategies.base import EMBEDDINGS, STRATEGIES, TOKENS, Strategy
+from textmix.mixing.config import MixConfig
+from textmix.mixing.loss_config import LossConfig
+from textmix.mixing.registry import STRATEGIES, StrategyEntry
+from textmix.mixing.site_names import EMBEDDINGS, TOKENS
+from textmix.mixing.strategy import Strategy
 from textmix.models.words.tokenizer_training import train_tokenizer
 from textmix.training.cpu.embedding import GatheredEmbedding, gather_embedding, gathered_embeddings, scatter_embeddings
 from textmix.training.optimization import build_optimizer
@@ -130,9 +134,6 @@ def test_tokens_of_other_rows_are_in_use_once_they_are_gathered_anew() -> None:
 class Noise(Strategy):
     """Puts in random tokens, as a user's strategy may."""
 
-    name = "noise"
-    summary = "random tokens"
-
     def sites(self, num_blocks: int) -> tuple[str, ...]:
         return (TOKENS,)
 
@@ -140,24 +141,25 @@ class Noise(Strategy):
 class Doubling(Noise):
     """Mixes at the embeddings, where there are no tokens to put in."""
 
-    name = "doubling"
-
     def sites(self, num_blocks: int) -> tuple[str, ...]:
         return (EMBEDDINGS,)
 
 
 def test_what_might_not_be_the_same_is_left_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     for strategy in (Noise, Doubling):
-        monkeypatch.setitem(STRATEGIES, strategy.name, strategy)
+        name = strategy.__name__.lower()
+        monkeypatch.setitem(STRATEGIES, name, StrategyEntry(name, "", "", partial(lambda kind: kind, strategy)))
 
     def changes(model: PreTrainedModel, data: Any = DATA, mix: MixConfig = NONE) -> bool:
         gather_embedding(model, TOKENIZER, data, mix)
         return bool(gathered_embeddings(model))
 
     assert changes(textcnn())
-    assert changes(textcnn(), mix=MixConfig(strategy="any", choices={"cutmix": 1.0, "word": 1.0, "doubling": 1.0}))
+    assert changes(
+        textcnn(), mix=MixConfig(strategy="any", any={"choices": {"cutmix": 1.0, "word": 1.0, "doubling": 1.0}})
+    )
     assert not changes(textcnn(), mix=MixConfig(strategy="noise"))
-    assert not changes(textcnn(), mix=MixConfig(strategy="any", choices={"word": 1.0, "noise": 1.0}))
+    assert not changes(textcnn(), mix=MixConfig(strategy="any", any={"choices": {"word": 1.0, "noise": 1.0}}))
     assert not changes(textcnn(), LazyTokens(TEXTS, TOKENIZER, LABELS))  # not known beforehand
     assert not changes(textcnn(vocab_size=len(TOKENIZER)))  # nearly all are in use
     assert not changes(textcnn(), DATA.with_transform(lambda rows: rows))

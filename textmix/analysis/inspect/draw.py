@@ -1,6 +1,5 @@
 """Draw plans for real rows by the mechanism of training, and lay out what they make of them."""
 
-import copy
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -13,9 +12,11 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 from textmix.analysis.inspect.layout import Frame, Texts, lay_out
 from textmix.analysis.inspect.pairs import Pair
 from textmix.errors import ConfigError, DataError
-from textmix.hooks.attach import mixing
-from textmix.mixing.config import LossConfig, MixConfig
-from textmix.mixing.mixer import Mixer
+from textmix.hooks.attach import attach
+from textmix.mixing.config import MixConfig
+from textmix.mixing.loss_config import LossConfig
+from textmix.mixing.mixer import MixObserver
+from textmix.mixing.options import AnyOptions
 from textmix.mixing.plan import MixPlan
 
 
@@ -33,7 +34,8 @@ def draw_pairs(
     """Draw pairs, each from a training step of its own, so that λ, site and partners vary as they do in training.
 
     The plan is drawn and applied by the mixer itself in an ordinary forward pass, without dropout, half way between
-    `mix.start` and `mix.stop`. Only steps that are mixed are drawn, whatever `mix.probability` and `mix.choices` say.
+    `mix.start` and `mix.stop`. Only steps that are mixed are drawn, whatever `mix.probability` and
+    `mix.any.choices` say.
 
     Args:
         model: A classifier; it is left as it was.
@@ -59,24 +61,28 @@ def draw_pairs(
     if size < 2:
         raise DataError("a single row has no partner; inspect needs at least two")
     order = torch.randperm(size, generator=torch.Generator().manual_seed(seed)).tolist()
-    with mixing(model, mix, seed=seed, loss=loss) as mixer, _training_without_dropout(model):
+    with attach(model, mix, seed=seed, loss=loss) as mixer, _training_without_dropout(model):
         mixer.progress = (mix.start + mix.stop) / 2
-        recorder = _Recorder(mixer)
+        recorder = _Recorder()
+        mixer.observers.append(recorder)
         for step in range(min(count, size)):
             numbers = [order[(step + offset) % size] for offset in range(min(batch_size, size))]
             batch = _encode(tokenizer, texts, numbers, max_length).to(model.device)
             labels = torch.tensor([texts.labels[number] for number in numbers], device=model.device)
             with torch.no_grad():
                 model(**batch, labels=labels)
-            yield lay_out(step, recorder.plan, recorder.mixed, Frame(model, tokenizer, texts, numbers, batch))
+            assert mixer.plan is not None  # every step is mixed
+            yield lay_out(
+                step, mixer.plan.mixed or mixer.plan, recorder.mixed, Frame(model, tokenizer, texts, numbers, batch)
+            )
 
 
 def _always_mixed(mix: MixConfig) -> MixConfig:
-    chances = mix.choices if mix.strategy == "any" else {mix.strategy: 1.0}
+    chances = mix.any.choices if mix.strategy == "any" else {mix.strategy: 1.0}
     mixed = {name: chance for name, chance in (chances or {}).items() if name != "none" and chance > 0}
     if not mixed:
         raise ConfigError("strategy 'none' mixes nothing, so that there is nothing to see; choose another --strategy")
-    return replace(mix, probability=1.0, choices=mixed if mix.strategy == "any" else None)
+    return replace(mix, probability=1.0, any=AnyOptions(mixed) if mix.strategy == "any" else mix.any)
 
 
 def _encode(tokenizer: PreTrainedTokenizerBase, texts: Texts, numbers: list[int], max_length: int) -> Any:
@@ -104,36 +110,15 @@ def _training_without_dropout(model: nn.Module) -> Iterator[None]:
             module.training = mode
 
 
-class _Recorder:
-    """Keeps the plans that a mixer draws, and what applying them made of the batch.
-
-    Args:
-        mixer: The mixer; it is to be thrown away afterwards.
+class _Recorder(MixObserver):
+    """Keeps what applying the last plan made of the batch.
 
     Attributes:
-        plan: The last plan, of B rows.
-        mixed: What it made of the batch at its site, the B mixed rows: token ids (B, L), hidden states (B, L, H) or
-            sentence vectors (B, H).
+        mixed: The B mixed rows at the site: token ids (B, L), hidden states (B, L, H) or sentence vectors (B, H).
     """
 
-    plan: MixPlan
     mixed: Tensor
 
-    def __init__(self, mixer: Mixer) -> None:
-        self._draw = mixer.draw
-        mixer.draw = self._draw_and_keep  # type: ignore[method-assign]
-
-    def _draw_and_keep(self, *args: Any, **kwargs: Any) -> MixPlan:
-        drawn = self._draw(*args, **kwargs)
-        assert drawn is not None  # every step is mixed
-        self.plan = drawn.mixed or drawn
-        strategy = copy.copy(drawn.strategy)
-        apply = strategy.apply
-
-        def apply_and_keep(plan: MixPlan, hidden: Tensor, mask: Tensor | None) -> Tensor:
-            applied = apply(plan, hidden, mask)
-            self.mixed = applied[plan.clean :]
-            return applied
-
-        strategy.apply = apply_and_keep  # type: ignore[method-assign]
-        return replace(drawn, strategy=strategy)
+    def applied(self, plan: MixPlan, mixed: Tensor) -> None:
+        """Keep the mixed rows."""
+        self.mixed = mixed[plan.clean :]

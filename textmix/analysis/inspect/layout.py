@@ -9,9 +9,9 @@ from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from textmix.analysis.inspect.pairs import Neighbour, Origin, Pair, Position, Row
-from textmix.data.tokenization import special_ids
+from textmix.hooks.special_tokens import special_ids
 from textmix.mixing.plan import MixPlan
-from textmix.mixing.strategies.base import EMBEDDINGS, POOLED, TOKENS
+from textmix.mixing.site_names import EMBEDDINGS, POOLED, TOKENS
 
 _NEIGHBOURS = 3
 

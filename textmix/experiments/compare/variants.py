@@ -1,18 +1,17 @@
 """The strategies that are compared, as they are written: `none,word,sentence(regmix=1.0,alpha=0.2)`. No torch."""
 
 import re
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 from jsonargparse import ArgumentParser
 
 from textmix.config.parsing import parse
 from textmix.errors import ConfigError
-from textmix.mixing.config import MixConfig, without_effect
+from textmix.mixing.config import DEFAULTS, MixConfig, from_values, option_values, without_effect
 
 NONE = "none"
 _WRITTEN = re.compile(r"(?P<strategy>\w+)(?:\((?P<options>.*)\))?", flags=re.DOTALL)
-_DEFAULTS = {field.name: field.default for field in fields(MixConfig)}
 _OPENING, _CLOSING = "([{", ")]}"
 
 
@@ -31,7 +30,8 @@ class Variant:
     @property
     def options(self) -> dict[str, Any]:
         """The options of mixing that differ from their defaults, and the strategy."""
-        return {name: value for name, value in vars(self.mix).items() if name == "strategy" or value != _DEFAULTS[name]}
+        values = option_values(self.mix).items()
+        return {name: value for name, value in values if name == "strategy" or value != DEFAULTS[name]}
 
     @property
     def directory(self) -> str:
@@ -43,7 +43,8 @@ def parse_variants(text: str, base: MixConfig) -> list[Variant]:
     """Read strategies, each with options of its own.
 
     Args:
-        text: Strategies, separated by commas; behind a name there may be options of the section `mix` in parentheses.
+        text: Strategies, separated by commas; a name may be followed by options of the section `mix` in parentheses,
+            where those of the strategy itself need no section: `multi(rows=4)`.
         base: Options of the recipe. Each variant has those of them that mean something to it, but for `none`, which
             has none.
 
@@ -67,18 +68,19 @@ def _variant(text: str, base: MixConfig) -> Variant:
     given = {"strategy": strategy}
     for part in _split(written["options"]) if written["options"] else []:
         option, equals, value = (piece.strip() for piece in part.partition("="))
+        option = f"{strategy}.{option}" if f"{strategy}.{option}" in DEFAULTS else option
         if not equals or option in given:
             raise ConfigError(f"options of '{text}' in --strategies must be like alpha=0.2, each once, not '{part}'")
         given[option] = value
     parser = ArgumentParser(exit_on_error=False, allow_abbrev=False)
     parser.add_class_arguments(MixConfig, "mix")
-    parsed = parse(parser, [f"--mix.{option}={value}" for option, value in given.items()])["mix"]
-    options = {option: parsed[option] for option in given}
+    parsed = parse(parser, [f"--mix.{option}={value}" for option, value in given.items()])
+    options = {option: parsed[f"mix.{option}"] for option in given}
     if strategy != NONE:
-        options = vars(base) | options
+        options = option_values(base) | options
         for option in without_effect(options).keys() - given:
-            options[option] = _DEFAULTS[option]
-    return Variant(text, MixConfig(**options))
+            options[option] = DEFAULTS[option]
+    return Variant(text, from_values(options))
 
 
 def _split(text: str) -> list[str]:

@@ -14,12 +14,11 @@ from textmix.config.parsing import check_options, option_names
 from textmix.config.recipe_guard import check_recipe
 from textmix.config.run import RunConfig
 from textmix.errors import ConfigError
-from textmix.mixing.config import CONTROLS, MixConfig, idle_options
+from textmix.mixing.config import CONTROLS, DEFAULTS, idle_options, option_values
 from textmix.models.config import WORD_MODELS
 
 # Trials must be scored alike, on the same rows; and only the command line may ask for code to be run.
 _FIXED = ("data", "output_dir", "train.seed", "train.metric", "model.trust_remote_code")
-_MIX_DEFAULTS = {field.name: field.default for field in dataclasses.fields(MixConfig)}
 
 
 class Trial(Protocol):
@@ -128,8 +127,8 @@ def load_space(path: Path, config: RunConfig) -> Space:
 def draw(space: Space, trial: Trial, config: RunConfig) -> dict[str, Any]:
     """Draw the options of a trial.
 
-    What has no effect beside what was drawn before is left out: `mix.layers` of other strategies than `manifold`, and
-    of `none` all that mixing has.
+    Options without effect beside those drawn before are left out: `mix.manifold.layers` for every strategy but
+    `manifold`, and for `none` all options of mixing.
 
     Args:
         space: What may be drawn.
@@ -139,7 +138,7 @@ def draw(space: Space, trial: Trial, config: RunConfig) -> dict[str, Any]:
     Returns:
         Values by dotted name; among them the defaults of those options of the recipe that have lost their effect.
     """
-    mix = vars(config.mix).copy()
+    mix = option_values(config.mix)
     drawn: dict[str, Any] = {}
     for path in sorted(space, key=_turn):
         section, _, name = path.partition(".")
@@ -149,7 +148,7 @@ def draw(space: Space, trial: Trial, config: RunConfig) -> dict[str, Any]:
         drawn[path] = space[path].draw(trial, path)
         if mixes:
             mix[name] = drawn[path]
-    lost = {name: _MIX_DEFAULTS[name] for name in idle_options(mix) if mix[name] != _MIX_DEFAULTS[name]}
+    lost = {name: DEFAULTS[name] for name in idle_options(mix) if mix[name] != DEFAULTS[name]}
     return {**drawn, **{f"mix.{name}": value for name, value in lost.items()}}
 
 

@@ -12,7 +12,8 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from textmix.data.tokenization import LazyTokens, token_lists
 from textmix.mixing.config import MixConfig
-from textmix.mixing.strategies.base import TOKENS, build_strategy
+from textmix.mixing.registry import build_strategy
+from textmix.mixing.site_names import TOKENS
 
 # Where nearly every token is in use, as in a vocabulary that was made of the training rows, there is nothing to gain.
 _MOST_IN_USE = 0.9
