@@ -24,6 +24,49 @@ def test_every_public_name_is_there(name: str) -> None:
     assert name in dir(textmix)
 
 
+MIX_WITH_TORCH_AND_TRANSFORMERS_ALONE = """
+import sys
+for name in ("accelerate", "datasets", "gensim", "jsonargparse", "matplotlib", "optuna", "pandas", "peft", "pyarrow",
+             "rich", "scipy", "sklearn"):
+    sys.modules[name] = None
+from types import SimpleNamespace
+import torch
+from transformers import BertConfig, BertForSequenceClassification, TrainerControl, TrainerState
+from textmix import (MixupCallback, MixupConfig, MixupForSequenceClassification, MixupForTokenClassification, TextCNN,
+                     TextCNNConfig, attach, special_ids)
+sizes = dict(vocab_size=20, hidden_size=8, num_hidden_layers=1, num_attention_heads=2, intermediate_size=8)
+batch = dict(input_ids=torch.tensor([[5, 6], [7, 8]]), labels=torch.tensor([0, 1]))
+for model in (
+    BertForSequenceClassification(BertConfig(**sizes)),
+    MixupForSequenceClassification(MixupConfig(encoder=BertConfig(**sizes), num_labels=2)),
+    TextCNN(TextCNNConfig(vocab_size=20, num_labels=2, embedding_dim=8)),
+):
+    with attach(model.train(), strategy="word") as mixer:
+        model(**batch).loss.backward()
+        assert mixer.plan.site == "embeddings"
+    callback = MixupCallback(strategy="word")
+    args = SimpleNamespace(label_smoothing_factor=0.0, n_gpu=0, seed=0, process_index=0, label_names=None)
+    state, control = TrainerState(max_steps=2), TrainerControl()
+    state.stateful_callbacks = {}
+    for event in ("on_train_begin", "on_step_begin"):
+        getattr(callback, event)(args, state, control, model=model)
+    model(**batch).loss.backward()
+    callback.on_pre_optimizer_step(args, state, control, model=model)
+    logs = {"loss": 1.0, "learning_rate": 0.1}
+    state.log_history.append(dict(logs))
+    callback.on_log(args, state, control, logs=logs)
+    callback.on_train_end(args, state, control)
+    print(type(model).__name__, logs["mix_share"], hasattr(model, "mixer"))
+"""
+
+
+def test_mixing_needs_torch_and_transformers_alone() -> None:
+    """What the command line needs is not loaded by `attach`, the callback and the model classes."""
+    lines = run(MIX_WITH_TORCH_AND_TRANSFORMERS_ALONE).splitlines()
+    names = ["BertForSequenceClassification", "MixupForSequenceClassification", "TextCNN"]
+    assert lines == [f"{name} 1.0 False" for name in names]
+
+
 def test_a_message_is_one_line_of_printable_characters() -> None:
     assert one_line("a\n  b\x1b[31m\x00 \u202ec é猫") == "a b\\x1b[31m\\x00 \\u202ec é猫"
     long = one_line("wrong: " + "x" * 10_000 + " at the end")

@@ -37,7 +37,7 @@ def token_saliency(
 ) -> Tensor:
     """Norm of the loss's gradient at each token's embedding, by a separate forward and backward pass.
 
-    Gradients that were accumulated in parameters are not changed.
+    Accumulated gradients of parameters are not changed.
 
     Args:
         model: A Hugging Face model; its forward takes token ids.
@@ -56,8 +56,8 @@ def token_saliency(
         return leaves[-1]
 
     # Several modules may share the table, as in an encoder-decoder: the encoder's, which comes first, is taken.
-    tables = [module for module in model.modules() if getattr(module, "weight", None) is weight]
-    handles = [module.register_forward_hook(cut_off) for module in tables if isinstance(module, nn.Embedding)]
+    tables = [module for module in model.modules() if isinstance(module, nn.Embedding) and module.weight is weight]
+    handles = [module.register_forward_hook(cut_off) for module in tables]
     try:
         with torch.enable_grad():
             (gradient,) = torch.autograd.grad(find_loss(model(**kwargs)), leaves[:1])
@@ -71,5 +71,4 @@ def token_saliency(
     finally:
         for handle in handles:
             handle.remove()
-    norms: Tensor = gradient.float().norm(dim=-1)
-    return norms.transpose(0, batch)
+    return torch.linalg.vector_norm(gradient.float(), dim=-1).transpose(0, batch)

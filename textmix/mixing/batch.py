@@ -1,4 +1,4 @@
-"""MixBatch: what a strategy may know of a batch when it draws a plan."""
+"""MixBatch: what a strategy can read of a batch when it draws a plan."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -29,8 +29,8 @@ class MixBatch:
         input_ids: Token ids, shape (B, L); None when embeddings were given.
         mask: Real positions, shape (B, L), bool; None where every position is real.
         special_ids: Ids of special tokens.
-        find_means: Makes the mean embedding of each row, shape (B, E), where E is the size of the embeddings.
-        find_saliency: Makes the norm of the loss's gradient at each token's embedding, shape (B, L).
+        find_means: Returns the mean embedding of each row, shape (B, E), where E is the size of the embeddings.
+        find_saliency: Returns the norm of the loss's gradient at each token's embedding, shape (B, L).
     """
 
     size: int

@@ -9,7 +9,7 @@ from torch.autograd.function import once_differentiable
 Padding = Literal["zero", "copy"]
 
 
-# From this many rows on, one matrix product costs less than a pass over the batch for each of them.
+# From this many rows on, one matrix product is cheaper than one pass over the batch for each of them.
 _MANY = 5
 
 
@@ -20,22 +20,22 @@ def blend(
 
     Args:
         hidden: Rows, shape (B, ...); with a mask (B, L, ...). Every number is finite, also at padding.
-        rows: Which rows each is blended from, shape (B, K), K at least 2; first the row itself.
-        weights: Their weights, shape (B, K), or (B, K, H) or (1, K, H) when each dimension of a hidden state (B, L, H)
-            has its own; they sum to 1 over K.
+        rows: The rows that each row is blended from, shape (B, K), K at least 2; first the row itself.
+        weights: Their weights, shape (B, K), or (B, K, H) or (1, K, H) with separate weights for each dimension of a
+            hidden state (B, L, H); they sum to 1 over K.
         mask: Real positions of each row before blending, shape (B, L), bool; None when every position is real.
-        padding: What a position holds where only some rows are real: `zero` blends them with zero vectors, `copy`
-            scales the weights of those that are real to sum to 1. Where none is real the result is zero.
+        padding: How a position is blended where only some rows are real: `zero` blends them with zero vectors, `copy`
+            scales the weights of the real ones to sum to 1. Where none is real the result is zero.
 
     Returns:
         Blended rows, shape and dtype of `hidden`.
     """
     if mask is None and rows.shape[1] == 2 and weights.dim() == 2:
-        # Sentence vectors, in most cases: so small that the autograd function below would cost more than it spares.
+        # Sentence vectors, in most cases: for tensors so small the autograd function below costs more than it saves.
         lam = weights[:, 0].to(hidden.dtype).view(-1, *[1] * (hidden.dim() - 1))
         return torch.lerp(hidden.index_select(0, rows[:, 1]), hidden, lam)
     if mask is not None and padding == "copy":
-        # A row that weighs nothing is still all there is where no other is real.
+        # Where no other row is real, a row of weight 0 is taken whole.
         weights = weights.clamp(min=torch.finfo(weights.dtype).tiny)
     if rows.shape[1] >= _MANY and weights.dim() == 2:
         return _blend_many(hidden, rows, weights, mask, padding)
@@ -51,8 +51,8 @@ def blend(
 class _WeightedSum(torch.autograd.Function):
     """`sum_k shares[k] * hidden[rows[:, k]]`, where shares are of shapes that broadcast to `hidden`.
 
-    A small model on a CPU spends what mixing costs on passes over the batch and on fresh memory for copies of it: here
-    are as few of both as can be, forward and backward.
+    On a CPU the cost of mixing a small model is passes over the batch and fresh memory for copies of it: this function
+    needs the fewest of both, forward and backward.
     """
 
     @staticmethod
@@ -75,12 +75,12 @@ class _WeightedSum(torch.autograd.Function):
 
 
 def _blend_many(hidden: Tensor, rows: Tensor, weights: Tensor, mask: Tensor | None, padding: Padding) -> Tensor:
-    """Blend by one matrix product: its entry (i, j) is the weight of row j in row i; a row named twice counts twice."""
+    """Blend by one matrix product; entry (i, j) is the weight of row j in row i, summed where a row occurs twice."""
     size = hidden.shape[0]
     if mask is not None:
         hidden = hidden * _expand(mask, hidden)
     matrix = torch.zeros(size, size, dtype=weights.dtype, device=hidden.device).scatter_add(1, rows, weights)
-    # Autocast would round the product to half precision, which a few rows are not.
+    # Autocast would round the product to half precision; blends of few rows are not rounded either.
     with torch.autocast(hidden.device.type, enabled=False):
         blended = (matrix.to(hidden.dtype) @ hidden.reshape(size, -1)).view_as(hidden)
         if mask is not None and padding == "copy":
@@ -90,19 +90,19 @@ def _blend_many(hidden: Tensor, rows: Tensor, weights: Tensor, mask: Tensor | No
 
 
 def _expand(mask: Tensor, hidden: Tensor) -> Tensor:
-    """Give a mask the trailing dimensions of size 1 that it lacks beside the hidden states."""
+    """Add trailing dimensions of size 1 to a mask until it has as many as the hidden states."""
     return mask.view(*mask.shape, *[1] * (hidden.dim() - mask.dim()))
 
 
 def union_mask(mask: Tensor, rows: Tensor, dim: int = 0) -> Tensor:
     """Unite the masks of the rows that each row is blended from.
 
-    Works for every mask in which a larger value attends to more: 0/1 integers, booleans, and additive floats (0 for
-    real, very negative for padding).
+    Works for every mask in which a larger value attends more: 0/1 integers, booleans, and additive floats (0 for real
+    positions, very negative for padding).
 
     Args:
         mask: Masks; a dimension of size 1 at `dim` means that all rows share one.
-        rows: Which rows each is blended from, shape (B, K).
+        rows: The rows that each row is blended from, shape (B, K).
         dim: Dimension of the batch.
 
     Returns:
@@ -117,10 +117,10 @@ def union_mask(mask: Tensor, rows: Tensor, dim: int = 0) -> Tensor:
 
 
 def _union_product(mask: Tensor, rows: Tensor) -> Tensor:
-    """Unite masks (B, 1, L, L) that are products of a row's mask with itself, as DeBERTa's are.
+    """Unite masks (B, 1, L, L) that are products of a row's mask with itself, as in DeBERTa.
 
-    The maximum of two such products is not the product of the united masks: a token of the one row would not attend
-    to one of the other where both have padding between.
+    The maximum of two such products is not the product of the united masks: a token of one row would not attend to a
+    token of the other.
     """
     own = mask.diagonal(dim1=-2, dim2=-1)
     united = union_mask(own.bool(), rows).to(mask.dtype)

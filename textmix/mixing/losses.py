@@ -1,4 +1,4 @@
-"""Score logits against blended targets, in float32."""
+"""The loss of logits against blended targets, in float32."""
 
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, cast, get_args
@@ -15,7 +15,7 @@ IGNORED = -100
 
 @dataclass(frozen=True)
 class Scoring:
-    """A `LossConfig` with its class weights at hand.
+    """A `LossConfig` with its class weights as a tensor.
 
     Args:
         label_smoothing: ε of label smoothing.
@@ -37,14 +37,14 @@ PLAIN = Scoring()
 
 
 class Blend(NamedTuple):
-    """The labels that each row, or each token, is scored against, beside their weights.
+    """The labels that each row, or each token, is scored against, and their weights.
 
     Args:
         labels: Integer classes (B, K) or (B, K, L) with -100 for what does not count; soft labels, multi-labels or
             numbers (B, K, C); a single number may be (B, K).
         weights: Their weights, shape (B, K), or (B, K, L) or (B, K, 1) for tokens; each row sums to 1 over K.
-        sample_weights: How much the row counts that each label comes from, shape (B, K), or (B, K, 1) for tokens; None
-            when all rows count alike.
+        sample_weights: Weight of the row that each label comes from, shape (B, K), or (B, K, 1) for tokens; None when
+            all rows weigh 1.
     """
 
     labels: Tensor
@@ -53,18 +53,18 @@ class Blend(NamedTuple):
 
 
 def are_classes(labels: Tensor, kind: ProblemType) -> bool:
-    """Say whether labels are integer classes, of which -100 does not count."""
+    """Return whether labels are integer classes, of which -100 does not count."""
     return kind in ("single_label_classification", "token_classification") and not labels.is_floating_point()
 
 
 def unmixed(labels: Tensor, kind: ProblemType) -> Blend:
-    """Lay out labels (B, ...) that count wholly for their own row."""
+    """Return labels (B, ...) as the blend of each row with itself alone."""
     weights = torch.ones(labels.shape[0], 1, device=labels.device)
     return Blend(labels.unsqueeze(1), weights.unsqueeze(-1) if kind == "token_classification" else weights)
 
 
 def resolve_problem_type(declared: str | None, logits: Tensor, labels: Tensor) -> ProblemType:
-    """Say what kind of targets the labels are, without guessing where two kinds look alike.
+    """Return the kind of the labels, without guessing where two kinds look alike.
 
     Args:
         declared: `config.problem_type` of the model, or None.
@@ -93,8 +93,8 @@ def resolve_problem_type(declared: str | None, logits: Tensor, labels: Tensor) -
 
 
 def _check_labels(kind: ProblemType, logits: Tensor, labels: Tensor) -> None:
-    """Refuse labels that broadcasting would spread over the wrong logits, and those that are no numbers."""
-    # A look at the values would make an accelerator wait, and break a compiled graph; there the loss shows it.
+    """Refuse labels that would broadcast over the wrong logits, and labels that are NaN or infinite."""
+    # Reading the values would make an accelerator wait, and break a compiled graph; there the loss shows it.
     visible = labels.is_floating_point() and labels.device.type == "cpu" and not torch.compiler.is_compiling()
     if visible and not bool(torch.isfinite(labels).all()):
         raise DataError(f"labels of {kind} must be finite, but among these are NaN or infinite ones")
@@ -120,27 +120,27 @@ def score(logits: Tensor, labels: Tensor, kind: ProblemType, scoring: Scoring = 
     over classes of the binary counterpart, whose targets are smoothed towards 1/2; numbers score the squared error,
     averaged over C.
 
-    The weight is that of the row's own class, also for what smoothing adds. torch weighs each class of that part by
-    itself: beside balanced weights it then asks for the rarest classes in every row (on 19 classes, of which one had 3
-    rows, that took accuracy from 0.52 to 0.06).
+    The part that smoothing adds has the weight of the row's own class, too. torch weighs each class of that part
+    separately: with balanced weights every row then trains the rarest classes (on 19 classes, one of which had 3 rows,
+    accuracy fell from 0.52 to 0.06).
 
     Args:
         logits: Model outputs, shape (B, C), or (B, L, C) for tokens.
         labels: As in `Blend`.
-        kind: What they are.
-        scoring: Weights, smoothing and focus.
+        kind: Their kind.
+        scoring: Class weights, smoothing and focus.
 
     Returns:
         Losses, shape (B, K) or (B, K, L), float32 (float64 when the logits are); 0 where a label does not count.
 
     Raises:
-        ConfigError: If regression is to be weighted, smoothed or focused, or the class weights do not fit.
+        ConfigError: If regression is weighted, smoothed or focused, or the class weights do not fit.
     """
     logits = logits if logits.dtype == torch.float64 else logits.float()
     weights = scoring.class_weights
     if kind == "regression":
         if not scoring.is_plain:
-            raise ConfigError("label smoothing, class weights and the focal loss mean nothing for regression")
+            raise ConfigError("label smoothing, class weights and the focal loss have no meaning for regression")
         targets = labels.to(logits.dtype).view(*labels.shape[:2], -1)
         return (logits.unsqueeze(1) - targets).square().mean(dim=-1)
     if weights is not None and weights.shape != logits.shape[-1:]:
@@ -148,7 +148,11 @@ def score(logits: Tensor, labels: Tensor, kind: ProblemType, scoring: Scoring = 
     weights = weights.to(logits.dtype) if weights is not None else None
     if kind == "multi_label_classification":
         return _score_binary(logits.unsqueeze(1), labels.to(logits.dtype), weights, scoring)
-    costs = -logits.log_softmax(dim=-1)
+    return _score_classes(logits.log_softmax(dim=-1), labels, weights, scoring)
+
+
+def _score_classes(log_probabilities: Tensor, labels: Tensor, weights: Tensor | None, scoring: Scoring) -> Tensor:
+    costs = -log_probabilities
     if scoring.focal_gamma:
         # 1 - p by expm1, which keeps its digits near p = 1; at p = 1 itself its power would have no gradient.
         miss = (-torch.expm1(-costs)).clamp(min=torch.finfo(costs.dtype).tiny)
@@ -187,17 +191,17 @@ def blended_loss(
 ) -> Tensor:
     """Score blended rows: `sum_k weights[i, k] * loss(logits[i], labels[i, k])`, averaged over what has a label.
 
-    Sample weights scale each of these losses: they are the weights of the rows that the labels come from. As with class
-    weights, the sum is divided by the number of rows, not by that of their weights.
+    Sample weights scale each of these losses; they are the weights of the rows that the labels come from. As with class
+    weights, the sum is divided by the number of rows, not by the sum of their weights.
 
     Args:
         logits: Model outputs for the blended rows, shape (B, C) or (B, L, C).
         blend: The labels of the rows that each is blended from, and their weights.
-        kind: What the labels are.
-        scoring: Weights, smoothing and focus.
-        num_items: Number of rows (of labelled tokens) in the whole accumulation window, by which the sum is divided
-            instead of by those of this batch. Without it labels count with their weights, so that a token that only
-            one of two rows has a label for counts for λ of one.
+        kind: Kind of the labels.
+        scoring: Class weights, smoothing and focus.
+        num_items: Number of rows (or labelled tokens) in the whole accumulation window, by which the sum is divided
+            instead of the number in this batch. Without it labels count with their weights: a token that only one of
+            two rows has a label for counts for λ of one.
 
     Returns:
         The loss, a scalar; 0 where nothing has a label.
@@ -227,7 +231,7 @@ def plain_loss(
         labels: Targets before mixing, or None.
         declared: `config.problem_type` of the model.
         num_items_in_batch: As the stock Trainer counts them; see `items`.
-        scoring: Weights, smoothing and focus.
+        scoring: Class weights, smoothing and focus.
 
     Returns:
         The loss, a scalar; None without labels.
@@ -239,16 +243,16 @@ def plain_loss(
 
 
 def items(num_items_in_batch: Tensor | int | None, labels: Tensor, kind: ProblemType) -> Tensor | float | None:
-    """Turn the count of the stock Trainer, who counts the entries of (B, C) labels, into rows; tokens stay tokens."""
+    """Convert the stock Trainer's count of the entries of (B, C) labels into rows; tokens stay tokens."""
     if num_items_in_batch is None or kind == "token_classification":
         return num_items_in_batch
     return num_items_in_batch / labels[0].numel()
 
 
 def blended_accuracy(logits: Tensor, blend: Blend) -> Tensor:
-    """λ-weighted accuracy: a prediction earns the weight of every label that it meets.
+    """λ-weighted accuracy: a prediction earns the weight of every label that it matches.
 
-    Accuracy against the hard labels alone means nothing on blended rows.
+    Accuracy against one hard label has no meaning for blended rows.
 
     Args:
         logits: Model outputs, shape (B, C) or (B, L, C).
@@ -266,14 +270,14 @@ def blended_accuracy(logits: Tensor, blend: Blend) -> Tensor:
 def remix(weights: Tensor, rows: Tensor, labels: Tensor, counts: Tensor, kappa: float, tau: float) -> Tensor:
     """Weigh targets by the rule of Remix (Chou et al. 2020, equation 5) for unbalanced classes.
 
-    A row i of n_i training rows in its class meets a partner j: the partner's target takes all when n_i / n_j ≥ κ and
+    Row i has n_i training rows in its class, its partner n_j: the partner's target takes all when n_i / n_j ≥ κ and
     λ < τ; the row's own when n_i / n_j ≤ 1 / κ and 1 - λ < τ; else they share it as λ says. With several partners the
     weight of the row itself is divided among them in proportion to theirs, and the rule is applied to each pair.
 
     Args:
         weights: Weights of the blended rows, shape (B, K), each row summing to 1; first the row itself.
         rows: Which rows they are, shape (B, K).
-        labels: Integer class of each row, shape (B,); -100 is that of a row that does not count.
+        labels: Integer class of each row, shape (B,); -100 for a row that does not count.
         counts: Training rows of each class, shape (C,).
         kappa: κ.
         tau: τ.
@@ -284,13 +288,13 @@ def remix(weights: Tensor, rows: Tensor, labels: Tensor, counts: Tensor, kappa: 
     classes = labels[rows]
     sizes = counts.to(weights.dtype)[classes.clamp(min=0)]
     ratio = sizes[:, :1] / sizes[:, 1:].clamp(min=1)
-    # Where one of the two does not count there is no ratio, which no bound holds for, and λ stands.
+    # Where one of the two does not count there is no ratio: NaN fails both comparisons, and λ stays.
     ratio = ratio.masked_fill((classes[:, :1] == IGNORED) | (classes[:, 1:] == IGNORED), torch.nan)
     lam, others = weights[:, :1], weights[:, 1:]
     own = lam.expand_as(others)
     own = torch.where((ratio <= 1 / kappa) & (1 - lam < tau), 1.0, own)
     own = torch.where((ratio >= kappa) & (lam < tau), 0.0, own)
     total, tiny = others.sum(dim=1, keepdim=True), torch.finfo(weights.dtype).tiny
-    # Partners that weigh next to nothing have no proportion: they count alike.
+    # Partners whose weights are nearly 0 have no proportion: they share equally.
     share = torch.where(total >= tiny, others / total.clamp(min=tiny), 1 / others.shape[1])
     return torch.cat([(share * own).sum(dim=1, keepdim=True), share * (1 - own)], dim=1)

@@ -246,10 +246,7 @@ class Mixer:
             ConfigError: If the number of sample weights is not the number of rows.
         """
         rows, plan, clean_loss = labels.shape[0], self.plan, None
-        if sample_weight is not None and sample_weight.shape != labels.shape[:1]:
-            raise ConfigError(
-                f"sample_weight of shape {tuple(sample_weight.shape)} does not fit a batch of {rows} rows"
-            )
+        _check_sample_weight(sample_weight, rows)
         kind = resolve_problem_type(declared, logits[:rows], labels)
         scoring, num = self.scoring(logits.device), items(num_items, labels, kind)
         clean = _weighted(unmixed(labels, kind), sample_weight)
@@ -264,6 +261,12 @@ class Mixer:
         for observer in self.observers:
             observer.scored(rows, loss)
         return loss
+
+
+def _check_sample_weight(sample_weight: Tensor | None, rows: int) -> None:
+    if sample_weight is not None and sample_weight.shape != (rows,):
+        shape = tuple(sample_weight.shape)
+        raise ConfigError(f"sample_weight of shape {shape} does not fit a batch of {rows} rows")
 
 
 def _blended_labels(plan: MixPlan, labels: Tensor, kind: ProblemType, sample_weight: Tensor | None) -> Blend:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Span:
-    """Which positions of each row come from its partner.
+    """The positions of each row that come from its partner.
 
     Args:
         replaced: Positions that are replaced, shape (B, L), bool.
@@ -32,15 +32,15 @@ class MixPlan:
     """What was drawn for one batch of B rows, each blended from K rows.
 
     Args:
-        strategy: What drew it and applies it.
+        strategy: The strategy that drew it and applies it.
         site: Where the rows are mixed: `tokens`, `embeddings`, `layer:k` or `pooled`.
         rows: Rows that each row is blended from, shape (B, K), int64; first the row itself.
         weights: Their weights, shape (B, K), float32; each row sums to 1.
         target_weights: Weights of their targets, when these differ, shape (B, K); None means `weights`.
         dims: Weight of the row itself in each dimension, shape (B, H) or (1, H); None unless the strategy has one.
         span: Positions that come from the partner; None unless the strategy cuts.
-        mixed: The plan of the second half when this one is of a doubled batch, whose first half stays as it is
-            (`regmix`); None for an ordinary batch.
+        mixed: For a doubled batch (`regmix`), whose first half stays unmixed, the plan of its second half; None for an
+            ordinary batch.
     """
 
     strategy: Strategy
@@ -54,12 +54,12 @@ class MixPlan:
 
     @property
     def clean(self) -> int:
-        """Number of rows at the front that a doubled batch keeps as they are; 0 in an ordinary one."""
+        """Number of rows at the front of a doubled batch that stay unmixed; 0 for an ordinary batch."""
         return 0 if self.mixed is None else self.mixed.rows.shape[0]
 
     @property
     def lam(self) -> Tensor:
-        """λ, the weight of each row itself, also where it stands in for a partner that it lacks, shape (B,)."""
+        """λ, the weight of each row itself, including where it replaces a missing partner, shape (B,)."""
         return (self.weights * (self.rows == self.rows[:, :1])).sum(dim=1)
 
     @property
@@ -78,9 +78,9 @@ class MixPlan:
 
 
 def with_clean_rows(plan: MixPlan) -> MixPlan:
-    """Extend a plan of B rows to a batch of twice as many, of which the first B stay as they are.
+    """Extend a plan of B rows to a batch of twice as many, of which the first B stay unmixed.
 
-    Row B + i of the doubled batch is what row i was in the plan.
+    Row B + i of the doubled batch is mixed as row i of the plan.
     """
     size = plan.rows.shape[0]
     own = torch.arange(size, device=plan.rows.device).unsqueeze(1).expand_as(plan.rows)

@@ -1,7 +1,7 @@
-"""Pure functions that draw: λ and other weights, and the rows that are blended.
+"""Pure functions that draw λ and other weights, and the rows that are blended.
 
-Every draw takes an explicit CPU generator, so that a seed means the same on every device; nothing here reads or changes
-global random state. What is drawn goes to the batch's device without waiting for it.
+Every function takes an explicit CPU generator, so that a seed means the same on every device; none reads or changes
+global random state. Results are copied to the batch's device without waiting for it.
 """
 
 import hashlib
@@ -19,14 +19,14 @@ _UNDERFLOW = 0.02
 
 
 def seeded(seed: int, number: int, bits: int) -> torch.Generator:
-    """Make the generator of one of many streams of a seed.
+    """Return the generator of one of many streams of a seed.
 
-    Torch's generators on the CPU take 32 bits of a seed and drop the others, so that of more a hash is taken.
+    torch's CPU generators use 32 bits of a seed and drop the others; longer seeds are therefore hashed.
 
     Args:
         seed: The seed.
-        number: Which stream, from 0.
-        bits: How many bits the number may have beside a small seed.
+        number: Number of the stream, from 0.
+        bits: Bits reserved for the number beside a small seed.
     """
     both = (seed << bits) + number
     if not 0 <= both < 2**32:
@@ -37,12 +37,12 @@ def seeded(seed: int, number: int, bits: int) -> torch.Generator:
 def draw_dirichlet(size: int, count: int, alpha: float, generator: torch.Generator) -> Tensor:
     """Draw from the symmetric Dirichlet distribution; with a count of 2 the first is Beta(alpha, alpha).
 
-    A Dirichlet variate is a vector of Gamma(α) variates over their sum. For tiny α these underflow, so the ratio is
-    taken between logarithms, with log Gamma(α) drawn as log Gamma(α + 1) + log(U) / α (Marsaglia and Tsang 2000,
+    A Dirichlet variate is a vector of Gamma(α) variates divided by their sum. For tiny α these underflow, so the ratio
+    is computed from logarithms, with log Gamma(α) drawn as log Gamma(α + 1) + log(U) / α (Marsaglia and Tsang 2000,
     section 6).
 
     Args:
-        size: How many vectors.
+        size: Number of vectors.
         count: Their length.
         alpha: Parameter of the distribution, above 0.
         generator: CPU generator that is advanced.
@@ -50,15 +50,14 @@ def draw_dirichlet(size: int, count: int, alpha: float, generator: torch.Generat
     Returns:
         Weights in [0, 1], shape (size, count), float32, each row summing to 1, on the CPU.
     """
-    if (
-        alpha >= _UNDERFLOW
-    ):  # one operation where the logarithms need ten, each of which shows in a step of a small model
+    # One operation instead of ten, each of which is visible in a step of a small model.
+    if alpha >= _UNDERFLOW:
         return torch._sample_dirichlet(torch.full((size, count), alpha), generator=generator)
     log_gamma = torch._standard_gamma(
         torch.full((size, count), alpha + 1.0, dtype=torch.float64), generator=generator
     ).log()
     log_uniform = torch.rand(size, count, dtype=torch.float64, generator=generator).log()
-    # What all of a vector share falls out of its softmax; taken off here, no quotient overflows, however small α is.
+    # A constant does not change a softmax; subtracting the maximum keeps the quotient finite, however small α is.
     log_uniform -= log_uniform.amax(dim=1, keepdim=True)
     return (log_gamma + log_uniform / alpha).softmax(dim=1).float()
 
@@ -73,12 +72,12 @@ def draw_weights(batch: MixBatch, count: int, config: MixConfig, generator: torc
 
     Args:
         batch: The batch.
-        count: K, how many rows, the row itself among them.
+        count: K, the number of rows, the row itself included.
         config: How λ is drawn.
         generator: CPU generator that is advanced.
 
     Returns:
-        Shape (B, K), float32, on the batch's device; each row sums to 1, all rows alike unless `per_sample`.
+        Shape (B, K), float32, on the batch's device; each row sums to 1; all rows are equal unless `per_sample`.
     """
     size = batch.size if config.per_sample else 1
     weights = _draw(size, count, config, batch.alpha, generator)
@@ -102,7 +101,7 @@ def draw_softmax(size: int, temperature: float, generator: torch.Generator) -> T
 
 
 def stack_pair(lam: Tensor) -> Tensor:
-    """Lay λ of shape (B, ...) out as the weights of a row and its partner, shape (B, 2, ...)."""
+    """Stack λ and 1 - λ, the weights of a row and its partner: shape (B, ...) to (B, 2, ...)."""
     return torch.stack([lam, 1 - lam], dim=1)
 
 
@@ -117,13 +116,13 @@ def draw_rows(batch: MixBatch, count: int, config: MixConfig, generator: torch.G
 
     Args:
         batch: The batch.
-        count: K, how many rows, the row itself among them; at most B.
-        config: Who is blended with whom.
+        count: K, the number of rows, the row itself included; at most B.
+        config: Which rows may be partners.
         generator: CPU generator that is advanced.
 
     Returns:
-        Shape (B, K), int64, on the batch's device; first the row itself, which also stands in for partners of the kind
-        asked for that the batch does not have.
+        Shape (B, K), int64, on the batch's device; first the row itself, which also replaces partners that the batch
+        does not have.
 
     Raises:
         ConfigError: If the partners need classes and the labels are not integer classes.
@@ -139,29 +138,29 @@ def draw_rows(batch: MixBatch, count: int, config: MixConfig, generator: torch.G
 def draw_cycle(size: int, count: int, generator: torch.Generator) -> Tensor:
     """Draw distinct partners for each row: steps along one uniformly random cycle (Sattolo 1986).
 
-    A plain random permutation pairs a row with itself at rate 1/size; a step along a cycle never does, and still gives
-    every other row the same chance.
+    A random permutation pairs a row with itself at rate 1/size; a step along a cycle never does, and every other row is
+    equally likely.
 
     Args:
         size: Number of rows B, at least 2.
-        count: Rows that each is blended from, itself among them; at most B.
+        count: Rows that each row is blended from, itself included; at most B.
         generator: CPU generator that is advanced.
 
     Returns:
-        Shape (B, count), int64, on the CPU; the first column is the rows themselves, each other one a permutation
+        Shape (B, count), int64, on the CPU; the first column is the rows themselves, every other column a permutation
         without fixed points.
     """
     order = torch.randperm(size, generator=generator).tolist()
-    # In plain Python, whose steps on a batch of rows cost less than as many tensor operations.
+    # Plain Python: for the rows of a batch it is cheaper than tensor operations.
     chains = sorted(zip(*(order[step:] + order[:step] for step in range(count)), strict=True))
     return torch.tensor(chains)
 
 
 def candidates(batch: MixBatch, config: MixConfig) -> Tensor:
-    """Say which rows may be partners of which, shape (B, B), bool, False on the diagonal.
+    """Return which rows may be partners of which, shape (B, B), bool, False on the diagonal.
 
     Raises:
-        ConfigError: If that needs classes and the labels are not integer classes.
+        ConfigError: If this needs classes and the labels are not integer classes.
     """
     oneself = torch.eye(batch.size, dtype=torch.bool, device=batch.device)
     if config.partner in ("same_class", "other_class"):
@@ -178,7 +177,7 @@ def candidates(batch: MixBatch, config: MixConfig) -> Tensor:
         distance = (lengths.unsqueeze(1) - lengths).abs().masked_fill(oneself, torch.inf)
         return distance == distance.amin(dim=1, keepdim=True)
     means = batch.means.float()
-    # Not by a matrix product, in which rows that lie close together lose their digits.
+    # Without a matrix product, which loses the digits of small distances.
     distance = torch.cdist(means, means, compute_mode="donot_use_mm_for_euclid_dist")
     near = config.partner == "nearest"
     distance = distance.masked_fill(oneself, torch.inf if near else -torch.inf)

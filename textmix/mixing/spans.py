@@ -1,7 +1,7 @@
-"""Pure functions on spans: how long, where, and how they replace one another.
+"""Pure functions on spans: their length, their position, and how they replace each other.
 
-Spans are counted in content tokens: special tokens and padding between them are passed over and stay where they are,
-so that the same code serves single texts, sentence pairs, and padding on either side.
+Spans are counted in content tokens: special tokens and padding between them are skipped and stay in place, so that the
+same code works for single texts, sentence pairs, and padding on either side.
 """
 
 import torch
@@ -11,7 +11,7 @@ from textmix.mixing.plan import Span
 
 
 def span_lengths(lam: Tensor, counts: Tensor, partner_counts: Tensor) -> Tensor:
-    """Say how many content tokens are replaced: (1 - λ) of the row, rounded, and no more than its partner has.
+    """Return how many content tokens are replaced: (1 - λ) of the row, rounded, and no more than its partner has.
 
     Args:
         lam: Share to keep, shape (B,).
@@ -32,20 +32,20 @@ def random_starts(lengths: Tensor, counts: Tensor, generator: torch.Generator) -
 
 
 def extreme_start(saliency: Tensor, content: Tensor, lengths: Tensor, *, most: bool) -> Tensor:
-    """Find the span of a given length with the largest or smallest summed saliency, the first where several have it.
+    """Find the span of a given length with the largest or smallest summed saliency, the first of equal ones.
 
     Args:
         saliency: Shape (B, L).
         content: Content tokens, shape (B, L), bool.
         lengths: Length of each row's span, shape (B,), at most its content tokens.
-        most: Whether to look for the largest sum.
+        most: Whether to find the largest sum; else the smallest.
 
     Returns:
         Starts as numbers of content tokens, shape (B,).
     """
     order = _content_order(content)
     counts = content.sum(dim=1)
-    # In float64: differences of long float32 sums would blur spans that are nearly equal.
+    # In float64: differences of long float32 sums are not exact enough for spans that are nearly equal.
     sums = torch.nn.functional.pad(saliency.gather(1, order).double().cumsum(dim=1), (1, 0))
     starts = torch.arange(sums.shape[1], device=sums.device).expand_as(sums)
     ends = (starts + lengths.unsqueeze(1)).clamp(max=sums.shape[1] - 1)
@@ -57,7 +57,7 @@ def extreme_start(saliency: Tensor, content: Tensor, lengths: Tensor, *, most: b
 
 
 def place_span(content: Tensor, partner: Tensor, lengths: Tensor, own: Tensor, other: Tensor, keep: float) -> Span:
-    """Turn starts and lengths into positions.
+    """Convert starts and lengths into positions.
 
     Args:
         content: Content tokens of each row, shape (B, L), bool.
@@ -76,7 +76,7 @@ def place_span(content: Tensor, partner: Tensor, lengths: Tensor, own: Tensor, o
 
 
 def _content_order(content: Tensor) -> Tensor:
-    """List the positions of content tokens first, in order, then the others, shape (B, L)."""
+    """Return the positions of content tokens in order, then the others, shape (B, L)."""
     return content.long().argsort(dim=1, descending=True, stable=True)
 
 
@@ -96,7 +96,7 @@ def cut(hidden: Tensor, partner: Tensor, span: Span) -> Tensor:
 
 
 def span_targets(labels: Tensor, partner: Tensor, span: Span) -> tuple[Tensor, Tensor]:
-    """Lay out the labels of tokens after a cut.
+    """Return the labels of tokens after a cut.
 
     Args:
         labels: Label of each token, shape (B, L).
