@@ -237,9 +237,7 @@ def test_unmixed_labels_have_a_weight_for_each_row() -> None:
 
 @pytest.mark.parametrize("options", [{"label_smoothing": 0.1}, {"focal_gamma": 1.0}, {"class_weights": torch.ones(4)}])
 def test_numbers_are_not_classes(options: dict) -> None:
-    with pytest.raises(
-        ConfigError, match=r"^label smoothing, class weights and the focal loss have no meaning for regr"
-    ):
+    with pytest.raises(ConfigError, match=r"^label smoothing, class weights and .* have no meaning for regr"):
         score(torch.zeros(2, 4), torch.zeros(2, 1, 4), "regression", Scoring(**options))
 
 
