@@ -33,7 +33,7 @@ def untested_rows() -> Dataset:
     for seed in REPORTED_SEEDS:
         splits, _ = build_splits(data, seed)
         tested |= set(splits["test"]["text"][:])
-    rows = concatenate_datasets([splits[name] for name in splits])
+    rows = concatenate_datasets([splits[name].flatten_indices() for name in splits])
     return rows.select([number for number, text in enumerate(rows["text"][:]) if text not in tested])
 
 
