@@ -35,9 +35,7 @@ def mean_embeddings(model: nn.Module, kwargs: dict[str, Any]) -> Tensor:
 def token_saliency(
     model: nn.Module, kwargs: dict[str, Any], find_loss: Callable[[Any], Tensor], batch: int = 0
 ) -> Tensor:
-    """Norm of the loss's gradient at each token's embedding, by a separate forward and backward pass.
-
-    Accumulated gradients of parameters are not changed.
+    """Norm of the loss's gradient at each token's embedding, by a separate pass that changes no parameter's gradient.
 
     Args:
         model: A Hugging Face model; its forward takes token ids.
@@ -71,4 +69,5 @@ def token_saliency(
     finally:
         for handle in handles:
             handle.remove()
-    return torch.linalg.vector_norm(gradient.float(), dim=-1).transpose(0, batch)
+    norms: Tensor = gradient.float().norm(dim=-1).transpose(0, batch)
+    return norms
