@@ -55,13 +55,15 @@ def textmix(**options: Any) -> Contestant:
         from textmix.mixing.config import MixConfig
         from textmix.mixing.loss_config import LossConfig
         from textmix.training.cpu.memory import keep_memory
-        from textmix.training.trainer import MixupTrainer
+        from textmix.training.trainer import MixupTrainer, TrainingData
 
         keep_memory()
         config = TrainConfig(**options, weight_decay=0.0, warmup_ratio=0.0, save_steps=None, seed=seed)
         with tempfile.TemporaryDirectory() as directory:
             mix = MixConfig(strategy="none")
-            trainer = MixupTrainer(model, tokenizer, data, None, names, config, mix, LossConfig(), Path(directory))
+            trainer = MixupTrainer(
+                model, tokenizer, TrainingData(data, None, names), config, mix, LossConfig(), Path(directory)
+            )
             return trainer.train().seconds
 
     return run

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import logging
 import pickle
 import random
 import re
@@ -30,13 +31,13 @@ def save(run: Path, step: int, **options: Any) -> Path:
     return save_checkpoint(run, step, {"model": linear(step)}, {"step": step}, **options)
 
 
-def load(run: Path) -> tuple[float, list[str]]:
-    """Load; returns the weight that was found and the lines that were said."""
-    model, lines = linear(-1), []
-    state = load_checkpoint(run, {"model": model}, lines.append)
+def load(run: Path) -> float:
+    """Load; returns the weight that was found."""
+    model = linear(-1)
+    state = load_checkpoint(run, {"model": model})
     assert state is not None
     assert float(model.weight.detach()[0, 0]) == state["step"]
-    return state["step"], lines
+    return state["step"]
 
 
 class TestRotation:
@@ -45,7 +46,7 @@ class TestRotation:
         for step in (1, 3, 5, 7, 9):
             save(tmp_path, step, keep=keep)
         assert set(find_checkpoints(tmp_path)) == left
-        assert load(tmp_path) == (9, [])
+        assert load(tmp_path) == 9
 
     def test_the_best_stays_too(self, tmp_path: Path) -> None:
         for step in (1, 3, 5, 7):
@@ -86,15 +87,17 @@ class TestDamage:
         change(checkpoint / file)
         return reason
 
-    def test_it_is_named_and_the_newest_good_one_is_used(self, tmp_path: Path, name: str) -> None:
+    def test_it_is_named_and_the_newest_good_one_is_used(
+        self, tmp_path: Path, name: str, caplog: pytest.LogCaptureFixture
+    ) -> None:
         for step in (1, 2, 3):
             save(tmp_path, step, keep=3)
         reason = self.damage(tmp_path / "checkpoints" / "step-00000003", name)
-        step, lines = load(tmp_path)
-        assert step == 2
-        assert len(lines) == 1
+        with caplog.at_level(logging.INFO, "textmix"):
+            assert load(tmp_path) == 2
+        (line,) = caplog.messages
         assert re.fullmatch(
-            rf"{tmp_path}/checkpoints/step-00000003 is damaged \({reason}\); going on from step-00000002", lines[0]
+            rf"{tmp_path}/checkpoints/step-00000003 is damaged \({reason}\); resuming from step-00000002", line
         )
 
     def test_if_none_is_good_one_line_says_so(self, tmp_path: Path, name: str) -> None:
@@ -105,7 +108,7 @@ class TestDamage:
 
 
 def test_no_checkpoint_is_no_error(tmp_path: Path) -> None:
-    assert load_checkpoint(tmp_path, {}, print) is None
+    assert load_checkpoint(tmp_path, {}) is None
 
 
 class Bomb:
@@ -161,7 +164,7 @@ def test_a_full_disk_leaves_the_checkpoint_before(tmp_path: Path, large: str) ->
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["step-00000001"]
-    assert load(tmp_path) == (1, [])
+    assert load(tmp_path) == 1
 
 
 def test_every_generator_goes_back_to_where_it_was(tmp_path: Path) -> None:
@@ -173,7 +176,7 @@ def test_every_generator_goes_back_to_where_it_was(tmp_path: Path) -> None:
     save_checkpoint(tmp_path, 1, {}, {"random": random_state()})
     first = draw()
     draw()
-    state = load_checkpoint(tmp_path, {}, print)
+    state = load_checkpoint(tmp_path, {})
     assert state is not None
     restore_random_state(state["random"])
     assert draw() == first

@@ -6,11 +6,12 @@ import pytest
 import torch
 from torch import nn
 
-from tests.training.test_trainer import data, history, stop_at, topic_rows, trainer, weights
+from tests.training.test_trainer import data, history, on_loop, stop_at, topic_rows, trainer, weights
 from textmix.evaluation.metrics import Evaluation
 from textmix.inference.predictor import Predictor
 from textmix.models.loading import load_model
 from textmix.training.ema import averaged
+from textmix.training.loop import TrainingLoop
 
 
 def test_it_is_the_average_of_a_plain_loop() -> None:
@@ -30,23 +31,25 @@ def test_the_averaged_weights_are_what_is_evaluated_and_saved(tmp_path: Path) ->
     validation = topic_rows(30, seed=1)
     instance = trainer(tmp_path, ema_decay=0.7, epochs=2, validation=data(validation))
     average: dict[str, torch.Tensor] = {}
-    original = instance._step
-
-    def step_then_average(window: list[dict[str, torch.Tensor]]) -> None:
-        original(window)
-        for name, weight in instance.accelerator.unwrap_model(instance.model).state_dict().items():
-            now = weight.double().clone()
-            average[name] = 0.7 * average[name] + 0.3 * now if name in average else now
-
     best: dict[str, torch.Tensor] = {}
-    finish = instance._finish_epoch
 
-    def keep_the_best(bar: object) -> None:
-        finish(bar)
-        if instance.progress.best_step == instance.progress.step:
-            best.update(average)
+    def change(loop: TrainingLoop) -> None:
+        step, finish = loop._step, loop._finish_epoch
 
-    instance._step, instance._finish_epoch = step_then_average, keep_the_best
+        def step_then_average(window: list[dict[str, torch.Tensor]]) -> None:
+            step(window)
+            for name, weight in loop.bare_model.state_dict().items():
+                now = weight.double().clone()
+                average[name] = 0.7 * average[name] + 0.3 * now if name in average else now
+
+        def keep_the_best(bar: object) -> None:
+            finish(bar)
+            if loop.progress.best_step == loop.progress.step:
+                best.update(average)
+
+        loop._step, loop._finish_epoch = step_then_average, keep_the_best
+
+    on_loop(instance, change)
     instance.train()
     saved = weights(tmp_path)
     assert saved.keys() == best.keys()
@@ -54,8 +57,8 @@ def test_the_averaged_weights_are_what_is_evaluated_and_saved(tmp_path: Path) ->
         torch.testing.assert_close(weight.double(), best[name], atol=1e-6, rtol=1e-5)
     loaded = load_model(tmp_path / "model")
     probabilities = Predictor(loaded.model, loaded.tokenizer)([text for text, _ in validation])
-    labels = [instance.class_names.index(label) for _, label in validation]
-    scores = Evaluation(torch.tensor(labels).numpy(), probabilities, instance.class_names).scores()
+    labels = [instance.data.class_names.index(label) for _, label in validation]
+    scores = Evaluation(torch.tensor(labels).numpy(), probabilities, instance.data.class_names).scores()
     logged = [line["validation"] for line in history(tmp_path) if "validation" in line]
     assert scores["nll"] == pytest.approx(logged[instance.progress.best_epoch - 1]["nll"], rel=1e-5)
 
@@ -63,6 +66,6 @@ def test_the_averaged_weights_are_what_is_evaluated_and_saved(tmp_path: Path) ->
 def test_without_it_the_weights_of_the_last_step_are_saved(tmp_path: Path) -> None:
     last: dict[str, torch.Tensor] = {}
     instance = trainer(tmp_path, epochs=1, validation=None)
-    stop_at(instance, 8, lambda: last.update({n: w.clone() for n, w in instance.model.state_dict().items()}))
+    stop_at(instance, 8, lambda loop: last.update({n: w.clone() for n, w in loop.bare_model.state_dict().items()}))
     instance.train()
     assert all(torch.equal(weight, last[name]) for name, weight in weights(tmp_path).items())

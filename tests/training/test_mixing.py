@@ -1,6 +1,5 @@
 """Mixing and scoring under the trainer: what it fills in and tells the mixer, and what a resumed run repeats."""
 
-import os
 import signal
 from pathlib import Path
 
@@ -9,13 +8,26 @@ import torch
 from transformers import BertForSequenceClassification
 
 from tests.conftest import bert_config
-from tests.training.test_trainer import NAMES, ROWS, TOKENIZER, history, same, stop_at, textcnn, trainer, weights
+from tests.training.test_trainer import (
+    NAMES,
+    ROWS,
+    TOKENIZER,
+    history,
+    on_loop,
+    same,
+    send,
+    stop_at,
+    textcnn,
+    trainer,
+    weights,
+)
 from textmix.errors import ConfigError, ModelError, TrainingInterrupted
 from textmix.hooks.special_tokens import special_ids
 from textmix.mixing.config import MixConfig
 from textmix.mixing.loss_config import LossConfig
+from textmix.mixing.mixer import Mixer, MixObserver
 from textmix.mixing.registry import STRATEGIES
-from textmix.training.completion import complete_mix
+from textmix.training.loop import TrainingLoop
 
 CHOICES = {"word": 0.5, "cutmix": 0.5}
 # Food is rare here: 20 rows of music and of sport, 5 of food.
@@ -36,7 +48,7 @@ def test_every_strategy_trains(tmp_path: Path, strategy: str, kind: str) -> None
     model = BertForSequenceClassification(config) if kind == "bert" else None
     instance = trainer(tmp_path, mix=config_of(strategy), model=model, epochs=1, log_steps=1, batch_size=20)
     plans = []
-    stop_at(instance, 1, lambda: plans.append(instance.mixer.plan))
+    stop_at(instance, 1, lambda loop: plans.append(loop.mixer.plan))
     assert instance.train().step == 3
     assert (plans[0] is None) == (strategy == "none")
     lines = [line for line in history(tmp_path) if "loss" in line]
@@ -45,32 +57,23 @@ def test_every_strategy_trains(tmp_path: Path, strategy: str, kind: str) -> None
 
 
 class TestCompletion:
-    LABELS = (0, 2, 2, 1, 2)
-
-    def complete(self, mix: MixConfig, loss: LossConfig | None = None) -> MixConfig:
-        return complete_mix(mix, loss or LossConfig(), TOKENIZER, self.LABELS, NAMES)
-
-    def test_counts_and_special_tokens_are_filled_in(self) -> None:
-        mix = self.complete(MixConfig(strategy="cutmix"))
-        assert mix.class_counts == [1, 1, 3]
+    def test_counts_and_special_tokens_are_filled_in(self, tmp_path: Path) -> None:
+        mix = trainer(tmp_path, mix=MixConfig(strategy="cutmix", targets="remix"), rows=UNBALANCED).mix
+        assert mix.class_counts == [5, 20, 20]
         assert mix.special_ids == special_ids(TOKENIZER)
         assert TOKENIZER.unk_token_id not in mix.special_ids
         assert TOKENIZER.pad_token_id in mix.special_ids
 
-    def test_what_is_given_stays(self) -> None:
-        mix = self.complete(MixConfig(class_counts=[5, 6, 7], special_ids=[3]))
-        assert (mix.class_counts, mix.special_ids) == ([5, 6, 7], [3])
+    def test_a_class_without_rows_counts_none(self, tmp_path: Path) -> None:
+        rows = [row for row in ROWS if row[1] != "music"]
+        assert trainer(tmp_path, mix=MixConfig(targets="remix"), rows=rows).mix.class_counts == [20, 0, 20]
 
-    def test_a_class_without_rows_counts_none(self) -> None:
-        mix = complete_mix(MixConfig(), LossConfig(), TOKENIZER, [0, 0, 2], NAMES)
-        assert mix.class_counts == [2, 0, 1]
-
-    def test_what_does_not_fit_the_classes_is_named(self) -> None:
+    def test_what_does_not_fit_the_classes_is_named(self, tmp_path: Path) -> None:
         with pytest.raises(ConfigError) as caught:
-            self.complete(MixConfig(class_counts=[1]), LossConfig(class_weights=[1.0, 2.0]))
+            trainer(tmp_path, mix=MixConfig(class_counts=[1]), loss=LossConfig(class_weights=[1.0, 2.0]))
         assert str(caught.value) == (
-            "mix.class_counts has 1 numbers for the 3 classes food, music, sport;"
-            " loss.class_weights has 2 numbers for the 3 classes food, music, sport"
+            "mix.class_counts has 1 numbers, but TextCNN has 3 classes;"
+            " loss.class_weights has 2 numbers, but TextCNN has 3 classes"
         )
 
 
@@ -92,7 +95,7 @@ def test_balanced_weights_are_those_of_the_training_rows(tmp_path: Path) -> None
 
 def test_remix_knows_the_training_rows(tmp_path: Path) -> None:
     instance = trainer(tmp_path, mix=MixConfig(strategy="word", targets="remix"), epochs=1)
-    assert instance.mixer.config.class_counts == [20, 20, 20]
+    assert instance.mix.class_counts == [20, 20, 20]
     assert instance.train().step == 8
 
 
@@ -100,14 +103,15 @@ class TestProgress:
     def test_it_is_told_before_each_step(self, tmp_path: Path) -> None:
         instance = trainer(tmp_path, mix=MixConfig(start=0.25, stop=0.75), epochs=2, accumulation_steps=2)
         seen = []
-        original = instance.mixer.draw
 
-        def record(*args: object, **kwargs: object) -> object:
-            plan = original(*args, **kwargs)
-            seen.append((instance.mixer.progress, plan is not None))
-            return plan
+        class Noting(MixObserver):
+            def __init__(self, mixer: Mixer) -> None:
+                self.mixer = mixer
 
-        instance.mixer.draw = record
+            def scored(self, rows: int, loss: torch.Tensor) -> None:
+                seen.append((self.mixer.progress, self.mixer.plan is not None))
+
+        on_loop(instance, lambda loop: loop.mixer.observers.append(Noting(loop.mixer)))
         instance.train()
         assert seen == [(step / 8, 2 <= step < 6) for step in range(8) for _ in range(2)]
 
@@ -115,8 +119,12 @@ class TestProgress:
         mix = MixConfig(strategy="word", alpha=1.0, alpha_schedule="linear_out", per_sample=True)
         instance = trainer(tmp_path, mix=mix, epochs=1)
         alphas = []
-        original = instance.mixer._alpha
-        instance.mixer._alpha = lambda: alphas.append(original()) or alphas[-1]
+
+        def change(loop: TrainingLoop) -> None:
+            original = loop.mixer._alpha
+            loop.mixer._alpha = lambda: alphas.append(original()) or alphas[-1]
+
+        on_loop(instance, change)
         instance.train()
         assert alphas == pytest.approx([1 - step / 8 for step in range(8)])
 
@@ -136,7 +144,7 @@ def test_a_resumed_run_repeats_the_uninterrupted_one(tmp_path: Path, mix: MixCon
     options = {"mix": mix, "loss": LossConfig(0.1, "balanced", 1.5), "accumulation_steps": 2}
     trainer(tmp_path / "whole", **options).train()
     first = trainer(tmp_path / "parts", **options)
-    stop_at(first, 5, lambda: os.kill(os.getpid(), signal.SIGINT))
+    stop_at(first, 5, send(signal.SIGINT))
     with pytest.raises(TrainingInterrupted):
         first.train()
     torch.rand(5)

@@ -1,12 +1,12 @@
 from pathlib import Path
-from typing import Any
 
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from tests.training.test_trainer import history, trainer
+from tests.training.test_trainer import history, stop_at, trainer
 from textmix.errors import ConfigError
 from textmix.training import trackers
+from textmix.training.loop import TrainingLoop
 
 
 def events(directory: Path) -> EventAccumulator:
@@ -32,14 +32,12 @@ def test_a_resumed_run_replaces_what_was_told_after_its_checkpoint(tmp_path: Pat
     class CrashError(Exception):
         pass
 
-    def crash(*_: Any) -> None:
-        if first.progress.step == 7:
-            raise CrashError
-        step(*_)
+    def crash(loop: TrainingLoop) -> None:
+        raise CrashError
 
     options = {"epochs": 2, "trackers": ["tensorboard"], "save_steps": 5, "log_steps": 1}
     first = trainer(tmp_path, **options)
-    step, first._step = first._step, crash
+    stop_at(first, 7, crash)
     with pytest.raises(CrashError):
         first.train()
     trainer(tmp_path, **options).train(resume=True)

@@ -1,8 +1,10 @@
 import json
+import logging
 import math
 import os
 import signal
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ from datasets import Dataset
 from transformers import AutoModelForSequenceClassification, PreTrainedModel, PreTrainedTokenizerBase
 
 from tests.conftest import TOPICS, topic_rows
+from tests.helpers import hooks
 from textmix import TextCNN, TextCNNConfig
 from textmix.config.train import TrainConfig
 from textmix.data.tokenization import LazyTokens, tokenize
@@ -20,11 +23,13 @@ from textmix.errors import RunError, TrainingError, TrainingInterrupted
 from textmix.evaluation.metrics import Evaluation
 from textmix.mixing.config import MixConfig
 from textmix.mixing.loss_config import LossConfig
+from textmix.mixing.mixer import MixObserver
 from textmix.models.words.tokenizer_training import train_tokenizer
 from textmix.training.batches import EpochBatches
 from textmix.training.checkpoint import find_checkpoints
+from textmix.training.loop import TrainingLoop
 from textmix.training.progress import TrainProgress
-from textmix.training.trainer import MixupTrainer
+from textmix.training.trainer import MixupTrainer, Reporting, TrainingData
 
 NAMES = sorted(TOPICS)
 ROWS = topic_rows(60)
@@ -49,12 +54,26 @@ def trainer(
     mix = options.pop("mix", MixConfig(strategy=strategy))
     loss = options.pop("loss", LossConfig())
     rows = options.pop("tokens", None) or data(options.pop("rows", ROWS))
-    settings = options.pop("settings", None)
+    reporting = Reporting(options.pop("settings", {}))
     config = TrainConfig(
         **{"epochs": 3, "batch_size": 8, "learning_rate": 5e-3, "log_steps": 2, "precision": "fp32", **options}
     )
     model = model or textcnn()
-    return MixupTrainer(model, TOKENIZER, rows, validation, NAMES, config, mix, loss, directory, settings)
+    return MixupTrainer(
+        model, TOKENIZER, TrainingData(rows, validation, NAMES), config, mix, loss, directory, reporting
+    )
+
+
+def on_loop(instance: MixupTrainer, change: Callable[[TrainingLoop], None]) -> None:
+    """Change the loop of a trainer's next training before it runs."""
+    prepare = instance._prepare
+
+    def prepare_and_change(stack: ExitStack) -> TrainingLoop:
+        loop = prepare(stack)
+        change(loop)
+        return loop
+
+    instance._prepare = prepare_and_change
 
 
 def weights(directory: Path) -> dict[str, torch.Tensor]:
@@ -107,15 +126,22 @@ class CrashError(Exception):
     pass
 
 
-def stop_at(instance: MixupTrainer, step: int, action: Callable[[], None]) -> None:
-    original = instance._step
+def stop_at(instance: MixupTrainer, step: int, action: Callable[[TrainingLoop], None]) -> None:
+    def change(loop: TrainingLoop) -> None:
+        original = loop._step
 
-    def step_then_act(window: list[dict[str, torch.Tensor]]) -> None:
-        original(window)
-        if instance.progress.step == step:
-            action()
+        def step_then_act(window: list[dict[str, torch.Tensor]]) -> None:
+            original(window)
+            if loop.progress.step == step:
+                action(loop)
 
-    instance._step = step_then_act
+        loop._step = step_then_act
+
+    on_loop(instance, change)
+
+
+def send(number: signal.Signals) -> Callable[[TrainingLoop], None]:
+    return lambda loop: os.kill(os.getpid(), number)
 
 
 class TestResume:
@@ -124,7 +150,7 @@ class TestResume:
         """Also when the run was stopped after its last step, which is no end of an epoch, and before its evaluation."""
         trainer(tmp_path / "whole", max_steps=11).train()
         first = trainer(tmp_path / "parts", max_steps=11)
-        stop_at(first, step, lambda: os.kill(os.getpid(), signal.SIGINT))
+        stop_at(first, step, send(signal.SIGINT))
         with pytest.raises(TrainingInterrupted, match=f"interrupted at step {step} of 11"):
             first.train()
         assert trainer(tmp_path / "parts", max_steps=11).train(resume=True).step == 11
@@ -135,7 +161,7 @@ class TestResume:
     def test_an_interrupted_run_ends_like_the_uninterrupted_one(self, tmp_path: Path, step: int) -> None:
         trainer(tmp_path / "whole").train()
         first = trainer(tmp_path / "parts")
-        stop_at(first, step, lambda: os.kill(os.getpid(), signal.SIGINT))
+        stop_at(first, step, send(signal.SIGINT))
         with pytest.raises(TrainingInterrupted, match=f"interrupted at step {step} of 24"):
             first.train()
         torch.rand(11)
@@ -149,7 +175,7 @@ class TestResume:
         trainer(tmp_path / "whole").train()
         first = trainer(tmp_path / "parts", save_steps=5)
 
-        def crash() -> None:
+        def crash(loop: TrainingLoop) -> None:
             raise CrashError
 
         stop_at(first, 13, crash)
@@ -164,7 +190,7 @@ class TestResume:
         options = {"accumulation_steps": 3, "patience": 1, "epochs": 6, "learning_rate": 1e-9}
         whole = trainer(tmp_path / "whole", **options).train()
         first = trainer(tmp_path / "parts", **options)
-        stop_at(first, 4, lambda: os.kill(os.getpid(), signal.SIGTERM))
+        stop_at(first, 4, send(signal.SIGTERM))
         with pytest.raises(TrainingInterrupted):
             first.train()
         parts = trainer(tmp_path / "parts", **options).train(resume=True)
@@ -173,12 +199,14 @@ class TestResume:
         assert whole == parts
         assert whole.epoch == 2  # the second brought nothing better
 
-    def test_without_a_checkpoint_it_starts_from_the_beginning(self, tmp_path: Path) -> None:
+    def test_without_a_checkpoint_it_starts_from_the_beginning(
+        self, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    ) -> None:
         trainer(tmp_path / "whole").train()
-        lines: list[str] = []
-        trainer(tmp_path / "parts").train(resume=True, say=lines.append)
-        assert len(lines) == 1
-        assert "has no checkpoint to go on from: it starts from the beginning" in lines[0]
+        with caplog.at_level(logging.INFO, "textmix"):
+            trainer(tmp_path / "parts").train(resume=True)
+        assert len(caplog.messages) == 1
+        assert "has no checkpoint: training starts from the beginning" in caplog.messages[0]
         assert same(weights(tmp_path / "whole"), weights(tmp_path / "parts"))
 
     def test_the_checkpoint_of_another_run_is_refused(self, tmp_path: Path) -> None:
@@ -194,14 +222,18 @@ class TestResume:
     def test_a_signal_during_evaluation_is_granted_after_it(self, tmp_path: Path, epoch: int) -> None:
         trainer(tmp_path / "whole").train()
         first = trainer(tmp_path / "parts", save_steps=None)
-        original = first._evaluate
 
-        def evaluate_then_signal(loader: Any) -> dict[str, float]:
-            if first.progress.epoch == epoch:
-                os.kill(os.getpid(), signal.SIGTERM)
-            return original(loader)
+        def change(loop: TrainingLoop) -> None:
+            original = loop._evaluate
 
-        first._evaluate = evaluate_then_signal
+            def evaluate_then_signal(loader: Any) -> dict[str, float]:
+                if loop.progress.epoch == epoch:
+                    os.kill(os.getpid(), signal.SIGTERM)
+                return original(loader)
+
+            loop._evaluate = evaluate_then_signal
+
+        on_loop(first, change)
         with pytest.raises(TrainingInterrupted, match=f"interrupted at step {8 * epoch} of 24") as caught:
             first.train()
         assert caught.value.number == signal.SIGTERM
@@ -231,8 +263,12 @@ def test_accumulated_batches_train_like_one(tmp_path: Path, batch_size: int) -> 
 def test_each_micro_batch_is_mixed_on_its_own(tmp_path: Path) -> None:
     instance = trainer(tmp_path, epochs=1, accumulation_steps=4)
     plans = []
-    original = instance.mixer.draw
-    instance.mixer.draw = lambda labels, *args, **kwargs: plans.append(len(labels)) or original(labels, *args, **kwargs)
+
+    class Noting(MixObserver):
+        def scored(self, rows: int, loss: torch.Tensor) -> None:
+            plans.append(rows)
+
+    on_loop(instance, lambda loop: loop.mixer.observers.append(Noting()))
     instance.train()
     assert plans == [8] * 7 + [4]
     assert instance.progress.step == 2
@@ -294,14 +330,7 @@ class TestSelection:
 
 def test_a_loss_that_is_not_finite_names_its_step(tmp_path: Path) -> None:
     instance = trainer(tmp_path, "none", log_steps=100)
-    original = instance._step
-
-    def poison(window: list[dict[str, torch.Tensor]]) -> None:
-        if instance.progress.step == 4:
-            instance.accelerator.unwrap_model(instance.model).classifier.bias.data.fill_(math.nan)
-        original(window)
-
-    instance._step = poison
+    stop_at(instance, 4, lambda loop: loop.bare_model.classifier.bias.data.fill_(math.nan))
     with pytest.raises(TrainingError, match=r"the loss is not finite at step 5; lower train\.learning_rate"):
         instance.train()
     assert not (tmp_path / "model").exists()
@@ -311,8 +340,7 @@ def test_a_loss_that_is_not_finite_names_its_step(tmp_path: Path) -> None:
 def test_weights_that_are_not_finite_after_the_last_step_are_never_saved(tmp_path: Path, validated: bool) -> None:
     options = {} if validated else {"validation": None}
     instance = trainer(tmp_path, "none", epochs=1, **options)
-    poison = lambda: instance.model.classifier.bias.data.fill_(math.inf)  # noqa: E731
-    stop_at(instance, 8, poison)
+    stop_at(instance, 8, lambda loop: loop.bare_model.classifier.bias.data.fill_(math.inf))
     with pytest.raises(TrainingError, match="the weights are not finite at step 8"):
         instance.train()
     assert not (tmp_path / "model").exists()
@@ -334,8 +362,12 @@ def test_bf16_trains(tmp_path: Path) -> None:
 
 def test_the_trainer_visits_the_rows_in_the_order_of_the_batches(tmp_path: Path) -> None:
     instance, seen = trainer(tmp_path, "none", epochs=2), []
-    original = instance._step
-    instance._step = lambda window: seen.append(window[0]["input_ids"].shape[0]) or original(window)
+
+    def change(loop: TrainingLoop) -> None:
+        original = loop._step
+        loop._step = lambda window: seen.append(window[0]["input_ids"].shape[0]) or original(window)
+
+    on_loop(instance, change)
     orders = []
     plain_iter = EpochBatches.__iter__
 
@@ -369,3 +401,58 @@ def test_a_profile_is_written_on_request(tmp_path: Path, profile: bool, epochs: 
             if str(event.get("name", "")).startswith("ProfilerStep")
         ]
         assert len(set(steps)) == 10
+
+
+class TestLifetime:
+    """All that acts on a model happens in `train`."""
+
+    def surface(self, model: PreTrainedModel) -> dict[str, Any]:
+        return {
+            "modules": {name: type(module) for name, module in model.named_modules()},
+            "hooks": hooks(model),
+            "attributes": [sorted(vars(module)) for module in model.modules()],
+            "parameters": [(name, one.shape, one.requires_grad) for name, one in model.named_parameters()],
+            "buffers": [name for name, _ in model.named_buffers()],
+        }
+
+    @pytest.mark.parametrize("precision", ["fp32", "bf16"])
+    def test_constructing_changes_nothing_and_training_leaves_nothing(self, tmp_path: Path, precision: str) -> None:
+        torch.manual_seed(0)
+        large = TextCNN(TextCNNConfig(vocab_size=3 * len(TOKENIZER), embedding_dim=8, num_filters=4, num_labels=3))
+        before, weights_before = self.surface(large), {n: w.clone() for n, w in large.state_dict().items()}
+        generator = torch.get_rng_state()
+        for _ in range(2):
+            instance = trainer(tmp_path / "run", model=large, epochs=1, precision=precision)
+            assert self.surface(large) == before
+            assert same(large.state_dict(), weights_before)
+            assert torch.equal(torch.get_rng_state(), generator)
+        assert not (tmp_path / "run").exists()
+        instance.train()
+        assert self.surface(large) == before
+        assert not same(large.state_dict(), weights_before)
+
+    @pytest.mark.parametrize("place", ["_prepare", "step", "evaluation"])
+    def test_an_error_leaves_the_model_bare(self, tmp_path: Path, place: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        def crash(*args: object, **kwargs: object) -> None:
+            raise CrashError
+
+        instance = trainer(tmp_path, epochs=1)
+        before = self.surface(instance.model)
+        if place == "_prepare":
+            monkeypatch.setattr("textmix.training.loop.build_schedule", crash)
+        elif place == "step":
+            stop_at(instance, 2, crash)
+        else:
+            on_loop(instance, lambda loop: setattr(loop, "_evaluate", crash))
+        with pytest.raises(CrashError):
+            instance.train()
+        assert self.surface(instance.model) == before
+
+    def test_a_second_training_mixes_as_the_first(self, tmp_path: Path) -> None:
+        instance = trainer(tmp_path, epochs=1, learning_rate=1e-9)
+        lams = []
+        for _ in range(2):
+            assert instance.train().step == 8
+            lams.append([line["lam"] for line in history(tmp_path) if "loss" in line])
+        assert lams[0] == lams[1]
+        assert max(lams[0]) < 1

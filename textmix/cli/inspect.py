@@ -14,6 +14,7 @@ from textmix.data.config import DataConfig
 from textmix.errors import ConfigError, ModelError
 from textmix.io.quiet import quiet_libraries
 from textmix.io.run_directory import CONFIG_FILE
+from textmix.mixing.completion import complete
 from textmix.mixing.config import DEFAULTS, MixConfig, option_values
 from textmix.mixing.loss_config import LossConfig
 
@@ -41,13 +42,14 @@ def inspect(arguments: list[str]) -> None:
 
     quiet_libraries()
     from textmix.analysis.inspect.draw import draw_pairs
-    from textmix.training.completion import complete_mix
+    from textmix.hooks.special_tokens import special_ids
 
     name, loss = options["run_or_model"], config.loss if config is not None else LossConfig()
     loaded, texts, fresh = _load(name, config, data, options["seed"], options["model"]["trust_remote_code"])
     length = _max_length(options["max_length"], loaded, texts.pairs is not None)
     size = options["batch_size"] or max(config.train.batch_size if config is not None else _BATCH, 2)
-    mix = complete_mix(mix, loss, loaded.tokenizer, texts.labels, texts.class_names)
+    counts = [texts.labels.count(number) for number in range(len(texts.class_names))]
+    mix = complete(mix, loss, lambda: special_ids(loaded.tokenizer), lambda: counts)
     pairs = draw_pairs(
         loaded.model, loaded.tokenizer, texts, mix, loss, options["count"], size, length, options["seed"]
     )

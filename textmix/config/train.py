@@ -38,6 +38,9 @@ class TrainConfig:
         keep_checkpoints: How many of the last checkpoints stay; that of the best epoch stays too.
         ema_decay: Evaluate and keep an average of the weights, in which they weigh 1 - ema_decay after each step, so
             that it reaches about 1 / (1 - ema_decay) steps back; null means the weights themselves.
+        cpu_speedups: Make steps cheap on a CPU: draw dropout masks from random bytes, train only the embedding rows
+            that occur in the training data, and keep freed memory for the next step. Results are those of the stock
+            modules, except for the masks drawn and the rounding of the gradient norm.
         profile: Record ten steps near the beginning: profile/trace.json for a trace viewer, and profile/table.txt with
             the time by operation.
         trackers: Also tell these what history.jsonl is told: `tensorboard` (which writes into the run directory),
@@ -63,6 +66,7 @@ class TrainConfig:
     save_steps: int | Literal["epoch"] | None = "epoch"
     keep_checkpoints: int = 1
     ema_decay: float | None = None
+    cpu_speedups: bool = True
     profile: bool = False
     trackers: list[Literal["tensorboard", "wandb", "trackio"]] = field(default_factory=list)
 

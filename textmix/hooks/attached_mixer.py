@@ -74,7 +74,7 @@ class AttachedMixer(Mixer):
                 f"{name} has no site {', '.join(missing)} for strategy '{self.config.strategy}'; it offers"
                 f" {', '.join(sites.names)}"
             )
-        given = {"class_counts": self.config.class_counts, "class_weights": self.loss.class_weights}
+        given = {"mix.class_counts": self.config.class_counts, "loss.class_weights": self.loss.class_weights}
         wrong = [
             f"{option} has {len(values)} numbers, but {name} has {num_labels} classes"
             for option, values in given.items()

@@ -24,9 +24,9 @@ from textmix.inference.predictor import Predictor
 from textmix.io.quiet import libraries_quiet
 from textmix.io.run_directory import MODEL
 from textmix.models.loading import build_model, load_model
-from textmix.runs.train import resolve, say_nothing
+from textmix.runs.train import resolve
 from textmix.training.random_state import preserved_random_state
-from textmix.training.trainer import MixupTrainer
+from textmix.training.trainer import MixupTrainer, Reporting, TrainingData
 
 # Options that are parameters of the estimator, or that mean nothing to it.
 _OWN = {
@@ -245,18 +245,16 @@ def _train(
         trainer = MixupTrainer(
             loaded.model,
             loaded.tokenizer,
-            Dataset.from_dict(rows),
-            None,
-            class_names,
+            TrainingData(Dataset.from_dict(rows), None, class_names),
             config.train,
             config.mix,
             config.loss,
             Path(directory),
-            show_progress=verbose,
+            Reporting(show_progress=verbose),
         )
         try:
-            trainer.train(say=say_nothing)
-        except TrainingInterrupted:  # nobody could go on with what it has saved
+            trainer.train()
+        except TrainingInterrupted:  # nobody could resume from what it has saved
             raise KeyboardInterrupt from None
         trained = load_model(Path(directory) / MODEL, config.model.trust_remote_code)
     return Predictor(trained.model, trained.tokenizer, config.train.eval_batch_size)

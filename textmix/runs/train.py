@@ -48,11 +48,11 @@ from textmix.runs.environment import environment
 from textmix.runs.evaluate import evaluate_rows, write_evaluation
 from textmix.runs.processes import joined, leave
 from textmix.training.cpu.memory import trim_memory
-from textmix.training.distributed import Agreement
+from textmix.training.distributed import ProcessGroup
 from textmix.training.optimization import choose_precision
 from textmix.training.pooled import check_pooled, pool_rows
 from textmix.training.progress import TrainProgress
-from textmix.training.trainer import MixupTrainer, OnEvaluation
+from textmix.training.trainer import MixupTrainer, OnEvaluation, Reporting, TrainingData
 
 # Devlin et al. 2019 for encoders, the default of Adam (Kingma and Ba 2015) for models of words.
 _LEARNING_RATE, _WORDS_LEARNING_RATE = 5e-5, 1e-3
@@ -192,7 +192,7 @@ def _train(
         where = f" in {processes.num_processes} processes again" if processes.num_processes > 1 else ""
         hint = f"go on{where} with: textmix train --resume {directory}"
         try:
-            progress = trainer.train(resume, say)
+            progress = trainer.train(resume)
             leave()
             if not processes.is_main_process:
                 return None
@@ -235,7 +235,7 @@ def _prepare(
             used = _rows_trained_on(config.train) if name == TRAIN else math.inf
             data[name] = _tokenized(splits[name], loaded.tokenizer, labels[name], used)
     # Before anything is shared among processes, which would fail at the first weight that has another size.
-    Agreement().check_same(
+    ProcessGroup().check_same(
         {
             "options": (config.train, config.mix, config.loss),
             # The rows read, and what the options of data have made of them.
@@ -246,16 +246,12 @@ def _prepare(
     trainer = MixupTrainer(
         loaded.model,
         loaded.tokenizer,
-        data[TRAIN],
-        data.get(VALIDATION),
-        names,
+        TrainingData(data[TRAIN], data.get(VALIDATION), names),
         config.train,
         config.mix,
         config.loss,
         directory,
-        config.to_dict(),
-        watch.on_evaluation,
-        watch.show_progress,
+        Reporting(config.to_dict(), watch.on_evaluation, watch.show_progress),
     )
     return trainer, splits, labels, report
 

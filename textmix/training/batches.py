@@ -82,9 +82,21 @@ class EpochBatches(Sampler[list[int]]):
         return self._rank * rows // self._processes, (self._rank + 1) * rows // self._processes
 
     def __iter__(self) -> Iterator[list[int]]:
-        """Yield this process's rows of each batch; where it has none, one row stands in, which must not count."""
-        generator = seeded(self._seed, self.epoch, 20)
-        # As many rows as there may be: half the memory of the default type, and the same order.
+        """Yield this process's rows of each batch; where it has none, one row that must not count."""
+        for batch in islice(self._whole_batches(self.epoch), self.first, None):
+            start, end = self._share(len(batch))
+            yield batch[start : max(end, start + 1)].tolist()
+
+    def first_rows(self, batches: int) -> npt.NDArray[np.integer[Any]] | None:
+        """Return the rows of the first batches of the first epoch, in all processes; None if these are all rows."""
+        if batches >= len(self):
+            return None
+        return torch.cat(list(islice(self._whole_batches(0), batches))).numpy()
+
+    def _whole_batches(self, epoch: int) -> Iterator[Tensor]:
+        """Yield the rows of each batch of an epoch in all processes together."""
+        generator = seeded(self._seed, epoch, 20)
+        # The smallest type that holds all rows: half the memory of the default type, and the same order.
         number = torch.int32 if self._size < 2**31 else torch.int64
         order = torch.randperm(self._size, generator=generator, dtype=number)
         whole = self._size // self._group_size
@@ -97,10 +109,8 @@ class EpochBatches(Sampler[list[int]]):
         )
         # The rows that do not fill a group come last: grouped by length, they are the longest of a window.
         rest = range(whole * self._group_size, self._size, self._batch_size)
-        for begin in islice(chain(starts, rest), self.first, None):
-            batch = order[begin : begin + self._batch_size]
-            start, end = self._share(len(batch))
-            yield batch[start : max(end, start + 1)].tolist()
+        for begin in chain(starts, rest):
+            yield order[begin : begin + self._batch_size]
 
     def _sort_windows(self, order: Tensor, lengths: npt.NDArray[np.integer[Any]]) -> None:
         for start in range(0, self._size, _WINDOW * self._group_size):

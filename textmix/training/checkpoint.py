@@ -1,10 +1,11 @@
-"""Checkpoints to go on from: written whole, checked before they are used, and unable to run code."""
+"""Checkpoints to resume from: written whole, verified before they are used, and unable to run code."""
 
 import hashlib
 import json
+import logging
 import re
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -17,6 +18,7 @@ from textmix.errors import RunError
 from textmix.io.files import replacing
 from textmix.io.run_directory import checkpoint_directory
 
+_logger = logging.getLogger(__name__)
 _STATE, _MANIFEST = "state.pt", "manifest.json"
 _NAME = re.compile(r"step-(\d+)")
 
@@ -40,33 +42,33 @@ def save_checkpoint(
     keep: int = 1,
     best_step: int | None = None,
 ) -> Path:
-    """Save a checkpoint of a run, and remove those that are no longer kept once it is complete.
+    """Save a checkpoint of a run; once it is complete, remove those that are no longer kept.
 
     Args:
         run: Directory of the run.
         step: Optimizer steps made so far.
-        models: Their weights are saved, unwrapped, each in a file of its name.
+        models: Models whose weights are saved, unwrapped, by the name of their file.
         state: Tensors, numbers, strings, lists and dictionaries of them.
-        keep: How many of the last checkpoints stay.
-        best_step: The step whose checkpoint stays too, if there is one.
+        keep: Number of the last checkpoints to keep.
+        best_step: The step whose checkpoint is kept, too, if there is one.
 
     Returns:
         The checkpoint's directory.
 
     Raises:
-        OSError: If it cannot be written; those before it are still there.
+        OSError: If it cannot be written; earlier checkpoints are kept.
     """
     target = checkpoint_directory(run) / f"step-{step:08d}"
     with replacing(target) as temporary:
         temporary.mkdir()
         for name, model in models.items():
             save_model(model, str(temporary / f"{name}.safetensors"))
-        with (temporary / _STATE).open("wb") as file:  # given a path, torch would not say that the disk is full
+        with (temporary / _STATE).open("wb") as file:  # given a path, torch does not report a full disk
             torch.save(state, file)
         files = {path.name: _describe(path) for path in sorted(temporary.iterdir())}
         (temporary / _MANIFEST).write_text(json.dumps({"step": step, "files": files}, indent=1) + "\n")
     found = find_checkpoints(run)
-    # Later ones are damaged: otherwise the run would have gone on from there.
+    # Later ones are damaged: otherwise the run would have resumed from them.
     kept = {*[number for number in found if number <= step][-keep:], best_step}
     for number, path in found.items():
         if number not in kept:
@@ -107,26 +109,25 @@ def find_damage(checkpoint: Path) -> str | None:
     return None
 
 
-def load_checkpoint(run: Path, models: Mapping[str, nn.Module], say: Callable[[str], None]) -> dict[str, Any] | None:
-    """Load the newest checkpoint of a run that is whole.
+def load_checkpoint(run: Path, models: Mapping[str, nn.Module]) -> dict[str, Any] | None:
+    """Load the newest checkpoint of a run that is whole; damaged ones are logged.
 
     Args:
         run: Directory of the run.
-        models: Their weights are loaded, as they were saved.
-        say: Takes one line for each damaged checkpoint that was passed over.
+        models: Models to load the weights into.
 
     Returns:
         The state that was saved; None if the run has no checkpoint.
 
     Raises:
-        RunError: If there are checkpoints and all are damaged, or what they hold is not that of a run.
+        RunError: If there are checkpoints and all are damaged, or they hold something else than a run's state.
     """
     damaged: list[tuple[Path, str]] = []
     for checkpoint in reversed(find_checkpoints(run).values()):
         damage = find_damage(checkpoint)
         if damage is None:
             for path, reason in damaged:
-                say(f"{path} is damaged ({reason}); going on from {checkpoint.name}")
+                _logger.info(f"{path} is damaged ({reason}); resuming from {checkpoint.name}")
             return _load(checkpoint, models)
         damaged.append((checkpoint, damage))
     if damaged:

@@ -1,4 +1,4 @@
-"""What the processes of a training run must agree on, or tell each other."""
+"""Communication among the processes of a training run."""
 
 from hashlib import sha256
 from typing import Any
@@ -9,10 +9,10 @@ from torch import distributed
 from textmix.errors import RunError
 
 
-class Agreement:
-    """Connects the processes that train together, over the CPU; where there is only one, everything is as it says.
+class ProcessGroup:
+    """The processes that train together, connected over the CPU; a single process is a group of one.
 
-    Messages go through gloo even where gradients do not, so that no process waits for its GPU.
+    Messages use gloo even where gradients do not, so that no process waits for its GPU.
     """
 
     def __init__(self) -> None:
@@ -22,7 +22,7 @@ class Agreement:
         self.rank = distributed.get_rank() if several else 0
 
     def largest(self, number: int) -> int:
-        """Return the largest of the numbers that the processes give; all get the same answer, at the same step."""
+        """Return the largest of the numbers of all processes."""
         if self._group is None:
             return number
         numbers = torch.tensor(number)
@@ -30,7 +30,7 @@ class Agreement:
         return int(numbers)
 
     def gather(self, value: Any) -> list[Any]:
-        """Collect a value of each process, in the order of their numbers; every process gets them all."""
+        """Return the values of all processes, in the order of their ranks."""
         if self._group is None:
             return [value]
         values = [None] * self.size
@@ -38,13 +38,13 @@ class Agreement:
         return values
 
     def check_same(self, facts: dict[str, Any]) -> None:
-        """Make sure that all processes start from the same.
+        """Check that all processes start from the same values.
 
         Args:
-            facts: What to compare, by name.
+            facts: Values to compare, by name.
 
         Raises:
-            RunError: If one differs; names the first process that does, and in what.
+            RunError: If one differs; names the first process that differs, and in what.
         """
         if self._group is None:
             return
@@ -54,6 +54,6 @@ class Agreement:
             different = [name for name in facts if other[name] != everywhere[0][name]]
             if different:
                 raise RunError(
-                    f"process {number} has other {' and '.join(different)} than process 0; all need the same files and"
-                    " the same options"
+                    f"process {number} has different {' and '.join(different)} from process 0; all processes need the"
+                    " same files and the same options"
                 )

@@ -12,7 +12,7 @@ from transformers import get_scheduler
 
 from textmix.config.train import TrainConfig
 from textmix.errors import ConfigError
-from textmix.training.cpu.embedding import gathered_embeddings
+from textmix.training.cpu.embedding import compact_embeddings
 
 
 def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
@@ -32,9 +32,9 @@ def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, An
 
 
 def build_optimizer(model: nn.Module, learning_rate: float, weight_decay: float) -> AdamW:
-    """Build a fused AdamW over the trained parameters of a model; it lets all vectors of gathered embeddings decay."""
+    """Build a fused AdamW over the trained parameters of a model; compact embeddings decay as a whole."""
     optimizer = AdamW(parameter_groups(model, weight_decay), lr=learning_rate, fused=True)
-    for embedding in gathered_embeddings(model):
+    for embedding in compact_embeddings(model):
         optimizer.register_step_post_hook(embedding.decay)
     return optimizer
 

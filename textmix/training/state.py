@@ -1,6 +1,7 @@
-"""RunState: all that a checkpoint holds, gathered from where it lives and put back there."""
+"""RunState: everything that a checkpoint holds."""
 
-from collections.abc import Callable
+import logging
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,43 +11,46 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from textmix.errors import RunError, TextmixError
+from textmix.hooks.metrics import RunningMeans
 from textmix.mixing.mixer import Mixer
 from textmix.training.checkpoint import load_checkpoint, save_checkpoint
-from textmix.training.distributed import Agreement
-from textmix.training.progress import RunningMeans, TrainProgress
+from textmix.training.distributed import ProcessGroup
+from textmix.training.progress import TrainProgress
 from textmix.training.random_state import random_state
+
+_logger = logging.getLogger(__name__)
 
 
 class RunState:
-    """What a resumed run needs to go on as the uninterrupted one would: in one place, to be saved and loaded.
+    """Everything that a resumed run needs to continue exactly as the uninterrupted run, to be saved and loaded.
 
     Args:
         directory: Directory of the run.
         accelerator: Has the gradient scaler of fp16.
-        agreement: The processes, each of which has generators and means of its own.
-        models: What has weights to keep, unwrapped, by the name of their file.
+        processes: The processes, each with its own generators and means.
+        models: Models whose weights are kept, unwrapped, by the name of their file.
         optimizer: The optimizer.
         schedule: The learning-rate schedule.
         mixer: The mixer, for its generator.
 
     Attributes:
-        progress: How far the run has come.
-        means: Figures since the last line of history.
+        progress: Progress of the run.
+        means: Means since the last line of history.
     """
 
     def __init__(
         self,
         directory: Path,
         accelerator: Accelerator,
-        agreement: Agreement,
-        models: dict[str, nn.Module],
+        processes: ProcessGroup,
+        models: Mapping[str, nn.Module],
         optimizer: Optimizer,
         schedule: LRScheduler,
         mixer: Mixer,
     ) -> None:
         self._directory = directory
         self._accelerator = accelerator
-        self._agreement = agreement
+        self._processes = processes
         self._models = models
         self._optimizer = optimizer
         self._schedule = schedule
@@ -58,13 +62,13 @@ class RunState:
         """Write a checkpoint; the first process does, the others wait for it.
 
         Args:
-            keep: How many of the last checkpoints stay, beside the best.
+            keep: Number of the last checkpoints to keep, beside the best.
 
         Raises:
             OSError: If it cannot be written; those before it are still there.
         """
         own = {"means": self.means.state_dict(), "mixer": self._mixer.state_dict(), "random": random_state()}
-        processes = self._agreement.gather(own)
+        processes = self._processes.gather(own)
         if self._accelerator.is_main_process:
             progress, scaler = self.progress, self._accelerator.scaler
             state = {
@@ -75,13 +79,10 @@ class RunState:
                 "scaler": scaler.state_dict() if scaler is not None else {},
             }
             save_checkpoint(self._directory, progress.step, self._models, state, keep, progress.best_step)
-        self._accelerator.wait_for_everyone()  # whoever ends before the checkpoint is written ends its writer too
+        self._accelerator.wait_for_everyone()  # a process that ends early ends the writer, too
 
-    def load(self, say: Callable[[str], None]) -> dict[str, Any] | None:
-        """Go back to the newest checkpoint, but for the generators of the process.
-
-        Args:
-            say: Takes lines for the user.
+    def load(self) -> dict[str, Any] | None:
+        """Restore the newest checkpoint, except for the generators of the process.
 
         Returns:
             The state of those generators, for `restore_random_state`; None if there is no checkpoint.
@@ -90,14 +91,14 @@ class RunState:
             RunError: If there are checkpoints, but none is whole or of this run.
         """
         try:
-            state = load_checkpoint(self._directory, self._models, say)
+            state = load_checkpoint(self._directory, self._models)
             if state is None:
-                say(f"{self._directory} has no checkpoint to go on from: it starts from the beginning")
+                _logger.info(f"{self._directory} has no checkpoint: training starts from the beginning")
                 return None
             return self._restore(state)
         except (TextmixError, OSError):
             raise
-        except Exception as error:  # the state of another run fails in as many ways as it has parts
+        except Exception as error:  # the state of another run fails in many ways
             reason = str(error).strip().partition("\n")[0] or type(error).__name__
             raise RunError(
                 f"the checkpoint of {self._directory} does not fit its config.yaml or its data, which may have"
@@ -106,12 +107,12 @@ class RunState:
 
     def _restore(self, state: dict[str, Any]) -> dict[str, Any]:
         processes = state["processes"]
-        if len(processes) != self._agreement.size:
+        if len(processes) != self._processes.size:
             raise RunError(
-                f"the checkpoint was saved by {len(processes)} processes and cannot be gone on with in"
-                f" {self._agreement.size}; start as many again"
+                f"the checkpoint was written by {len(processes)} processes; resume with {len(processes)}, not"
+                f" {self._processes.size}"
             )
-        own = processes[self._agreement.rank]
+        own = processes[self._processes.rank]
         self.progress = TrainProgress(**state["progress"])
         self.means.load_state_dict(own["means"], self._accelerator.device)
         self._optimizer.load_state_dict(state["optimizer"])
@@ -125,7 +126,7 @@ class RunState:
 
 
 def _check_shapes(optimizer: Optimizer) -> None:
-    """Compare the shapes of an optimizer's loaded state, which torch takes as they are, with those of the weights."""
+    """Compare the shapes of an optimizer's loaded state, which torch does not check, with those of the weights."""
     for weight in (weight for group in optimizer.param_groups for weight in group["params"]):
         for value in optimizer.state.get(weight, {}).values():
             if value.dim() > 0 and value.shape != weight.shape:

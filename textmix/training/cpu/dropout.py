@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Self, TypeGuard
 
 import numpy as np
 import torch
@@ -45,7 +45,14 @@ def draw_noise(size: int, keep: float, dtype: torch.dtype) -> Tensor:
 
 
 class ByteDropout(nn.Dropout):
-    """`nn.Dropout`, with `draw_noise` on a CPU; elsewhere, and in eval mode, just that."""
+    """`nn.Dropout` that draws by `draw_noise` on a CPU; on other devices and in eval mode it is `nn.Dropout`."""
+
+    @classmethod
+    def sharing(cls, module: nn.Dropout) -> Self:
+        """Return one that shares the attributes of a module: its rate, mode and hooks."""
+        shared = cls.__new__(cls)
+        shared.__dict__ = module.__dict__
+        return shared
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002  # the name that nn.Dropout gives it
         """Drop out, as `nn.Dropout` does."""
@@ -114,21 +121,34 @@ def _is_plain(module: nn.Module, query: Tensor, key: Tensor, mask: Tensor | None
 
 @contextmanager
 def byte_dropout(model: nn.Module) -> Iterator[None]:
-    """Let every `nn.Dropout` of a model be a `ByteDropout` within a `with` block, and all `sdpa` attention alike.
+    """Replace every `nn.Dropout` of a model by a `ByteDropout` within a `with` block, and `sdpa` attention likewise.
 
-    Attention stays that of somebody else where it was registered as `sdpa`, or that of another block.
+    Attention that somebody else registered as `sdpa` stays, and so does that of an outer block.
     """
-    changed = [module for module in model.modules() if type(module) is nn.Dropout]
+    # A module that occurs twice is replaced in both places; the one that is the model itself has no parent.
+    replaced = [
+        (name, child) for name, child in model.named_modules(remove_duplicate=False) if _is_plain_dropout(child)
+    ]
     stock = ALL_ATTENTION_FUNCTIONS["sdpa"] is sdpa_attention_forward
-    for module in changed:
-        module.__class__ = ByteDropout
+    for name, child in replaced:
+        _put(model, name, ByteDropout.sharing(child))
     if stock:
-        # Under the same name: some models compute something else where it is one that they do not know.
+        # Under the same name: some models compute something else where they do not know the name.
         AttentionInterface.register("sdpa", byte_dropout_attention)
     try:
         yield
     finally:
         if stock:
             AttentionInterface.register("sdpa", sdpa_attention_forward)
-        for module in changed:
-            module.__class__ = nn.Dropout
+        for name, child in replaced:
+            _put(model, name, child)
+
+
+def _is_plain_dropout(module: nn.Module) -> TypeGuard[nn.Dropout]:
+    return type(module) is nn.Dropout
+
+
+def _put(model: nn.Module, name: str, module: nn.Module) -> None:
+    parent, _, child = name.rpartition(".")
+    if child:
+        setattr(model.get_submodule(parent), child, module)

@@ -1,0 +1,60 @@
+"""The accelerator of one training run, which leaves those of the rest of the process alone."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState, GradientState
+from accelerate.utils import ProjectConfiguration
+from torch import nn
+
+from textmix.config.train import TrainConfig
+from textmix.io.run_directory import TENSORBOARD
+
+_MIXED_PRECISION = {"fp32": "no", "bf16": "bf16", "fp16": "fp16"}
+# What accelerate sets on a model that it prepares.
+_SET_BY_ACCELERATE = ("forward", "_original_forward", "_is_accelerate_prepared")
+
+
+@contextmanager
+def run_accelerator(config: TrainConfig, precision: str, directory: Path) -> Iterator[Accelerator]:
+    """Make an accelerator for a `with` block.
+
+    The accelerators of a process share their state, so that a second one must have the precision of the first. Within
+    the block the shared state is set aside, and restored after it: an accelerator of the caller works as before.
+
+    Args:
+        config: Names the trackers.
+        precision: `fp32`, `bf16` or `fp16`.
+        directory: Directory of the run, where tensorboard writes.
+    """
+    shared = [(state, dict(state._shared_state)) for state in (AcceleratorState, GradientState)]
+    for state, _ in shared:
+        state._shared_state.clear()
+    try:
+        accelerator = Accelerator(
+            mixed_precision=_MIXED_PRECISION[precision],
+            cpu=not torch.accelerator.is_available(),  # without it accelerate sees one process there
+            log_with=config.trackers or None,
+            project_config=ProjectConfiguration(logging_dir=str(directory / TENSORBOARD)),
+        )
+        yield accelerator
+    finally:
+        for state, before in shared:
+            state._shared_state.clear()
+            state._shared_state.update(before)
+
+
+@contextmanager
+def attributes_restored(model: nn.Module) -> Iterator[None]:
+    """Restore, at the end of a `with` block, the attributes of a model that accelerate sets when it prepares it."""
+    attributes = vars(model)
+    before = {name: attributes[name] for name in _SET_BY_ACCELERATE if name in attributes}
+    try:
+        yield
+    finally:
+        for name in _SET_BY_ACCELERATE:
+            attributes.pop(name, None)
+        attributes.update(before)
