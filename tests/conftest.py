@@ -28,7 +28,7 @@ from transformers import (
 torch.set_num_threads(1)
 
 from textmix.mixing.config import MixConfig  # noqa: E402
-from textmix.models.sequence_classifier import MixupConfig, MixupForSequenceClassification  # noqa: E402
+from textmix.models.sequence_classifier import MixupEncoderConfig, MixupForSequenceClassification  # noqa: E402
 from textmix.models.words.fasttext import FastText, FastTextConfig  # noqa: E402
 from textmix.models.words.textcnn import TextCNN, TextCNNConfig  # noqa: E402
 from textmix.models.words.textrnn import TextRNN, TextRNNConfig  # noqa: E402
@@ -57,7 +57,7 @@ def bert_config() -> BertConfig:
 
 
 def _own(pooling: str) -> PreTrainedModel:
-    config = MixupConfig(encoder=bert_config(), pooling=pooling, num_labels=LABELS, classifier_dropout=0.0)
+    config = MixupEncoderConfig(encoder=bert_config(), pooling=pooling, num_labels=LABELS, classifier_dropout=0.0)
     return MixupForSequenceClassification(config)
 
 

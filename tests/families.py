@@ -9,7 +9,7 @@ import torch
 import transformers as hf
 from torch import Tensor, nn
 
-from textmix.models.sequence_classifier import MixupConfig, MixupForSequenceClassification
+from textmix.models.sequence_classifier import MixupEncoderConfig, MixupForSequenceClassification
 from textmix.models.token_classifier import MixupForTokenClassification
 from textmix.models.words.fasttext import FastText, FastTextConfig
 from textmix.models.words.textcnn import TextCNN, TextCNNConfig
@@ -160,7 +160,7 @@ def own(
 ) -> Callable[[int, str | None], hf.PreTrainedModel]:
     def build(num_labels: int, problem_type: str | None) -> hf.PreTrainedModel:
         return architecture(
-            MixupConfig(
+            MixupEncoderConfig(
                 encoder=config(),
                 pooling=pooling,
                 num_labels=num_labels,

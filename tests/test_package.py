@@ -32,13 +32,13 @@ for name in ("accelerate", "datasets", "gensim", "jsonargparse", "matplotlib", "
 from types import SimpleNamespace
 import torch
 from transformers import BertConfig, BertForSequenceClassification, TrainerControl, TrainerState
-from textmix import (MixupCallback, MixupConfig, MixupForSequenceClassification, MixupForTokenClassification, TextCNN,
-                     TextCNNConfig, attach, special_ids)
+from textmix import (MixupCallback, MixupEncoderConfig, MixupForSequenceClassification, MixupForTokenClassification,
+                     TextCNN, TextCNNConfig, attach, special_ids)
 sizes = dict(vocab_size=20, hidden_size=8, num_hidden_layers=1, num_attention_heads=2, intermediate_size=8)
 batch = dict(input_ids=torch.tensor([[5, 6], [7, 8]]), labels=torch.tensor([0, 1]))
 for model in (
     BertForSequenceClassification(BertConfig(**sizes)),
-    MixupForSequenceClassification(MixupConfig(encoder=BertConfig(**sizes), num_labels=2)),
+    MixupForSequenceClassification(MixupEncoderConfig(encoder=BertConfig(**sizes), num_labels=2)),
     TextCNN(TextCNNConfig(vocab_size=20, num_labels=2, embedding_dim=8)),
 ):
     with attach(model.train(), strategy="word") as mixer:
@@ -65,6 +65,32 @@ def test_mixing_needs_torch_and_transformers_alone() -> None:
     lines = run(MIX_WITH_TORCH_AND_TRANSFORMERS_ALONE).splitlines()
     names = ["BertForSequenceClassification", "MixupForSequenceClassification", "TextCNN"]
     assert lines == [f"{name} 1.0 False" for name in names]
+
+
+LOADS = """
+from transformers import AutoConfig
+try:
+    AutoConfig.for_model("textmix-textcnn")
+    print("registered")
+except ValueError:
+    print("unknown")
+"""
+
+
+@pytest.mark.parametrize(
+    ("imports", "expected"),
+    [
+        ("import textmix", "unknown"),
+        ("from textmix import attach, MixConfig", "unknown"),
+        ("from textmix import TextCNN", "registered"),
+        ("from textmix import MixupForSequenceClassification", "registered"),
+        ("from textmix import MixupCallback", "registered"),
+        ("from textmix import Predictor", "registered"),
+        ("import transformers.models.auto.modeling_auto; from textmix import TextRNN", "registered"),
+    ],
+)
+def test_importing_a_model_the_callback_or_the_predictor_registers_the_models(imports: str, expected: str) -> None:
+    assert run(f"{imports}\n{LOADS}").strip() == expected
 
 
 def test_a_message_is_one_line_of_printable_characters() -> None:

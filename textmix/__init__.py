@@ -1,9 +1,10 @@
-"""textmix: text classification with mixing. Public names are resolved on first use; importing this loads no torch."""
+"""textmix: text classification with mixing. Public names are imported on first use; `import textmix` loads no torch.
+
+Importing a model class, `MixupCallback` or `Predictor` registers the models with transformers' Auto classes.
+"""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
-
-from textmix._registration_hook import register_when_transformers_loads
 
 if TYPE_CHECKING:
     from textmix.errors import TextmixError as TextmixError
@@ -20,43 +21,45 @@ if TYPE_CHECKING:
     from textmix.mixing.plan import MixPlan as MixPlan
     from textmix.mixing.registry import register as register
     from textmix.mixing.strategy import Strategy as Strategy
+    from textmix.models.auto import FastText as FastText
+    from textmix.models.auto import FastTextConfig as FastTextConfig
+    from textmix.models.auto import MixupEncoderConfig as MixupEncoderConfig
+    from textmix.models.auto import MixupForSequenceClassification as MixupForSequenceClassification
+    from textmix.models.auto import MixupForTokenClassification as MixupForTokenClassification
+    from textmix.models.auto import TextCNN as TextCNN
+    from textmix.models.auto import TextCNNConfig as TextCNNConfig
+    from textmix.models.auto import TextRNN as TextRNN
+    from textmix.models.auto import TextRNNConfig as TextRNNConfig
     from textmix.models.bundled import resolve_model_path as resolve_model_path
-    from textmix.models.sequence_classifier import MixupConfig as MixupConfig
-    from textmix.models.sequence_classifier import MixupForSequenceClassification as MixupForSequenceClassification
-    from textmix.models.token_classifier import MixupForTokenClassification as MixupForTokenClassification
-    from textmix.models.words.fasttext import FastText as FastText
-    from textmix.models.words.fasttext import FastTextConfig as FastTextConfig
-    from textmix.models.words.textcnn import TextCNN as TextCNN
-    from textmix.models.words.textcnn import TextCNNConfig as TextCNNConfig
-    from textmix.models.words.textrnn import TextRNN as TextRNN
-    from textmix.models.words.textrnn import TextRNNConfig as TextRNNConfig
 
-_MODULES = {
-    "FastText": "textmix.models.words.fasttext",
-    "FastTextConfig": "textmix.models.words.fasttext",
-    "LossConfig": "textmix.mixing.loss_config",
-    "MixConfig": "textmix.mixing.config",
-    "MixPlan": "textmix.mixing.plan",
-    "Mixer": "textmix.mixing.mixer",
-    "MixupCallback": "textmix.integrations.hf_trainer",
-    "MixupTrainerMixin": "textmix.integrations.hf_trainer",
-    "MixObserver": "textmix.mixing.mixer",
-    "MixupClassifier": "textmix.integrations.sklearn",
-    "MixupConfig": "textmix.models.sequence_classifier",
-    "MixupForSequenceClassification": "textmix.models.sequence_classifier",
-    "MixupForTokenClassification": "textmix.models.token_classifier",
-    "Predictor": "textmix.inference.predictor",
-    "Strategy": "textmix.mixing.strategy",
-    "TextCNN": "textmix.models.words.textcnn",
-    "TextCNNConfig": "textmix.models.words.textcnn",
-    "TextRNN": "textmix.models.words.textrnn",
-    "TextRNNConfig": "textmix.models.words.textrnn",
-    "TextmixError": "textmix.errors",
-    "attach": "textmix.hooks.attach",
-    "register": "textmix.mixing.registry",
-    "resolve_model_path": "textmix.models.bundled",
-    "special_ids": "textmix.hooks.special_tokens",
+# The public names by module.
+_NAMES = {
+    "errors": ["TextmixError"],
+    "hooks.attach": ["attach"],
+    "hooks.special_tokens": ["special_ids"],
+    "inference.predictor": ["Predictor"],
+    "integrations.hf_trainer": ["MixupCallback", "MixupTrainerMixin"],
+    "integrations.sklearn": ["MixupClassifier"],
+    "mixing.config": ["MixConfig"],
+    "mixing.loss_config": ["LossConfig"],
+    "mixing.mixer": ["MixObserver", "Mixer"],
+    "mixing.plan": ["MixPlan"],
+    "mixing.registry": ["register"],
+    "mixing.strategy": ["Strategy"],
+    "models.auto": [
+        "FastText",
+        "FastTextConfig",
+        "MixupEncoderConfig",
+        "MixupForSequenceClassification",
+        "MixupForTokenClassification",
+        "TextCNN",
+        "TextCNNConfig",
+        "TextRNN",
+        "TextRNNConfig",
+    ],
+    "models.bundled": ["resolve_model_path"],
 }
+_MODULES = {name: f"{__name__}.{module}" for module, names in _NAMES.items() for name in names}
 
 __all__ = sorted(_MODULES)
 
@@ -69,6 +72,3 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return __all__
-
-
-register_when_transformers_loads()

@@ -253,7 +253,7 @@ class TestTrain:
     def test_sigterm_before_training_leaves_nothing(
         self, topics_csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        monkeypatch.setattr("textmix.runs.train.check_model_name", lambda _: os.kill(os.getpid(), signal.SIGTERM))
+        monkeypatch.setattr("textmix.runs.train.check_model", lambda *_: os.kill(os.getpid(), signal.SIGTERM))
         arguments = ["train", "--data.source", str(topics_csv), *QUICK, "--output_dir", str(tmp_path / "run")]
         assert main(arguments) == 143
         assert capsys.readouterr().err == "textmix: interrupted\n"

@@ -14,7 +14,7 @@ from tests.conftest import bert_config
 from textmix import (
     FastText,
     FastTextConfig,
-    MixupConfig,
+    MixupEncoderConfig,
     MixupForSequenceClassification,
     Predictor,
     TextCNN,
@@ -46,7 +46,7 @@ def save(kind: str, directory: Path) -> Path:
     elif kind == "native":
         model = BertForSequenceClassification(bert_config())
     else:
-        model = MixupForSequenceClassification(MixupConfig(encoder=bert_config(), pooling=kind, num_labels=3))
+        model = MixupForSequenceClassification(MixupEncoderConfig(encoder=bert_config(), pooling=kind, num_labels=3))
     for parameter in model.parameters():  # fresh weights give every text nearly the same probabilities
         parameter.data *= 4
     model.config.id2label = {0: "x", 1: "y", 2: "ä ö"}

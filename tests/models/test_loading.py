@@ -17,8 +17,9 @@ from transformers import (
 from tests.conftest import bert_config
 from textmix import MixupForSequenceClassification
 from textmix.errors import ModelError, RunError
-from textmix.models.config import ModelConfig
-from textmix.models.loading import build_model, check_model_name, freeze_lowest, load_model
+from textmix.mixing.config import MixConfig
+from textmix.models.config import ModelConfig, TextRNNOptions
+from textmix.models.loading import build_model, check_model, freeze_lowest, load_model
 from textmix.models.words.tokenizer_training import train_tokenizer
 
 TEXTS = ["the soup is hot", "the match is lost"]
@@ -69,12 +70,12 @@ def test_a_model_of_textmix_s_own_is_no_encoder(checkpoint: Path, tmp_path: Path
 
 
 def test_missing_models_are_named(tmp_path: Path) -> None:
-    check_model_name(ModelConfig(name="textcnn"))
+    check_model(ModelConfig(name="textcnn"))
     with pytest.raises(
         ModelError,
         match=r"no model 'bert-basse' \(built in: minilm, textcnn, textrnn, fasttext; or a directory, or a hub id",
     ):
-        check_model_name(ModelConfig(name="bert-basse"))
+        check_model(ModelConfig(name="bert-basse"))
     with pytest.raises(RunError, match=r"no saved model at .*; has the run finished"):
         load_model(tmp_path)
 
@@ -114,3 +115,21 @@ class TestFreezing:
         model.bert.encoder.layer[2] = model.bert.encoder.layer[0]
         with pytest.raises(ModelError, match="shares its blocks"):
             freeze_lowest(model, 1)
+
+
+@pytest.mark.parametrize(
+    ("model", "mix", "offered"),
+    [
+        (ModelConfig(name="fasttext"), MixConfig(strategy="manifold"), "tokens, embeddings, pooled"),
+        (ModelConfig(name="textcnn"), MixConfig(manifold={"layers": [2]}), "tokens, embeddings, layer:1, pooled"),
+    ],
+)
+def test_sites_of_models_of_words_are_checked_before_the_data_are_read(
+    model: ModelConfig, mix: MixConfig, offered: str
+) -> None:
+    with pytest.raises(ModelError, match=f"has no site layer:. for strategy 'manifold'; it offers {offered}$"):
+        check_model(model, mix)
+    check_model(model, MixConfig(strategy="word"))
+    check_model(
+        ModelConfig(name="textrnn", textrnn=TextRNNOptions(num_hidden_layers=2)), MixConfig(manifold={"layers": [2]})
+    )

@@ -16,7 +16,7 @@ from textmix import MixConfig, MixupForSequenceClassification, MixupForTokenClas
 from textmix.errors import ModelError
 from textmix.hooks.attach import attach
 from textmix.mixing.registry import STRATEGIES
-from textmix.models.sequence_classifier import MixupConfig
+from textmix.models.sequence_classifier import MixupEncoderConfig
 
 IGNORED = -100
 
@@ -41,7 +41,7 @@ def build(kind: str) -> PreTrainedModel:
     if kind == "native":
         model = BertForTokenClassification(bert_config())
     else:
-        config = MixupConfig(encoder=bert_config(), num_labels=3, classifier_dropout=0.0)
+        config = MixupEncoderConfig(encoder=bert_config(), num_labels=3, classifier_dropout=0.0)
         model = MixupForTokenClassification(config)
     return model.double().train()
 

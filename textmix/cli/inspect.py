@@ -185,7 +185,7 @@ def _load(
     from textmix.inference.predictor import Predictor
     from textmix.io.run_directory import MODEL
     from textmix.models.config import WORD_MODELS, ModelConfig
-    from textmix.models.loading import build_model, check_model_name, load_model
+    from textmix.models.loading import build_model, check_model, load_model
 
     where = source_name(data.source)
     trained = Path(name) / MODEL if config is not None else _trained(Path(name))
@@ -198,7 +198,7 @@ def _load(
             raise ModelError(f"a {name} has no vocabulary until it is trained; give the directory of a run of it")
         # Only the head of an architecture of its own is saved with its code.
         model = ModelConfig(name=name, head="native", trust_remote_code=True) if trust else ModelConfig(name=name)
-        check_model_name(model)
+        check_model(model)
         rows = load_rows(data)
         names = class_names(rows[LABEL][:], where)
         with torch.random.fork_rng():

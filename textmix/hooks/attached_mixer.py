@@ -11,7 +11,7 @@ from textmix.errors import ConfigError, ModelError
 from textmix.hooks.forward_pass import Forward
 from textmix.hooks.saliency import mean_embeddings, token_saliency
 from textmix.hooks.site_hooks import SiteHooks
-from textmix.hooks.sites import Arguments, Sites, find_sites, forward_arguments, hidden_size, problem_type
+from textmix.hooks.sites import Arguments, Sites, check_sites, find_sites, forward_arguments, hidden_size, problem_type
 from textmix.mixing.config import MixConfig
 from textmix.mixing.loss_config import LossConfig
 from textmix.mixing.losses import plain_loss
@@ -68,12 +68,7 @@ class AttachedMixer(Mixer):
 
     def _check_model(self, model: nn.Module, sites: Sites) -> None:
         name, num_labels = type(model).__name__, getattr(getattr(model, "config", None), "num_labels", None)
-        missing = [site for site in self.sites if site not in sites.names]
-        if missing:
-            raise ModelError(
-                f"{name} has no site {', '.join(missing)} for strategy '{self.config.strategy}'; it offers"
-                f" {', '.join(sites.names)}"
-            )
+        check_sites(name, sites, self.sites, self.config.strategy)
         given = {"mix.class_counts": self.config.class_counts, "loss.class_weights": self.loss.class_weights}
         wrong = [
             f"{option} has {len(values)} numbers, but {name} has {num_labels} classes"

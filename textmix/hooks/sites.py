@@ -1,7 +1,7 @@
 """Find the sites of a model, where its rows can be mixed, by the structure of the model."""
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -177,6 +177,24 @@ def _without_adapters(model: nn.Module) -> nn.Module:
     """Return the base model of a PEFT model, any other model unchanged."""
     get_base_model = getattr(model, "get_base_model", None)
     return get_base_model() if callable(get_base_model) else model
+
+
+def check_sites(name: str, sites: Sites, wanted: Iterable[str], strategy: str) -> None:
+    """Check that a model has the sites that a strategy needs.
+
+    Args:
+        name: Name of the model, for the message.
+        sites: Its sites.
+        wanted: Names of the sites that are needed.
+        strategy: Name of the strategy.
+
+    Raises:
+        ModelError: If one is missing; names those that the model offers.
+    """
+    missing = [site for site in wanted if site not in sites.names]
+    if missing:
+        offered = ", ".join(sites.names)
+        raise ModelError(f"{name} has no site {', '.join(missing)} for strategy '{strategy}'; it offers {offered}")
 
 
 def forward_arguments(module: nn.Module) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from transformers import AutoConfig, AutoTokenizer, PreTrainedConfig, PreTrainedTokenizerBase
 from transformers.modeling_outputs import SequenceClassifierOutput
 
+import textmix.models.auto  # noqa: F401  # so that the Auto classes know the models of textmix
 from textmix.errors import RunError
 
 ONNX_FILE = "model.onnx"

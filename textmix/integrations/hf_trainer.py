@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from transformers.trainer_callback import ExportableState, TrainerCallback, TrainerControl, TrainerState
 from transformers.training_args import TrainingArguments
 
+import textmix.models.auto  # noqa: F401  # so that what it trains can be loaded by the Auto classes
 from textmix.errors import ConfigError
 from textmix.hooks.attached_mixer import AttachedMixer
 from textmix.hooks.metrics import MixMetrics

@@ -23,7 +23,7 @@ from textmix.errors import ConfigError, DataError, TrainingInterrupted
 from textmix.inference.predictor import Predictor
 from textmix.io.quiet import libraries_quiet
 from textmix.io.run_directory import MODEL
-from textmix.models.loading import build_model, load_model
+from textmix.models.loading import build_model, check_model, load_model
 from textmix.runs.train import resolve
 from textmix.training.random_state import preserved_random_state
 from textmix.training.trainer import MixupTrainer, Reporting, TrainingData
@@ -134,6 +134,7 @@ class MixupClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
             class_weights = compute_class_weight(self.class_weight, classes=classes, y=labels).tolist()
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         config = self._config(seed, class_weights)
+        check_model(config.model, config.mix)
         with libraries_quiet(), preserved_random_state():
             names = [str(name) for name in classes]
             self.predictor_ = _train(config, columns, names, ids, weights, bool(self.verbose))

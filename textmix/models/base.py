@@ -1,4 +1,4 @@
-"""MixupConfig and MixupModel: an encoder of any architecture, loaded, built and saved, with mixing attached."""
+"""MixupEncoderConfig and MixupModel: an encoder of any architecture, loaded, built and saved, with mixing attached."""
 
 import inspect
 from dataclasses import asdict
@@ -29,7 +29,7 @@ _HUB_KEYS = ("revision", "cache_dir", "token", "subfolder", "trust_remote_code",
 HeadName = Literal["linear", "native"]
 
 
-class MixupConfig(PreTrainedConfig):
+class MixupEncoderConfig(PreTrainedConfig):
     """Configuration of `MixupForSequenceClassification` and `MixupForTokenClassification`.
 
     Args:
@@ -57,8 +57,8 @@ class MixupModel(PreTrainedModel):
         encoder: A loaded encoder that matches `config.encoder`; None builds one with random weights.
     """
 
-    config: MixupConfig
-    config_class = MixupConfig
+    config: MixupEncoderConfig
+    config_class = MixupEncoderConfig
     base_model_prefix = "encoder"
     supports_gradient_checkpointing = True
     _supports_sdpa = True
@@ -66,7 +66,7 @@ class MixupModel(PreTrainedModel):
     _supports_flex_attn = True
     _native: ClassVar[Any] = AutoModelForSequenceClassification
 
-    def __init__(self, config: MixupConfig, encoder: PreTrainedModel | None = None) -> None:
+    def __init__(self, config: MixupEncoderConfig, encoder: PreTrainedModel | None = None) -> None:
         super().__init__(config)
         self.num_labels = config.num_labels or 0
         self.encoder = encoder if encoder is not None else _build_encoder(config)
@@ -113,52 +113,83 @@ class MixupModel(PreTrainedModel):
         """Load an encoder and put a new classifier on it, or load a saved classifier; see `from_pretrained`."""
         if kwargs.pop("output_loading_info", False):
             raise ConfigError("from_pretrained returns the model alone; leave out output_loading_info")
+        if head not in ("linear", "native"):
+            raise ConfigError(f"head must be linear or native, not '{head}'")
         path = resolve_model_path(str(name))
         # Neither pickled weights nor code that comes with a model run unless asked for.
         kwargs.setdefault("use_safetensors", True)
         kwargs.setdefault("trust_remote_code", False)
-        given = kwargs.get("config")
         hub = {key: kwargs[key] for key in _HUB_KEYS if key in kwargs}
-        config = given if given is not None else AutoConfig.from_pretrained(path, **hub)
-        if head not in ("linear", "native"):
-            raise ConfigError(f"head must be linear or native, not '{head}'")
+        config = kwargs.get("config") or AutoConfig.from_pretrained(path, **hub)
         if head == "native":
             if pooling != "auto":
                 raise ConfigError("model.pooling has no effect with model.head native; leave it at auto")
-            if kwargs.pop("classifier_dropout", None) is not None:
-                raise ConfigError("classifier_dropout has no effect with head native; leave it out")
-            dropouts = _dropout_options(config, encoder_dropout)
-            native = cls._native.from_pretrained(path, *args, **dropouts, **kwargs)
+            native: Self = cls._load_native(path, config, args, kwargs, encoder_dropout)
             if mix is not None:
                 attach(native, mix)
-            return native  # type: ignore[no-any-return]
-        if isinstance(config, MixupConfig):
+            return native
+        if isinstance(config, MixupEncoderConfig):
             _check_saved(path, config, cls.__name__, pooling)
-            if mix is not None:
-                kwargs["config"] = config
-                config.mix = asdict(mix)
-            if encoder_dropout is not None:
-                assert isinstance(config.encoder, PreTrainedConfig)  # as transformers builds it
-                kwargs["config"] = config
-                config.encoder.update(_dropout_options(config.encoder, encoder_dropout))
-            return super().from_pretrained(path, *args, **{k: v for k, v in kwargs.items() if v is not None})
-        kwargs.pop("config", None)
-        given_ours = {key: kwargs.pop(key, None) for key in _CONFIG_KEYS}
-        ours = {key: value for key, value in given_ours.items() if value is not None}
+            return cls._load_saved(path, config, args, kwargs, mix, encoder_dropout)
+        pooling = choose_pooling(path, config) if pooling == "auto" else pooling
         config.update(_dropout_options(config, encoder_dropout))
+        model = cls._on_encoder(path, config, args, kwargs, {"pooling": pooling, "mix": mix and asdict(mix)})
+        # The name as given, not the path on this machine: a saved configuration is read elsewhere.
+        model.encoder.config.name_or_path = str(name)
+        return model
+
+    @classmethod
+    def _load_native(
+        cls, path: str, config: PreTrainedConfig, args: tuple[Any, ...], kwargs: dict[str, Any], dropout: float | None
+    ) -> Any:
+        """Load the architecture's own classifier."""
+        if kwargs.pop("classifier_dropout", None) is not None:
+            raise ConfigError("classifier_dropout has no effect with head native; leave it out")
+        return cls._native.from_pretrained(path, *args, **_dropout_options(config, dropout), **kwargs)
+
+    @classmethod
+    def _load_saved(
+        cls,
+        path: str,
+        config: "MixupEncoderConfig",
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        mix: MixConfig | None,
+        dropout: float | None,
+    ) -> Self:
+        """Load a classifier that `save_pretrained` has written."""
+        if mix is not None:
+            kwargs["config"] = config
+            config.mix = asdict(mix)
+        if dropout is not None:
+            assert isinstance(config.encoder, PreTrainedConfig)  # as transformers builds it
+            kwargs["config"] = config
+            config.encoder.update(_dropout_options(config.encoder, dropout))
+        given = {key: value for key, value in kwargs.items() if value is not None}
+        return super().from_pretrained(path, *args, **given)
+
+    @classmethod
+    def _on_encoder(
+        cls,
+        path: str,
+        config: PreTrainedConfig,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        options: dict[str, Any],
+    ) -> Self:
+        """Load an encoder and put a new classifier on it."""
+        kwargs.pop("config", None)
+        given = {key: kwargs.pop(key, None) for key in _CONFIG_KEYS}
+        options |= {key: value for key, value in given.items() if value is not None}
+        if "id2label" in options:
+            options.pop("num_labels", None)
         encoder = _load_encoder(path, config, *args, **kwargs)
-        ours["pooling"] = choose_pooling(path, config) if pooling == "auto" else pooling
-        ours["mix"] = asdict(mix) if mix is not None else None
-        if "id2label" in ours:
-            ours.pop("num_labels", None)
-        # Not where it was found on this machine: a saved config is read elsewhere.
-        encoder.config.name_or_path = str(name)
-        # A composite config hands its attention implementation down to its parts; it must be the encoder's.
-        ours["attn_implementation"] = encoder.config._attn_implementation
-        return cls(MixupConfig(encoder=encoder.config, **ours), encoder=encoder)
+        # A composite configuration hands its attention implementation to its parts; it must be the encoder's.
+        options["attn_implementation"] = encoder.config._attn_implementation
+        return cls(MixupEncoderConfig(encoder=encoder.config, **options), encoder=encoder)
 
 
-def _check_saved(path: str, config: MixupConfig, wanted: str, pooling: str) -> None:
+def _check_saved(path: str, config: MixupEncoderConfig, wanted: str, pooling: str) -> None:
     saved = (config.architectures or [wanted])[0]
     if saved != wanted:
         raise ModelError(f"{path} was saved as a {saved}; it cannot become a {wanted}")
@@ -191,7 +222,7 @@ def _without_decoder(model: PreTrainedModel) -> PreTrainedModel:
     return model.get_encoder() if model.config.is_encoder_decoder else model
 
 
-def _build_encoder(config: MixupConfig) -> PreTrainedModel:
+def _build_encoder(config: MixupEncoderConfig) -> PreTrainedModel:
     assert isinstance(config.encoder, PreTrainedConfig)  # transformers builds it from what was given
     auto = _auto_class(config.encoder)
     return _without_decoder(auto.from_config(config.encoder, **_encoder_options(config.encoder)))
@@ -200,6 +231,3 @@ def _build_encoder(config: MixupConfig) -> PreTrainedModel:
 def _load_encoder(path: str, config: PreTrainedConfig, *args: Any, **kwargs: Any) -> PreTrainedModel:
     options = {**_encoder_options(config), **kwargs}
     return _without_decoder(_auto_class(config).from_pretrained(path, *args, config=config, **options))
-
-
-AutoConfig.register(MixupConfig.model_type, MixupConfig)

@@ -16,18 +16,20 @@ from transformers import (
     PreTrainedTokenizerBase,
 )
 
+import textmix.models.auto  # noqa: F401  # so that the Auto classes know the models of textmix
 from textmix.errors import ModelError, RunError
 from textmix.hooks.sites import find_sites
+from textmix.mixing.config import MixConfig
 from textmix.models.bundled import BUNDLED_MODELS, resolve_model_path
 from textmix.models.config import WORD_MODELS, ModelConfig
 from textmix.models.pooling_choice import declared_max_length
 from textmix.models.sequence_classifier import MixupForSequenceClassification
-from textmix.models.words.build import build_word_model
+from textmix.models.words.build import build_word_model, check_word_model_sites
 
 LONGEST = 512
 
 
-# Parameters that stand for masked tokens, which classification never has (XLNet).
+# Parameters for masked tokens, which classification never has (XLNet).
 _OF_PRETRAINING = ("mask_emb",)
 
 
@@ -37,21 +39,28 @@ class LoadedModel:
 
     Args:
         model: The classifier.
-        tokenizer: Its tokenizer; its `model_max_length` is where inputs are cut.
+        tokenizer: Its tokenizer; inputs are cut at its `model_max_length`.
     """
 
     model: PreTrainedModel
     tokenizer: PreTrainedTokenizerBase
 
 
-def check_model_name(config: ModelConfig) -> None:
-    """Fail early when a model cannot be found, before any data is read.
+def check_model(config: ModelConfig, mix: MixConfig | None = None) -> None:
+    """Check that a model can be found, and a model of words be mixed as asked, before any data is read.
+
+    Args:
+        config: Which model.
+        mix: How it will be mixed; None if that is not known yet.
 
     Raises:
-        ModelError: If neither a built-in model nor a local directory nor a hub model has that name.
+        ModelError: If neither a built-in model nor a directory nor a hub model has that name, or a model of words lacks
+            a site that the strategy needs.
     """
     if config.name not in WORD_MODELS:
         _load_config(config)
+    elif mix is not None:
+        check_word_model_sites(config, mix)
 
 
 def _load_config(model: ModelConfig) -> Any:
@@ -91,47 +100,55 @@ def build_model(config: ModelConfig, class_names: list[str], texts: Iterable[str
             f"'{config.name}' is a classifier that textmix trained; model.name takes an encoder, or a classifier of"
             " transformers' own"
         )
-    path = resolve_model_path(config.name)
+    model, tokenizer = _load_classifier(config, labels)
+    for name, parameter in model.named_parameters():
+        if name.rpartition(".")[2] in _OF_PRETRAINING:
+            parameter.requires_grad_(False)  # several processes would wait for its gradient
+    freeze_lowest(model, config.freeze)
+    if tokenizer.pad_token is None:
+        # Decoders have none; every position that it fills is masked.
+        tokenizer.pad_token = tokenizer.eos_token
+        model.config.get_text_config().pad_token_id = tokenizer.pad_token_id
+    tokenizer.model_max_length = _max_length(config, encoder_config, tokenizer)
+    return LoadedModel(model, tokenizer)
+
+
+def _load_classifier(config: ModelConfig, labels: dict[str, Any]) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    trust = config.trust_remote_code
     try:
-        tokenizer = AutoTokenizer.from_pretrained(path, trust_remote_code=config.trust_remote_code)
+        tokenizer = AutoTokenizer.from_pretrained(resolve_model_path(config.name), trust_remote_code=trust)
         model = MixupForSequenceClassification.from_pretrained(
             config.name,
             head=config.head,
             pooling=config.pooling,
             classifier_dropout=config.dropout,
             encoder_dropout=config.encoder_dropout,
-            trust_remote_code=config.trust_remote_code,
-            dtype=torch.float32,  # weights are trained in float32 whatever they were saved in
+            trust_remote_code=trust,
+            dtype=torch.float32,  # weights are trained in float32 whatever type they were saved in
             **labels,
         )
     except (OSError, ValueError) as error:
         raise ModelError(f"cannot load model '{config.name}': {_reason(error)}") from error
-    for name, parameter in model.named_parameters():
-        if name.rpartition(".")[2] in _OF_PRETRAINING:
-            parameter.requires_grad_(False)  # several processes would wait for its gradient
-    freeze_lowest(model, config.freeze)
-    if tokenizer.pad_token is None:
-        # Decoders have none; every position it fills is masked.
-        tokenizer.pad_token = tokenizer.eos_token
-        model.config.get_text_config().pad_token_id = tokenizer.pad_token_id
+    return model, tokenizer
+
+
+def _max_length(config: ModelConfig, encoder_config: Any, tokenizer: PreTrainedTokenizerBase) -> int:
+    """Return the number of tokens at which inputs are cut."""
     positions = getattr(encoder_config.get_text_config(), "max_position_embeddings", None) or 0
     longest = min(tokenizer.model_max_length, positions if positions > 0 else tokenizer.model_max_length)
     if config.max_length is not None and config.max_length > longest:
-        raise ModelError(
-            f"model.max_length {config.max_length} is more than the {longest} tokens '{config.name}' takes"
-        )
+        raise ModelError(f"model.max_length {config.max_length} is more than the {longest} tokens of '{config.name}'")
     special = tokenizer.num_special_tokens_to_add(pair=True)
     if config.max_length is not None and config.max_length <= special:
         raise ModelError(f"model.max_length must be above {special}, the number of special tokens")
-    tokenizer.model_max_length = config.max_length or declared_max_length(path) or min(longest, LONGEST)
-    return LoadedModel(model, tokenizer)
+    return config.max_length or declared_max_length(resolve_model_path(config.name)) or min(longest, LONGEST)
 
 
 def _reason(error: Exception) -> str:
-    """Say in one line why transformers could not load a model."""
+    """Return in one line why transformers could not load a model."""
     text = str(error).strip()
     if "trust_remote_code=True" in text:
-        return "it comes with Python code of its own; if you trust it, add --model.trust_remote_code true"
+        return "it comes with Python code; if you trust it, add --model.trust_remote_code true"
     if "no file named model.safetensors" in text:
         return "it has no model.safetensors; pickled weights can run code and are not loaded"
     return text.partition("\n")[0]
@@ -142,7 +159,7 @@ def freeze_lowest(model: PreTrainedModel, count: int | Literal["encoder"]) -> No
 
     Args:
         model: A classifier.
-        count: How many blocks; 0 freezes nothing, not even the embeddings; `encoder` freezes all of the encoder.
+        count: Number of blocks; 0 freezes nothing, not even the embeddings; `encoder` freezes the whole encoder.
 
     Raises:
         ModelError: If the encoder has fewer blocks, or shares them.
@@ -161,19 +178,19 @@ def freeze_lowest(model: PreTrainedModel, count: int | Literal["encoder"]) -> No
         )
     for module in (model.get_input_embeddings(), *blocks[:count]):
         module.requires_grad_(False)
-    # What else stands in front of the blocks: positions, projections, norms. Were one of them trained, the backward
-    # pass would have to go through all of the frozen blocks.
+    # Everything else before the blocks: positions, projections, norms. If one of them were trained, the backward pass
+    # would go through all frozen blocks.
     first = next(blocks[0].parameters())
     for parameter in takewhile(lambda parameter: parameter is not first, model.base_model.parameters()):
         parameter.requires_grad_(False)
 
 
 def load_model(directory: Path, trust_remote_code: bool = False) -> LoadedModel:
-    """Load a model that a run has saved, in eval mode, onto the accelerator if there is one.
+    """Load a saved model in eval mode, onto the accelerator if there is one.
 
     Args:
         directory: Where it was saved.
-        trust_remote_code: Run the Python code that lies there, if it has an architecture of its own.
+        trust_remote_code: Run the Python code in the directory, if the model has a custom architecture.
 
     Raises:
         RunError: If the directory holds no model, or one that could run code.

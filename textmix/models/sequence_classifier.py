@@ -4,14 +4,13 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 from torch import Tensor
-from transformers import AutoModelForSequenceClassification
 from transformers.modeling_outputs import SequenceClassifierOutput
 
 from textmix.errors import ConfigError, did_you_mean
 from textmix.mixing.config import MixConfig
 from textmix.mixing.losses import plain_loss
 from textmix.models.base import HeadName, MixupModel
-from textmix.models.base import MixupConfig as MixupConfig
+from textmix.models.base import MixupEncoderConfig as MixupEncoderConfig
 from textmix.models.pooling import POOLINGS, Pooling, PoolingName
 
 
@@ -117,6 +116,3 @@ def _pooling_name(name: str) -> PoolingName:
         if name == known:
             return known
     raise ConfigError(f"unknown pooling '{name}'{did_you_mean(name, POOLINGS)}")
-
-
-AutoModelForSequenceClassification.register(MixupConfig, MixupForSequenceClassification)

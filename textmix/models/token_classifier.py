@@ -9,7 +9,7 @@ from transformers.modeling_outputs import TokenClassifierOutput
 
 from textmix.mixing.config import MixConfig
 from textmix.mixing.losses import plain_loss
-from textmix.models.base import HeadName, MixupConfig, MixupModel
+from textmix.models.base import HeadName, MixupModel
 
 
 class MixupForTokenClassification(MixupModel):
@@ -80,6 +80,3 @@ class MixupForTokenClassification(MixupModel):
             pooling="auto",
             encoder_dropout=encoder_dropout,
         )
-
-
-AutoModelForTokenClassification.register(MixupConfig, MixupForTokenClassification)

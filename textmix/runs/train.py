@@ -42,7 +42,7 @@ from textmix.io.run_directory import (
 )
 from textmix.models.bundled import BUNDLED_MODELS
 from textmix.models.config import BUNDLED_VECTORS, WORD_MODELS
-from textmix.models.loading import build_model, check_model_name, load_model
+from textmix.models.loading import build_model, check_model, load_model
 from textmix.models.sequence_classifier import MixupForSequenceClassification
 from textmix.runs.environment import environment
 from textmix.runs.evaluate import evaluate_rows, write_evaluation
@@ -210,7 +210,7 @@ def _prepare(
     config: RunConfig, directory: Path, resume: bool, say: Say, watch: Watch
 ) -> tuple[MixupTrainer, DatasetDict, dict[str, ClassIds], SplitReport]:
     """Read the data and build the model; writes nothing."""
-    check_model_name(config.model)
+    check_model(config.model, config.mix)
     if config.model.freeze == "encoder":
         check_pooled(config.mix)
     splits, report = build_splits(config.data, config.train.seed)

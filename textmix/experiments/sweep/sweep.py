@@ -25,7 +25,7 @@ from textmix.experiments.sweep.report import best_of, write_report
 from textmix.experiments.sweep.space import Space, draw, plain
 from textmix.io.files import is_leftover, locked, write_text
 from textmix.io.run_directory import MODEL, checkpoint_directory, data_digest
-from textmix.models.loading import check_model_name
+from textmix.models.loading import check_model
 from textmix.runs.train import Say, Watch, resolve, say_nothing
 
 JOURNAL, QUESTION, TRIALS = "journal.log", "sweep.yaml", "trials"
@@ -58,7 +58,7 @@ class Sweep:
         if config.data.validation_source is None and config.data.validation_fraction == 0:
             raise ConfigError("a sweep chooses on the validation split; set data.validation_fraction above 0")
         if "model.name" not in space:
-            check_model_name(config.model)
+            check_model(config.model)
         resolve(config)  # what cannot work in any trial is told before the first
         assert config.output_dir is not None
         self.directory = Path(config.output_dir)

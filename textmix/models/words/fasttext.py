@@ -3,7 +3,6 @@
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from transformers import AutoConfig, AutoModelForSequenceClassification
 
 from textmix.models.pooling import masked_mean
 from textmix.models.words.base import WordConfig, WordModel
@@ -99,7 +98,3 @@ class FastText(WordModel):
     def pool(self, hidden: Tensor, real: Tensor) -> Tensor:
         """Take the mean over time."""
         return masked_mean(hidden, real)
-
-
-AutoConfig.register(FastTextConfig.model_type, FastTextConfig)
-AutoModelForSequenceClassification.register(FastTextConfig, FastText)

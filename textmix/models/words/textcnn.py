@@ -3,7 +3,6 @@
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from transformers import AutoConfig, AutoModelForSequenceClassification
 
 from textmix.models.words.base import WordConfig, WordModel, word_vectors
 
@@ -66,7 +65,3 @@ class TextCNN(WordModel):
     def __init__(self, config: TextCNNConfig) -> None:
         block = ConvolutionBlock(config.embedding_dim, config.num_filters, config.kernel_sizes)
         super().__init__(config, word_vectors(config), [block], config.num_filters * len(config.kernel_sizes))
-
-
-AutoConfig.register(TextCNNConfig.model_type, TextCNNConfig)
-AutoModelForSequenceClassification.register(TextCNNConfig, TextCNN)

@@ -2,7 +2,6 @@
 
 import torch
 from torch import Tensor, nn
-from transformers import AutoConfig, AutoModelForSequenceClassification
 
 from textmix.models.words.base import WordConfig, WordModel, word_vectors
 
@@ -89,7 +88,3 @@ class TextRNN(WordModel):
                 nn.init.zeros_(parameter)
                 if name.startswith("bias_ih"):
                     nn.init.ones_(parameter.chunk(4)[1])  # of the forget gate (Jozefowicz et al. 2015)
-
-
-AutoConfig.register(TextRNNConfig.model_type, TextRNNConfig)
-AutoModelForSequenceClassification.register(TextRNNConfig, TextRNN)

@@ -1,7 +1,7 @@
 """Tokenizers for models of words, trained on the training texts with the tokenizers library."""
 
 from collections.abc import Iterable
-from typing import Literal
+from typing import Any, Literal
 
 from tokenizers import Tokenizer, decoders, normalizers, pre_tokenizers, processors, trainers
 from tokenizers.models import BPE, WordLevel, WordPiece
@@ -21,46 +21,18 @@ def train_tokenizer(
     """Train a vocabulary.
 
     Args:
-        texts: The training texts, and nothing else: a vocabulary that has seen the test texts leaks them. They are read
-            twice for `wordpiece`, so that an iterator will not do.
+        texts: The training texts alone: a vocabulary trained on test texts leaks them. They are read twice for
+            `wordpiece`, so that an iterator does not work.
         kind: `word` (words and punctuation marks), `wordpiece`, or `bpe` (byte level, never unknown).
-        vocab_size: Most entries the vocabulary may have.
-        min_frequency: Occurrences that put an entry into the vocabulary.
-        lowercase: Lower-case all text; `bpe` keeps bytes as they are unless asked.
+        vocab_size: Maximum size of the vocabulary.
+        min_frequency: Minimum number of occurrences of an entry.
+        lowercase: Lower-case all text; without effect on `bpe`.
 
     Returns:
         A tokenizer that adds no special tokens to one text and a separator between two.
     """
-    tokenizer: Tokenizer
-    trainer: trainers.Trainer
-    if kind == "bpe":
-        tokenizer = Tokenizer(BPE())
-        tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
-        tokenizer.decoder = decoders.ByteLevel()
-        trainer = trainers.BpeTrainer(
-            vocab_size=vocab_size,
-            min_frequency=min_frequency,
-            special_tokens=SPECIAL_TOKENS,
-            initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-            show_progress=False,
-        )
-    else:
-        steps = [normalizers.NFC(), *([normalizers.Lowercase()] if lowercase else [])]
-        tokenizer = Tokenizer(WordLevel(unk_token=UNKNOWN) if kind == "word" else WordPiece(unk_token=UNKNOWN))
-        tokenizer.normalizer = normalizers.Sequence(steps)
-        tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-        if kind == "word":
-            trainer = trainers.WordLevelTrainer(
-                vocab_size=vocab_size, min_frequency=min_frequency, special_tokens=SPECIAL_TOKENS, show_progress=False
-            )
-        else:
-            tokenizer.decoder = decoders.WordPiece()
-            trainer = trainers.WordPieceTrainer(
-                vocab_size=vocab_size,
-                min_frequency=min_frequency,
-                special_tokens=SPECIAL_TOKENS + _continuations(tokenizer, texts),
-                show_progress=False,
-            )
+    tokenizer = _byte_level() if kind == "bpe" else _of_words(kind, lowercase)
+    trainer = _trainer(kind, tokenizer, texts, vocab_size=vocab_size, min_frequency=min_frequency, show_progress=False)
     tokenizer.train_from_iterator(texts, trainer)
     if kind == "wordpiece":
         tokenizer = _without_added_tokens(tokenizer)
@@ -76,11 +48,36 @@ def train_tokenizer(
     )
 
 
-def _continuations(tokenizer: Tokenizer, texts: Iterable[str]) -> list[str]:
-    """List the characters inside words as WordPiece's continuation tokens, sorted.
+def _byte_level() -> Tokenizer:
+    tokenizer = Tokenizer(BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=True)
+    tokenizer.decoder = decoders.ByteLevel()
+    return tokenizer
 
-    WordPieceTrainer numbers them in the order of a hash map, and breaks ties by number, so that the same texts give
-    different vocabularies (tokenizers issue 1794). Those it is given as special tokens keep their order.
+
+def _of_words(kind: Literal["word", "wordpiece"], lowercase: bool) -> Tokenizer:
+    tokenizer = Tokenizer(WordLevel(unk_token=UNKNOWN) if kind == "word" else WordPiece(unk_token=UNKNOWN))
+    tokenizer.normalizer = normalizers.Sequence([normalizers.NFC(), *([normalizers.Lowercase()] if lowercase else [])])
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    if kind == "wordpiece":
+        tokenizer.decoder = decoders.WordPiece()
+    return tokenizer
+
+
+def _trainer(kind: str, tokenizer: Tokenizer, texts: Iterable[str], **options: Any) -> trainers.Trainer:
+    if kind == "bpe":
+        alphabet = pre_tokenizers.ByteLevel.alphabet()
+        return trainers.BpeTrainer(special_tokens=SPECIAL_TOKENS, initial_alphabet=alphabet, **options)
+    if kind == "word":
+        return trainers.WordLevelTrainer(special_tokens=SPECIAL_TOKENS, **options)
+    return trainers.WordPieceTrainer(special_tokens=SPECIAL_TOKENS + _continuations(tokenizer, texts), **options)
+
+
+def _continuations(tokenizer: Tokenizer, texts: Iterable[str]) -> list[str]:
+    """Return the characters inside words as WordPiece's continuation tokens, sorted.
+
+    WordPieceTrainer numbers them in the order of a hash map and breaks ties by number, so that the same texts give
+    different vocabularies (tokenizers issue 1794). Special tokens keep their order.
     """
     inside: set[str] = set()
     for text in texts:
@@ -90,7 +87,7 @@ def _continuations(tokenizer: Tokenizer, texts: Iterable[str]) -> list[str]:
 
 
 def _without_added_tokens(trained: Tokenizer) -> Tokenizer:
-    """Rebuild a WordPiece tokenizer so that none of its tokens is special but those that are."""
+    """Rebuild a WordPiece tokenizer in which only `SPECIAL_TOKENS` are special."""
     rebuilt = Tokenizer(WordPiece(trained.get_vocab(), unk_token=UNKNOWN))
     rebuilt.normalizer, rebuilt.pre_tokenizer = trained.normalizer, trained.pre_tokenizer
     rebuilt.decoder = trained.decoder

@@ -1,4 +1,4 @@
-"""Dropout whose masks are cheap to draw on a CPU, of hidden states and of attention."""
+"""Dropout of hidden states and of attention whose masks are cheap to draw on a CPU."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,23 +11,22 @@ from transformers import AttentionInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
-# Options of attention that change its scores in ways of their own.
+# Options of attention that change its scores.
 _CHANGES_SCORES = ("position_bias", "softcap", "s_aux")
 
 _INTEGERS = {2: torch.int16, 4: torch.int32, 8: torch.int64}
 
 
 def draw_noise(size: int, keep: float, dtype: torch.dtype) -> Tensor:
-    """Draw independent variates that are 1 / keep with the chance `keep`, else 0, from torch's global generator.
+    """Draw independent variates that are 1 / keep with probability `keep`, else 0, from torch's global generator.
 
-    A random byte decides: below `256 * keep` it keeps. The one value that the threshold falls into is decided by
-    another draw, so that the chance is exactly `keep`. That takes few random bits, from a generator (SFC64) that makes
-    them fast; and the bits of 1 / keep, as an integer, times 0 or 1 are those of the noise. 170 000 numbers are dropped
-    out in a fifth of the time that `torch.dropout` takes.
+    A random byte below `256 * keep` keeps. Another draw decides for the one value that contains the threshold, so that
+    the probability is exactly `keep`. The method needs few random bits, from a fast generator (SFC64); the noise is the
+    bit pattern of 1 / keep, as an integer, times 0 or 1. 170 000 numbers take a fifth of the time of `torch.dropout`.
 
     Args:
-        size: How many.
-        keep: Chance of each to stay.
+        size: Number of variates.
+        keep: Probability of each to be kept.
         dtype: A floating-point type.
 
     Returns:
@@ -71,48 +70,53 @@ def byte_dropout_attention(
     scaling: float | None = None,
     **options: Any,
 ) -> tuple[Tensor, Tensor | None]:
-    """Attend as the `sdpa` of transformers does; weights of attention are dropped out with `draw_noise` on a CPU.
+    """Compute attention as the `sdpa` of transformers; on a CPU its weights are dropped out by `draw_noise`.
 
-    With dropout torch computes attention there step by step and in float32, as is done here; but drawing its mask takes
-    longer than all the rest. Forward and backward of 32 rows with 12 heads take 0.85 of its time at 14 tokens, and 0.5
-    to 0.7 of it at 32 and 64 (medians, two cores with AMX).
+    With dropout torch computes attention on a CPU step by step and in float32, as this function does; drawing the mask
+    takes longer than everything else. Forward and backward pass of 32 rows with 12 heads take 0.85 of torch's time at
+    14 tokens, and 0.5 to 0.7 at 32 and 64 tokens (medians, two cores with AMX).
 
     Args:
-        module: The attention that asks.
-        query: Shape (B, heads, L, width).
-        key: Shape (B, heads, K, width).
-        value: Shape (B, heads, K, width).
-        attention_mask: Broadcasts to (B, heads, L, K): True where keys are attended to, or what is added to scores.
-        dropout: Chance of each weight to be dropped.
-        scaling: Factor of the scores; None means one over the root of the width.
-        **options: For `sdpa`, to which all is left that is not plain attention, or is not dropped out on a CPU.
+        module: The attention module.
+        query: Shape (B, heads, L, head size).
+        key: Shape (B, heads, K, head size).
+        value: Shape (B, heads, K, head size).
+        attention_mask: Broadcasts to (B, heads, L, K): True where keys are attended to, or floats added to the scores.
+        dropout: Probability of each weight to be dropped.
+        scaling: Factor of the scores; None means one over the root of the head size.
+        **options: Options of `sdpa`, which computes everything but plain attention with dropout on a CPU.
 
     Returns:
-        Shape (B, L, heads, width), and None for the weights, as transformers wants it.
+        Shape (B, L, heads, head size), and None for the weights, as transformers expects.
     """
     if query.device.type != "cpu" or not 0 < dropout < 1 or not _is_plain(module, query, key, attention_mask, options):
-        left: tuple[Tensor, Tensor | None] = sdpa_attention_forward(
+        computed: tuple[Tensor, Tensor | None] = sdpa_attention_forward(
             module, query, key, value, attention_mask, dropout, scaling, **options
         )
-        return left
-    wide = torch.promote_types(query.dtype, torch.float32)
-    seen = attention_mask if attention_mask is not None and attention_mask.dtype is torch.bool else None
+        return computed
     with torch.autocast("cpu", enabled=False):
-        scores = query.to(wide) * (query.shape[3] ** -0.5 if scaling is None else scaling) @ key.to(wide).mT
-        if seen is not None:
-            scores = scores.masked_fill(~seen, torch.finfo(wide).min)
-        elif attention_mask is not None:
-            scores = scores + attention_mask
-        weights = scores.softmax(dim=-1)
-        kept = weights * draw_noise(weights.numel(), 1 - dropout, wide).view(weights.shape)
-        attended = kept @ value.to(wide)
-        if seen is not None:
-            attended = attended * seen.any(dim=-1, keepdim=True)  # what sees nothing gets zero
+        scaled = query.shape[3] ** -0.5 if scaling is None else scaling
+        attended = _attend(query, key, value, attention_mask, dropout, scaled)
     return attended.transpose(1, 2).to(query.dtype, memory_format=torch.contiguous_format), None
 
 
+def _attend(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, dropout: float, scaling: float) -> Tensor:
+    wide = torch.promote_types(query.dtype, torch.float32)
+    seen = mask if mask is not None and mask.dtype is torch.bool else None
+    scores = query.to(wide) * scaling @ key.to(wide).mT
+    if seen is not None:
+        scores = scores.masked_fill(~seen, torch.finfo(wide).min)
+    elif mask is not None:
+        scores = scores + mask
+    weights = scores.softmax(dim=-1)
+    kept = weights * draw_noise(weights.numel(), 1 - dropout, wide).view(weights.shape)
+    attended = kept @ value.to(wide)
+    # A position that attends to nothing gets zero.
+    return attended if seen is None else attended * seen.any(dim=-1, keepdim=True)
+
+
 def _is_plain(module: nn.Module, query: Tensor, key: Tensor, mask: Tensor | None, options: dict[str, Any]) -> bool:
-    """Say whether attention is a softmax of masked products, with as many heads for keys as for queries."""
+    """Return whether attention is a softmax of masked products, with as many heads for keys as for queries."""
     asked = options.get("is_causal")
     causal = mask is None and (getattr(module, "is_causal", True) if asked is None else asked)
     changed = any(options.get(name) is not None for name in _CHANGES_SCORES)
