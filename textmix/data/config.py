@@ -90,6 +90,12 @@ class DataConfig:
         return wrong
 
     @property
+    def sources(self) -> list[str]:
+        """All sources of data: paths, globs, hub ids and built-in names."""
+        given = (self.source, self.test_source, self.validation_source)
+        return [name for names in given if names for name in ([names] if isinstance(names, str) else names)]
+
+    @property
     def text_columns(self) -> list[str]:
         """The text columns as a list."""
         return [self.text_column] if isinstance(self.text_column, str) else list(self.text_column)

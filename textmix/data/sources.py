@@ -14,6 +14,7 @@ from textmix.data.readers.csv import load_csv
 from textmix.data.readers.json import load_json
 from textmix.data.readers.parquet import load_parquet
 from textmix.errors import DataError, did_you_mean, nearest
+from textmix.io.inputs import matching_paths
 
 # Ending of a file to what reads files of that format.
 READERS: dict[str, Callable[[list[str], list[str], str], Dataset]] = {
@@ -76,8 +77,7 @@ def _find_files(source: str | list[str]) -> list[str] | None:
     """Return the files that a source names, or None if it can only be a hub id."""
     found: list[str] = []
     for pattern in [source] if isinstance(source, str) else source:
-        matches = [pattern] if Path(pattern).is_file() else sorted(glob.glob(pattern, recursive=True))  # noqa: PTH207  # also absolute patterns
-        files = [match for match in matches if Path(match).is_file()]
+        files = [match for match in matching_paths(pattern) if Path(match).is_file()]
         if not files:
             looks_like_file = _ending(pattern) or glob.has_magic(pattern) or Path(pattern).is_absolute()
             if isinstance(source, str) and not looks_like_file and not Path(pattern).exists():

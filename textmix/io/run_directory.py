@@ -12,6 +12,14 @@ CONFIG_FILE, ENVIRONMENT, DATA = "config.yaml", "environment.json", "data.json"
 METRICS, REPORT, PREDICTIONS, HISTORY = "metrics.json", "report.md", "predictions.csv", "history.jsonl"
 MODEL, CHECKPOINTS, ONNX, EVALUATIONS = "model", "checkpoints", "onnx", "evaluations"
 PROFILE, TENSORBOARD = "profile", "tensorboard"
+# What a run writes beside its configuration and environment, and what a new run in its directory removes.
+_FILES = (METRICS, REPORT, PREDICTIONS, HISTORY, DATA)
+_DIRECTORIES = (CHECKPOINTS, MODEL, ONNX, EVALUATIONS, PROFILE, TENSORBOARD)
+
+
+def run_paths(directory: Path) -> list[Path]:
+    """List the files and directories that belong to a run; some may be missing."""
+    return [directory / name for name in (CONFIG_FILE, ENVIRONMENT, *_FILES, *_DIRECTORIES)]
 
 
 def checkpoint_directory(run: Path) -> Path:
@@ -43,9 +51,9 @@ def check_directory(directory: Path, overwrite: bool) -> None:
 
 def clear_directory(directory: Path) -> None:
     """Remove what an earlier run wrote there, and nothing else; its configuration is replaced later."""
-    for name in (METRICS, REPORT, PREDICTIONS, HISTORY, DATA):
+    for name in _FILES:
         (directory / name).unlink(missing_ok=True)
-    for name in (CHECKPOINTS, MODEL, ONNX, EVALUATIONS, PROFILE, TENSORBOARD):
+    for name in _DIRECTORIES:
         shutil.rmtree(directory / name, ignore_errors=True)
 
 

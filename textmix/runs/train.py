@@ -27,6 +27,7 @@ from textmix.errors import RunError, RunFinished, TrainingInterrupted
 from textmix.evaluation.metrics import Evaluation, scaled_scores
 from textmix.inference.predictor import Predictor
 from textmix.io.files import write_json, write_text
+from textmix.io.inputs import refuse_overwriting
 from textmix.io.run_directory import (
     CONFIG_FILE,
     DATA,
@@ -165,6 +166,7 @@ def _train(
     assert config.output_dir is not None
     directory = Path(config.output_dir)
     with ExitStack() as stack:
+        refuse_overwriting(directory, config.inputs, "output_dir")
         if not resume:
             check_directory(directory, overwrite)
         elif processes.is_main_process:

@@ -13,6 +13,7 @@ from textmix.errors import RunError, TextmixError, TrainingInterrupted
 from textmix.experiments.compare.results import summarize
 from textmix.experiments.compare.variants import NONE, Variant
 from textmix.experiments.resumable_run import leaving_nothing, run_cell
+from textmix.io.inputs import refuse_overwriting
 from textmix.io.run_directory import CONFIG_FILE, DATA, MODEL, check_data, data_digest
 from textmix.runs.environment import environment
 from textmix.runs.train import Watch, resolve
@@ -103,6 +104,7 @@ def place(config: RunConfig) -> RunConfig:
     directory = config.output_dir or f"runs/{source_name(config.data.source)}-{slug(config.model.name)}-comparison"
     if (Path(directory) / CONFIG_FILE).exists():
         raise RunError(f"{directory} is a run; choose another --output_dir for the comparison")
+    refuse_overwriting(Path(directory), config.inputs, "output_dir")
     begun = (Path(directory) / COMPARISON).is_file() or any(Path(directory).glob(f"*/*/{CONFIG_FILE}"))
     if not begun and Path(directory).exists() and any(path.name != LOG for path in Path(directory).iterdir()):
         raise RunError(f"output_dir {directory} exists and is not a comparison; choose another")

@@ -24,6 +24,7 @@ from textmix.experiments.resumable_run import run_cell
 from textmix.experiments.sweep.report import best_of, write_report
 from textmix.experiments.sweep.space import Space, draw, plain
 from textmix.io.files import is_leftover, locked, write_text
+from textmix.io.inputs import refuse_overwriting
 from textmix.io.run_directory import MODEL, checkpoint_directory, data_digest
 from textmix.models.loading import check_model_name
 from textmix.runs.train import Say, Watch, resolve, say_nothing
@@ -62,6 +63,7 @@ class Sweep:
         resolve(config)  # what cannot work in any trial is told before the first
         assert config.output_dir is not None
         self.directory = Path(config.output_dir)
+        refuse_overwriting(self.directory, config.inputs, "output_dir")
         self.metric = config.train.metric
         # Trials with splits of their own could not be compared.
         split_seed = config.train.seed if config.data.split_seed is None else config.data.split_seed
