@@ -18,6 +18,7 @@ from datasets import ClassLabel, Dataset
 from datasets.fingerprint import Hasher, generate_random_fingerprint
 
 from textmix.data.columns import TextColumn, select_rows, stored_tables
+from textmix.data.readers.header import HEAD, first_cell_of_data, no_header
 from textmix.errors import DataError, listed, nearest
 from textmix.io.files import replacing
 
@@ -109,8 +110,13 @@ def check_columns(dataset: Dataset, columns: Columns, where: str) -> None:
     """Fail early when a column is missing.
 
     Raises:
-        DataError: Names the columns there are.
+        DataError: Names the columns there are, or says that the file seems to have no header.
     """
+    if dataset.builder_name == "csv" and not columns.wanted.keys() & set(dataset.column_names):
+        cell = first_cell_of_data(dataset[:HEAD])
+        if cell is not None:
+            names = " and ".join(f"'{name}' ({option})" for name, option in columns.wanted.items())
+            raise DataError(f"{where}: {no_header(cell)}; add a first line that names the columns, among them {names}")
     for name, option in columns.wanted.items():
         if name not in dataset.column_names:
             raise DataError(
