@@ -10,8 +10,8 @@ class DataConfig:
     """Which data is used and how it is split.
 
     Args:
-        source: Training data: a csv, tsv, jsonl or parquet file, a list of them, a glob, a hub id, or a built-in name
-            (see `textmix datasets`).
+        source: Training data: a csv, tsv, jsonl or parquet file, a list of them, a glob, a directory that
+            `save_to_disk` of datasets has written, a hub id, or a built-in name (see `textmix datasets`).
         test_source: Test data, given like `source`; null means a stratified part of `source`, or the test split that
             the hub data set has.
         validation_source: Validation data, given like `source`; null means a stratified part of what is left.

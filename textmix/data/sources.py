@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from datasets import Dataset, DatasetDict, disable_progress_bars, load_dataset
+from datasets import Dataset, DatasetDict, disable_progress_bars, load_dataset, load_from_disk
 
 from textmix.data.builtin import BUILTIN_DATASETS, load_builtin
 from textmix.data.readers.common import explain, file_stamp
@@ -30,18 +30,21 @@ def load_source(source: str | list[str], subset: str | None = None) -> DatasetDi
     """Read a source.
 
     Args:
-        source: A file, a list of files, a glob, a hub id, or a built-in name.
+        source: A file, a list of files, a glob, a directory that `save_to_disk` of datasets has written, a hub id, or
+            a built-in name.
         subset: Configuration of a hub data set.
 
     Returns:
-        The splits that the source has; files and built-in corpora have only `train`. Columns of csv and tsv files are
-        strings, so that a class `01` stays `01`.
+        The splits that the source has; files, built-in corpora and a saved `Dataset` have only `train`, a saved
+        `DatasetDict` may lack it. Columns of csv and tsv files are strings, so that a class `01` stays `01`.
 
     Raises:
         DataError: If the source is missing, empty, unreadable, or has a broken line.
     """
     if isinstance(source, str) and source in BUILTIN_DATASETS:
         return DatasetDict(train=load_builtin(BUILTIN_DATASETS[source]))
+    if isinstance(source, str) and _is_saved(Path(source)):
+        return _load_saved(source)
     files = _find_files(source)
     if files is not None:
         return DatasetDict(train=_load_files(files))
@@ -61,7 +64,7 @@ def absolute(source: str | list[str]) -> str | list[str]:
     """Make the paths of a source absolute, so that it means the same elsewhere; other names are left as they are."""
     if isinstance(source, list):
         return [str(Path(pattern).absolute()) for pattern in source]
-    if source in BUILTIN_DATASETS or _find_files(source) is None:
+    if source in BUILTIN_DATASETS or not (Path(source).is_dir() or _find_files(source)):
         return source
     return str(Path(source).absolute())
 
@@ -82,6 +85,11 @@ def _find_files(source: str | list[str]) -> list[str] | None:
             looks_like_file = _ending(pattern) or glob.has_magic(pattern) or Path(pattern).is_absolute()
             if isinstance(source, str) and not looks_like_file and not Path(pattern).exists():
                 return None
+            if Path(pattern).is_dir():
+                raise DataError(
+                    f"'{pattern}' is a directory; name its files, as in '{pattern}/*.csv', or give a single directory"
+                    " that save_to_disk of datasets has written"
+                )
             raise DataError(f"no file at '{pattern}'" + _hint_for_missing(pattern))
         found.extend(files)
     unknown = [file for file in found if not _ending(file)]
@@ -116,6 +124,18 @@ def _load_files(files: list[str]) -> Dataset:
     if dataset.num_rows == 0:
         raise DataError(f"{', '.join(files)}: no rows")
     return dataset
+
+
+def _is_saved(directory: Path) -> bool:
+    return any((directory / name).is_file() for name in ("dataset_dict.json", "state.json"))
+
+
+def _load_saved(directory: str) -> DatasetDict:
+    try:
+        loaded = load_from_disk(directory).with_format(None)
+    except Exception as error:  # damaged files raise what json, Arrow and datasets raise
+        raise DataError(explain([directory], error)) from error
+    return loaded if isinstance(loaded, DatasetDict) else DatasetDict(train=loaded)
 
 
 def _load_from_hub(name: str, subset: str | None) -> DatasetDict:

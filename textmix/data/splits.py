@@ -169,12 +169,20 @@ def load_rows(config: DataConfig) -> Dataset:
 
 
 def pick(splits: DatasetDict, *preferred: str) -> Dataset:
-    """Take the first of the preferred splits that there is; files have only `train`, a hub data set may have more."""
-    return next(splits[name] for name in preferred if name in splits)
+    """Take the first of the preferred splits that there is; files have only `train`, a data set may have others.
+
+    Raises:
+        DataError: If there is none of them.
+    """
+    for name in preferred:
+        if name in splits:
+            return splits[name]
+    raise DataError(f"the data set has no split {' or '.join(preferred)}; it has {listed(splits)}")
 
 
 def _read(config: DataConfig, report: SplitReport, numbered: bool = False) -> dict[str, Dataset]:
     given = load_source(config.source, config.subset)
+    pick(given, TRAIN)
     # Some hub data sets keep the labels of their test split to themselves, and folds take the place of one.
     usable = [name for name in given if name == TRAIN or _is_labelled(given[name], config.label_column)]
     names = (TRAIN, VALIDATION, TEST) if config.folds is None else (TRAIN, VALIDATION)

@@ -15,6 +15,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 from datasets import ClassLabel, Dataset
+from datasets.config import HF_DATASETS_CACHE
 from datasets.fingerprint import Hasher, generate_random_fingerprint
 
 from textmix.data.columns import TextColumn, select_rows, stored_tables
@@ -23,7 +24,7 @@ from textmix.errors import DataError, listed, nearest
 from textmix.io.files import replacing
 
 TEXT, PAIR, LABEL, GROUP, ROW = "text", "text_pair", "label", "group", "row"
-# Up to so many rows are copied in memory, more into a file beside the datasets library's own copy of the source.
+# Up to so many rows are copied in memory, more into a file in the cache of the datasets library.
 IN_MEMORY = 100_000
 _BATCH = 10_000
 
@@ -154,8 +155,8 @@ def _to_strings(dataset: Dataset, columns: Columns) -> tuple[Dataset, dict[str, 
     if dataset.num_rows <= IN_MEMORY or not dataset.cache_files:
         standard = Dataset(pa.concat_tables(batches()), fingerprint=generate_random_fingerprint())
     else:
-        source = Path(dataset.cache_files[0]["filename"])
-        path = source.with_name(f"{source.stem}-{Hasher.hash(columns)}.arrow")
+        name = Hasher.hash((dataset.cache_files[0]["filename"], columns))
+        path = Path(HF_DATASETS_CACHE) / "textmix" / f"{name}.arrow"
         with replacing(path) as temporary:
             _write(temporary, batches())
         standard = Dataset.from_file(str(path))
