@@ -192,7 +192,7 @@ class TestTrain:
         copy = Path(shutil.copytree(run, tmp_path / "run"))
         (copy / "metrics.json").unlink()
         begun = (copy / "data.json").read_text()
-        (copy / "data.json").write_text(json.dumps({"sha256": "0" * 64}))
+        (copy / "data.json").write_text(json.dumps({"train": "0" * 64}))
         before = snapshot(copy)
         assert "was begun on other rows than its sources hold now" in fails(["train", "--resume", str(copy)], capsys)
         assert snapshot(copy) == before

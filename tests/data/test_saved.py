@@ -37,9 +37,9 @@ def test_a_data_set_is_training_data(tmp_path: Path) -> None:
     splits, report = build_splits(DataConfig(source), 0)
     assert sum(report.sizes.values()) == 60
     assert set(splits["test"]["label"]) == {"food", "sport", "music"}
-    assert build_splits(DataConfig(source), 0)[1].digest == report.digest
+    assert build_splits(DataConfig(source), 0)[1].digests == report.digests
     data.select(range(58)).save_to_disk(source)
-    assert build_splits(DataConfig(source), 0)[1].digest != report.digest
+    assert build_splits(DataConfig(source), 0)[1].digests != report.digests
 
 
 def test_a_dictionary_has_its_splits(tmp_path: Path) -> None:

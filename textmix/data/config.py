@@ -89,6 +89,10 @@ class DataConfig:
             wrong.append("data.folds makes the test split of data.source; leave out data.test_source")
         return wrong
 
+    def seed(self, train_seed: int) -> int:
+        """Return the seed of the splits: `split_seed`, or `train.seed` where it is null."""
+        return train_seed if self.split_seed is None else self.split_seed
+
     @property
     def sources(self) -> list[str]:
         """All sources of data: paths, globs, hub ids and built-in names."""

@@ -184,7 +184,7 @@ def _train(
                 clear_directory(directory)
                 write_text(directory / CONFIG_FILE, config.to_yaml())
             if not (resume and (directory / DATA).is_file()):
-                write_json(directory / DATA, {"sha256": report.digest})
+                write_json(directory / DATA, report.digests)
             if not (resume and (directory / ENVIRONMENT).is_file()):
                 write_json(directory / ENVIRONMENT, environment(config.train.precision))
         say(
@@ -218,7 +218,7 @@ def _prepare(
     splits, report = build_splits(config.data, config.train.seed)
     for begun in (directory if resume else None, watch.like):
         if begun is not None:
-            check_data(begun, report.digest)
+            check_data(begun, report.digests)
     labels, names = _encode(splits, config.data, report.classes)
     for line in report.lines():
         say(line)
@@ -241,7 +241,7 @@ def _prepare(
         {
             "options": (config.train, config.mix, config.loss),
             # The rows read, and what the options of data have made of them.
-            "data": (report.digest, names, sha256(labels[TRAIN].data).hexdigest()),
+            "data": (report.digests, names, sha256(labels[TRAIN].data).hexdigest()),
             "vocabulary": sorted(loaded.tokenizer.get_vocab().items()),
         }
     )

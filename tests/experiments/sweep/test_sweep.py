@@ -133,7 +133,7 @@ class TestReal:
     ) -> None:
         copy = Path(shutil.copytree(done, tmp_path / "d"))
         begun = (copy / "trials" / "0" / "data.json").read_bytes()
-        (copy / "trials" / "0" / "data.json").write_text(json.dumps({"sha256": "0" * 64}))
+        (copy / "trials" / "0" / "data.json").write_text(json.dumps({"train": "0" * 64}))
         path = tmp_path / "recipe.yaml"
         path.write_text(yaml.safe_dump(yaml.safe_load((copy / "sweep.yaml").read_text())["recipe"]))
         space = ["--space", str(done.parent / "space.yaml")]

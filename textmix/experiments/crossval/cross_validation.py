@@ -72,7 +72,7 @@ def prepare(config: RunConfig, folds: int, id_column: str | None = None) -> Cros
         TextmixError: If options or data cannot be used.
     """
     # One seed for all the folds, whatever becomes of train.seed: folds of different cuts would share rows.
-    seed = config.data.split_seed if config.data.split_seed is not None else config.train.seed
+    seed = config.data.seed(config.train.seed)
     named = config.output_dir
     config = resolve(replace(config, data=replace(config.data, folds=folds, fold=0, split_seed=seed)))
     directory = Path(named or f"{config.output_dir}-crossval")
@@ -175,7 +175,7 @@ def _claim(crossval: CrossValidation) -> None:
 
 
 def _fingerprint(source: FoldedSource) -> str:
-    digest = sha256(source.digest.encode())
+    digest = sha256(repr(source.digests).encode())
     for numbers in (source.row_numbers, source.folds):
         digest.update(numbers.data)
     return digest.hexdigest()
