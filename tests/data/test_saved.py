@@ -8,6 +8,7 @@ from datasets import ClassLabel, Dataset, DatasetDict, Features, Value
 from tests.cli.helpers import QUICK, fails_quietly, snapshot
 from tests.conftest import topic_rows
 from textmix.cli.main import main
+from textmix.data import columns
 from textmix.data import splits as splits_module
 from textmix.data import standardize as rows_module
 from textmix.data.config import DataConfig
@@ -65,7 +66,7 @@ def test_a_dictionary_may_lack_splits_that_are_not_asked_for(tmp_path: Path) -> 
 def test_nothing_is_written_into_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rows_module, "IN_MEMORY", 10)
     monkeypatch.setattr(splits_module, "IN_MEMORY", 10)
-    monkeypatch.setattr(rows_module, "HF_DATASETS_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(columns, "HF_DATASETS_CACHE", str(tmp_path / "cache"))
     source = saved(tmp_path / "set", rows(60))
     before = snapshot(tmp_path / "set")
     splits, _ = build_splits(DataConfig(source), 0)

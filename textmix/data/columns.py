@@ -5,7 +5,9 @@ takes them back when it needs memory.
 """
 
 from collections.abc import Iterator, Sequence
+from hashlib import sha256
 from itertools import chain
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,8 +15,11 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 from datasets import Dataset
+from datasets.config import HF_DATASETS_CACHE
 from datasets.fingerprint import generate_random_fingerprint
 from datasets.table import InMemoryTable
+
+from textmix.io.files import replacing
 
 _BLOCK = 10_000
 
@@ -110,6 +115,27 @@ def _stored_batches(dataset: Dataset) -> Iterator[pa.RecordBatch]:
     for file in dataset.cache_files:
         with pa.OSFile(file["filename"]) as stored, pa.ipc.open_stream(stored) as reader:
             yield from reader
+
+
+def stored(tables: Iterator[pa.Table], *key: object, reuse: bool = False) -> Dataset:
+    """Write tables into a file in the cache of datasets, and map the file to memory.
+
+    Args:
+        tables: One or more tables of one schema.
+        key: What the file is named after.
+        reuse: If there is a file of this key, use it and leave `tables` alone.
+    """
+    path = Path(HF_DATASETS_CACHE) / "textmix" / f"{sha256(repr(key).encode()).hexdigest()[:32]}.arrow"
+    if not (reuse and path.is_file()):
+        first = next(tables)
+        with (
+            replacing(path) as temporary,
+            pa.OSFile(str(temporary), "wb") as file,
+            pa.ipc.new_stream(file, first.schema) as writer,
+        ):
+            for table in chain([first], tables):
+                writer.write_table(table)
+    return Dataset.from_file(str(path))
 
 
 def in_memory(rows: Dataset) -> Dataset:

@@ -9,7 +9,7 @@ from pathlib import Path
 from datasets import Dataset, DatasetDict, disable_progress_bars, load_dataset, load_from_disk
 
 from textmix.data.builtin import BUILTIN_DATASETS, load_builtin
-from textmix.data.readers.common import explain, file_stamp
+from textmix.data.readers.common import explain
 from textmix.data.readers.csv import load_csv
 from textmix.data.readers.json import load_json
 from textmix.data.readers.parquet import load_parquet
@@ -17,7 +17,7 @@ from textmix.errors import DataError, did_you_mean, nearest
 from textmix.io.inputs import matching_paths
 
 # Ending of a file to what reads files of that format.
-READERS: dict[str, Callable[[list[str], list[str], str], Dataset]] = {
+READERS: dict[str, Callable[[list[str]], Dataset]] = {
     ".csv": partial(load_csv, separator=","),
     ".tsv": partial(load_csv, separator="\t"),
     ".jsonl": load_json,
@@ -106,7 +106,7 @@ def _hint_for_missing(pattern: str) -> str:
     return nearest(Path(pattern).name, names)
 
 
-def _reader(file: str) -> Callable[[list[str], list[str], str], Dataset]:
+def _reader(file: str) -> Callable[[list[str]], Dataset]:
     return READERS[_ending(file).removesuffix(".gz")]
 
 
@@ -116,7 +116,7 @@ def _load_files(files: list[str]) -> Dataset:
             raise DataError(f"{file} is empty")
     disable_progress_bars()
     try:
-        dataset = _reader(files[0])(files, [glob.escape(file) for file in files], file_stamp(files))
+        dataset = _reader(files[0])(files)
     except DataError:
         raise
     except Exception as error:  # broken bytes make the readers raise many kinds, such as zlib.error
