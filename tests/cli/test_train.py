@@ -19,7 +19,7 @@ from tests.cli.helpers import QUICK, SMALL, fails, fails_quietly, snapshot
 from tests.conftest import topic_rows
 from textmix.cli.main import main
 from textmix.config.parsing import option_names
-from textmix.io.files import locked
+from textmix.io.locks import locked
 from textmix.mixing.registry import STRATEGIES
 from textmix.training.checkpoint import find_checkpoints, find_damage
 from textmix.training.trainer import MixupTrainer

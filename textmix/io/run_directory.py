@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TypeAlias
 
 from textmix.errors import RunError
-from textmix.io.files import clear_leftovers, is_leftover, locked, read_json
+from textmix.io.files import clear_leftovers, is_leftover, read_json
+from textmix.io.locks import locked
 
 CONFIG_FILE, ENVIRONMENT, DATA = "config.yaml", "environment.json", "data.json"
 METRICS, REPORT, PREDICTIONS, HISTORY = "metrics.json", "report.md", "predictions.csv", "history.jsonl"
@@ -103,8 +104,8 @@ def refuse_links(directory: Path) -> None:
 
 
 @contextmanager
-def claimed(directory: Path) -> Iterator[None]:
-    """Keep other processes from training there, and clear away what killed ones left of what they were writing.
+def run_lock(directory: Path) -> Iterator[None]:
+    """Exclude other processes from training in a directory, and remove the unfinished files of killed ones.
 
     Raises:
         RunError: If another process is training there, or a directory in it is a link.

@@ -37,9 +37,9 @@ from textmix.io.run_directory import (
     check_data,
     check_directory,
     checkpoint_directory,
-    claimed,
     clear_directory,
     has_finished,
+    run_lock,
 )
 from textmix.models.bundled import BUNDLED_MODELS
 from textmix.models.config import BUNDLED_VECTORS, WORD_MODELS
@@ -170,7 +170,7 @@ def _train(
         if not resume:
             check_directory(directory, overwrite)
         elif processes.is_main_process:
-            stack.enter_context(claimed(directory))
+            stack.enter_context(run_lock(directory))
         if resume and has_finished(directory):
             _drop_checkpoints(directory)
             raise RunFinished(f"{directory} has finished; its figures are in {directory / METRICS}")
@@ -180,7 +180,7 @@ def _train(
         if processes.is_main_process:
             if not resume:
                 directory.mkdir(parents=True, exist_ok=True)
-                stack.enter_context(claimed(directory))
+                stack.enter_context(run_lock(directory))
                 clear_directory(directory)
                 write_text(directory / CONFIG_FILE, config.to_yaml())
             if not (resume and (directory / DATA).is_file()):

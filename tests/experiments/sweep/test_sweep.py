@@ -23,7 +23,7 @@ from textmix.errors import ConfigError, ModelError, RunError, TrainingInterrupte
 from textmix.experiments.sweep import sweep as module
 from textmix.experiments.sweep.space import Choices, Range, Space
 from textmix.experiments.sweep.sweep import Sweep
-from textmix.io.files import locked
+from textmix.io.locks import locked
 from textmix.mixing.config import MixConfig
 from textmix.models.config import ModelConfig
 from textmix.runs.train import Watch

@@ -23,8 +23,9 @@ from textmix.evaluation.metrics import SELECTION_METRICS
 from textmix.experiments.resumable_run import run_cell
 from textmix.experiments.sweep.report import best_of, write_report
 from textmix.experiments.sweep.space import Space, draw, plain
-from textmix.io.files import is_leftover, locked, write_text
+from textmix.io.files import is_leftover, write_text
 from textmix.io.inputs import refuse_overwriting
+from textmix.io.locks import locked
 from textmix.io.run_directory import MODEL, checkpoint_directory, data_digests
 from textmix.models.loading import check_model_name
 from textmix.runs.train import Say, Watch, resolve, say_nothing
@@ -160,7 +161,6 @@ class Sweep:
     def _lock(self, number: int, held: ExitStack) -> bool:
         path = self.directory / TRIALS / f"{number}.lock"
         path.parent.mkdir(exist_ok=True)
-        path.touch()
         try:
             held.enter_context(locked(path))
         except RunError:  # it is being trained
