@@ -127,7 +127,7 @@ def _load_files(files: list[str]) -> Dataset:
 
 
 def _is_saved(directory: Path) -> bool:
-    return any((directory / name).is_file() for name in ("dataset_dict.json", "state.json"))
+    return directory.is_dir() and any((directory / name).is_file() for name in ("dataset_dict.json", "state.json"))
 
 
 def _load_saved(directory: str) -> DatasetDict:
