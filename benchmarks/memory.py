@@ -1,13 +1,12 @@
 """Measure memory on few and on many rows: python benchmarks/memory.py [--rows 50000 500000 2000000].
 
-For each number of rows, two commands run as processes of their own: `textmix train` with a TextCNN, `train.max_steps`
-and 5000 rows for test and validation each, however many rows there are to train on, and `textmix predict` with that
-model, from parquet to parquet. While they run, /proc tells their memory twenty times a second: the most that was
-resident at once (VmHWM), and the most that was anonymous (RssAnon). The difference is pages of files, among them those
-of the memory-mapped data, which the kernel takes back when it needs them. For training, the time until the first step
-is measured from the start of the process, without any copy of the data that an earlier one has left; of it and of the
-whole also the time of all processors, which does not depend on what else runs on the machine. The table goes to
-standard output, everything to benchmarks/results/memory.json.
+For each number of rows, two commands run in a process each: `textmix train` with a TextCNN, `train.max_steps` and 5000
+rows each for test and validation, whatever the number of training rows; and `textmix predict` with that model, from
+parquet to parquet. The figure is the peak of the anonymous memory (RssAnon), which is read from /proc twenty times a
+second. Pages of files, among them those of the memory-mapped data, do not count: the kernel takes them back when it
+needs memory. For training, the time until the first step is measured from the start of the process, with an empty
+cache of data sets. The time of all processors, which does not depend on what else runs on the machine, is recorded for
+the first step and for the whole. The table goes to standard output, everything to benchmarks/results/memory.json.
 """
 
 import argparse
@@ -54,10 +53,10 @@ def measure(command: list[str], cache: Path, first_step: Path | None = None) -> 
         first_step: A file whose first line is written after the first step.
 
     Returns:
-        Peaks in MB and times in seconds.
+        The peak in MB and times in seconds.
     """
     variables = {**os.environ, "HF_DATASETS_CACHE": str(cache), "HF_HUB_OFFLINE": "1"}
-    peaks = {"VmHWM": 0, "RssAnon": 0}
+    peak = 0
     step: tuple[float, float] | None = None
     used = 0.0
     started = time.perf_counter()
@@ -73,8 +72,7 @@ def measure(command: list[str], cache: Path, first_step: Path | None = None) -> 
             times = Path(f"/proc/{process.pid}/stat").read_text().rsplit(")", 1)[1].split()
             used = (int(times[11]) + int(times[12])) / os.sysconf("SC_CLK_TCK")
             fields = dict(line.split(":", 1) for line in status.splitlines())
-            for name in peaks:
-                peaks[name] = max(peaks[name], int(fields.get(name, "0").split()[0]))
+            peak = max(peak, int(fields.get("RssAnon", "0").split()[0]))
             if first_step is not None and step is None and first_step.exists() and first_step.stat().st_size:
                 step = time.perf_counter() - started, used
             time.sleep(0.05)
@@ -82,8 +80,7 @@ def measure(command: list[str], cache: Path, first_step: Path | None = None) -> 
             told.seek(0)
             sys.exit(told.read().decode())
     return {
-        "resident_mb": peaks["VmHWM"] / 1024,
-        "anonymous_mb": peaks["RssAnon"] / 1024,
+        "anonymous_mb": peak / 1024,
         "first_step_seconds": step and step[0],
         "first_step_processor_seconds": step and step[1],
         "seconds": time.perf_counter() - started,
@@ -121,13 +118,13 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=100, help="train.max_steps")
     parser.add_argument("--no-file", action="store_true", help="write no results")
     options = parser.parse_args()
-    print("| command | rows | resident, MB | anonymous, MB | first step, s (processors) | whole, s (processors) |")
-    print("| --- | --- | --- | --- | --- | --- |")
+    print("| command | rows | anonymous memory, MB | first step, s (processors) | whole, s (processors) |")
+    print("| --- | --- | --- | --- | --- |")
     cells = []
     for count in options.rows:
         with tempfile.TemporaryDirectory() as directory:
             for cell in measure_rows(count, options.steps, Path(directory)):
-                memory = f"{cell['resident_mb']:.0f} | {cell['anonymous_mb']:.0f}"
+                memory = f"{cell['anonymous_mb']:.0f}"
                 whole = f"{cell['seconds']:.0f} ({cell['processor_seconds']:.0f})"
                 first = ""
                 if cell["first_step_seconds"] is not None:

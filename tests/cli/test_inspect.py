@@ -249,8 +249,8 @@ class TestWrongInput:
         other = csv_of(in_tmp_path / "other.csv", "review,stars\ngoal,sport\ncar,traffic\n")
         Path("empty").mkdir()
         cases = {
-            (): r"missing: .*run_or_model",
-            (str(run),): r"missing: source",
+            (): r"the following arguments are required: .*run_or_model",
+            (str(run),): r"the following arguments are required: source$",
             (str(run), "missing.csv"): r"no file at 'missing\.csv'",
             (
                 "nowhere",
@@ -272,7 +272,7 @@ class TestWrongInput:
             (str(run), source, "--mix.manifold.layers", "[9]"): r"TextCNN has no site layer:9",
             (str(run), source, "--mix.class_counts", "[1]"): r"mix\.class_counts has 1 numbers for the 3 classes",
             (str(run), source, "-n", "0"): r"--count must be at least 1, not 0",
-            (str(run), source, "-n", "many"): r"count: .*many",
+            (str(run), source, "-n", "many"): r'Parser key "count": .* Got value: many$',
             (str(run), source, "--batch_size", "1"): r"--batch_size must be at least 2, not 1",
             (str(run), source, "--max_length", "0"): r"--max_length must lie between 1, .* and 512, .*, not 0",
             (str(run), source, "--max_length", "513"): r"--max_length must lie between 1, .* and 512, .*, not 513",
@@ -281,7 +281,7 @@ class TestWrongInput:
             ),
             (str(run), source, "--seed", "-1"): r"--seed must lie in \[0, 2\*\*32\), not -1",
             (str(run), source, "--colour"): r"unknown option --colour",
-            (str(run), source, "more"): r"unexpected argument 'more'",
+            (str(run), source, "more"): r"unrecognized arguments: more$",
             (str(run), source, "--data.text_column", "txt"): r"topics: no column 'txt'",
             (encoder, source): r"topics: no column 'text'",
             (str(run), single): r"a single row has no partner; inspect needs at least two",

@@ -67,13 +67,34 @@ class TestEvaluate:
         source.write_text(source.read_text().replace("goal", "score"))
         message = fails(["evaluate", str(tmp_path / "run")], capsys)
         assert message == (
-            f"{tmp_path / 'run'} was begun on other rows than its sources hold now, some of which may be in another"
-            " split: put them back, train anew elsewhere, or evaluate new rows with --data.source"
+            f"{tmp_path / 'run'} was begun on other rows than its sources hold now (train), some of which may be in"
+            " another split: restore them, train in another directory, or evaluate new rows with --data.source"
         )
         assert not (tmp_path / "run" / "evaluations").exists()
         assert main(["evaluate", str(tmp_path / "run"), "--data.source", str(source)]) == 0
         (tmp_path / "run" / "data.json").write_text("[]")
         assert "data.json is damaged" in fails(["evaluate", str(tmp_path / "run")], capsys)
+
+    def test_only_the_test_source_must_be_as_it_was(
+        self, topics_csv: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        source, test = (
+            Path(shutil.copy(topics_csv, tmp_path / "s.csv")),
+            Path(shutil.copy(topics_csv, tmp_path / "t.csv")),
+        )
+        data = ["--data.source", str(source), "--data.test_source", str(test)]
+        run = str(tmp_path / "run")
+        assert main(["train", *data, *QUICK, "--output_dir", run]) == 0
+        source.write_text(source.read_text().replace("goal", "score"))
+        assert main(["evaluate", run]) == 0
+        evaluated = json.loads((tmp_path / "run" / "evaluations" / "test-split" / "metrics.json").read_text())
+        assert evaluated["nll"] == json.loads((tmp_path / "run" / "metrics.json").read_text())["test"]["nll"]
+        (tmp_path / "run" / "metrics.json").unlink()
+        assert "was begun on other rows than its sources hold now (train)" in fails(["train", "--resume", run], capsys)
+        source.unlink()
+        assert main(["evaluate", run]) == 0
+        test.write_text(test.read_text().replace("goal", "score"))
+        assert "was begun on other rows than its sources hold now (test)" in fails(["evaluate", run], capsys)
 
     def test_another_file_with_other_columns(self, run: Path, tmp_path: Path) -> None:
         path = tmp_path / "new.jsonl"

@@ -19,7 +19,7 @@ from tests.cli.helpers import QUICK, SMALL, fails, fails_quietly, snapshot
 from tests.conftest import topic_rows
 from textmix.cli.main import main
 from textmix.config.parsing import option_names
-from textmix.io.files import locked
+from textmix.io.locks import locked
 from textmix.mixing.registry import STRATEGIES
 from textmix.training.checkpoint import find_checkpoints, find_damage
 from textmix.training.trainer import MixupTrainer
@@ -192,7 +192,7 @@ class TestTrain:
         copy = Path(shutil.copytree(run, tmp_path / "run"))
         (copy / "metrics.json").unlink()
         begun = (copy / "data.json").read_text()
-        (copy / "data.json").write_text(json.dumps({"sha256": "0" * 64}))
+        (copy / "data.json").write_text(json.dumps({"train": "0" * 64}))
         before = snapshot(copy)
         assert "was begun on other rows than its sources hold now" in fails(["train", "--resume", str(copy)], capsys)
         assert snapshot(copy) == before

@@ -1,23 +1,16 @@
 import pickle
-import re
-import sys
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from datasets import Dataset, concatenate_datasets
 
-from textmix.data import columns
 from textmix.data import splits as splits_module
 from textmix.data import standardize as rows_module
 from textmix.data.columns import (
     TextColumn,
     Texts,
     categories,
-    forget_pages,
-    mapped_ranges,
     select_rows,
     stored_tables,
 )
@@ -117,70 +110,9 @@ def test_a_split_of_large_data_is_that_of_small_data(tmp_path: Path, monkeypatch
     }
 
 
-def resident(file: str) -> int:
-    """Sum up what is resident of the mappings of a file, in bytes."""
-    size, inside = 0, False
-    for line in Path("/proc/self/smaps").read_text().splitlines():
-        if re.match("[0-9a-f]+-", line):
-            inside = line.endswith(file)
-        elif inside and line.startswith("Rss:"):
-            size += 1024 * int(line.split()[1])
-    return size
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="pages are counted in /proc")
-def test_pages_of_a_large_file_do_not_stay(tmp_path: Path) -> None:
-    texts = [f"{number} " * 200 for number in range(20_000)]
-    path = tmp_path / "d.parquet"
-    pq.write_table(pa.table({"text": texts}), path)
-    rows = load_source(str(path))["train"]
-    (stored,) = (file["filename"] for file in rows.cache_files)
-    column = TextColumn(rows, "text")
-    assert list(column) == texts
-    size = Path(stored).stat().st_size
-    assert size > 20e6
-    assert resident(stored) < size / 4
-    draw = np.random.default_rng(0)
-    for _ in range(20):
-        numbers = draw.integers(0, len(texts), 64)
-        assert column.take(numbers) == [texts[number] for number in numbers]
-        assert resident(stored) < size / 4
-    copied = pickle.loads(pickle.dumps(column))  # in another process there may be anything at these addresses
-    assert [copied.take([7]) for _ in range(100)] == [[texts[7]]] * 100
-    assert not copied._ranges
-    assert column.byte_lengths().tolist() == [len(text) for text in texts]
-
-
-def test_nor_do_those_of_many_scattered_rows_read_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    rows = on_disk(tmp_path, 1000)
-    column = TextColumn(rows, "text")
-    forgotten = 0
-
-    def forget(ranges: list[tuple[int, int]]) -> None:
-        nonlocal forgotten
-        forgotten += 1
-        forget_pages(ranges)
-
-    monkeypatch.setattr(columns, "forget_pages", forget)
-    numbers = np.random.default_rng(0).permutation(1000)[:640]
-    assert column.take(numbers) == [f"row {number}" for number in numbers]
-    assert forgotten == 10
-    assert column.take(numbers[:63]) == [f"row {number}" for number in numbers[:63]]
-    assert forgotten == 10
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="mappings are listed in /proc")
-def test_only_the_own_mapping_of_a_file_is_forgotten(tmp_path: Path) -> None:
-    first, second = on_disk(tmp_path), on_disk(tmp_path)
-    ranges = []
-    for rows in (first, second):
-        chunks = rows.data.column("text").chunks
-        ((start, length),) = mapped_ranges(rows, chunks)
-        assert all(start <= buffer.address < start + length for buffer in chunks[0].buffers() if buffer)
-        ranges.append((start, length))
-    assert ranges[0] != ranges[1]
-    assert mapped_ranges(first, []) == []
-    assert mapped_ranges(chunked(), chunked().data.column("text").chunks) == []
+def test_a_column_can_be_sent_to_another_process(tmp_path: Path) -> None:
+    column = TextColumn(on_disk(tmp_path), "text")
+    assert pickle.loads(pickle.dumps(column)).take([7, 3]) == [NAMES[7], NAMES[3]]
 
 
 def test_opening_a_large_file_brings_in_little_of_it(tmp_path: Path) -> None:

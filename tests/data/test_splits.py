@@ -4,10 +4,9 @@ from pathlib import Path
 import pytest
 from datasets import ClassLabel, Dataset, DatasetDict, Features, Value
 
-from textmix.data import sources
-from textmix.data import splits as splitting
+from textmix.data import sources, stratified
 from textmix.data.config import DataConfig
-from textmix.data.splits import build_splits, load_rows
+from textmix.data.splits import build_splits, load_rows, load_test_split
 from textmix.errors import ConfigError, DataError
 
 
@@ -44,7 +43,7 @@ class TestManyRows:
 
     @pytest.fixture(autouse=True)
     def _small_pieces(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr(splitting, "_PIECE", 200)
+        monkeypatch.setattr(stratified, "_PIECE", 200)
 
     def test_every_piece_is_split_alike(self, tmp_path: Path) -> None:
         splits, report = build_splits(DataConfig(csv(tmp_path / "d.csv", rows(1000))), seed=0)
@@ -164,17 +163,46 @@ class TestRareClasses:
             build_splits(DataConfig(csv(tmp_path / "d.csv", alone)), 0)
 
 
-def test_the_digest_is_that_of_the_rows_read(tmp_path: Path) -> None:
-    def digest(given: list[tuple[str, str]], **options: object) -> str:
-        return build_splits(DataConfig(csv(tmp_path / "d.csv", given), **options), 0)[1].digest
+def test_the_digests_are_those_of_the_rows_read(tmp_path: Path) -> None:
+    def digests(given: list[tuple[str, str]], **options: object) -> dict[str, str | None]:
+        return build_splits(DataConfig(csv(tmp_path / "d.csv", given), **options), 0)[1].digests
 
     given = rows(40)
-    first = digest(given)
-    assert digest(given) == first
+    first = digests(given)
+    assert digests(given) == first
+    assert first == {"train": first["train"], "validation": None, "test": None}
     changed = [given[1], given[0], *given[2:]], [*given, given[0]], [(given[0][0] + "x", given[0][1]), *given[1:]]
-    others = [digest(one) for one in changed] + [digest([(given[0][0], given[1][1]), *given[1:]])]
-    tested = digest(given, test_source=csv(tmp_path / "t.csv", rows(10)))
-    assert len({first, tested, *others}) == 2 + len(others)
+    others = [digests(one)["train"] for one in changed] + [digests([(given[0][0], given[1][1]), *given[1:]])["train"]]
+    assert len({first["train"], *others}) == 1 + len(others)
+    tested = digests(given, test_source=csv(tmp_path / "t.csv", rows(10)))
+    assert tested == {**first, "test": tested["test"]}
+    other = digests(rows(30), test_source=str(tmp_path / "t.csv"))
+    assert other["test"] == tested["test"] not in (None, first["train"])
+    assert other["train"] != tested["train"]
+
+
+class TestTestSplit:
+    """What evaluation reads again: the rows that training has evaluated, and only the sources that they come from."""
+
+    @pytest.mark.parametrize("options", [{}, {"deduplicate": True}, {"folds": 3, "fold": 1}, {"drop_missing": True}])
+    def test_one_made_of_the_source_depends_on_all_data(self, tmp_path: Path, options: dict) -> None:
+        validation = csv(tmp_path / "v.csv", rows(10))
+        config = DataConfig(csv(tmp_path / "d.csv", rows(60)), validation_source=validation, **options)
+        splits, report = build_splits(config, 3)
+        found, digests = load_test_split(config, 3)
+        assert found.to_dict() == splits["test"].to_dict()
+        assert digests == report.digests
+
+    @pytest.mark.parametrize("options", [{}, {"deduplicate": True}])
+    def test_one_of_its_own_source_needs_no_other(self, tmp_path: Path, options: dict) -> None:
+        source, test = csv(tmp_path / "d.csv", rows(60)), csv(tmp_path / "t.csv", rows(10) * 2)
+        config = DataConfig(source, test_source=test, validation_source=csv(tmp_path / "v.csv", rows(10)), **options)
+        splits, report = build_splits(DataConfig(source, test_source=test, **options), 3)
+        Path(source).unlink()
+        (tmp_path / "v.csv").unlink()
+        found, digests = load_test_split(config, 3)
+        assert found.to_dict() == splits["test"].to_dict()
+        assert digests == {"test": report.digests["test"]}
 
 
 def test_max_train_samples_is_a_stratified_sample(tmp_path: Path) -> None:
@@ -257,7 +285,9 @@ class TestHub:
         assert report.sizes == {"train": 40, "validation": 4, "test": 6}
         assert splits["test"]["label"][:2] == ["a", "b"]
         assert load_rows(config)["text"][0] == "test 0"
-        assert asked == [("org/x", "s")] * 2
+        assert load_test_split(config, 0)[0]["text"][0] == "test 0"
+        assert load_test_split(config, 0)[1].keys() == {"test"}
+        assert asked == [("org/x", "s")] * 4
 
     def test_its_test_split_is_the_test_source(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         self.hub(monkeypatch, train=[0, 1] * 20, validation=[0, 1] * 2, test=[0, 1] * 3)

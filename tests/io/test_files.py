@@ -1,8 +1,6 @@
 import errno
 import os
 import resource
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +8,7 @@ import pytest
 
 from textmix.errors import RunError
 from textmix.io import files
-from textmix.io.files import clear_leftovers, locked, read_json, replacing, write_json, write_text
+from textmix.io.files import clear_leftovers, read_json, replacing, write_json, write_text
 
 GONE = 2**22 + 1  # more than any process of Linux has for a number
 
@@ -125,19 +123,6 @@ def test_a_link_to_a_directory_is_replaced_and_what_it_leads_to_is_not_touched(t
     assert names(tmp_path) == {"elsewhere", "model"}
     assert names(tmp_path / "elsewhere") == {"precious"}
     assert not (tmp_path / "model").is_symlink()
-
-
-def test_a_directory_is_locked_until_its_process_ends(tmp_path: Path) -> None:
-    code = f"from pathlib import Path\nfrom textmix.io.files import locked\nwith locked(Path({str(tmp_path)!r})):\n"
-    process = subprocess.Popen([sys.executable, "-c", code + "    print(flush=True); input()"], stdin=-1, stdout=-1)
-    assert process.stdout is not None
-    process.stdout.readline()
-    with pytest.raises(RunError, match="another process is training in"), locked(tmp_path):
-        pass
-    process.kill()
-    process.communicate()
-    with locked(tmp_path):
-        assert names(tmp_path) == set()
 
 
 class TestFullDisk:

@@ -5,6 +5,7 @@ from typing import Any
 from textmix.cli.terminal import print_table
 from textmix.config.parsing import check_trust, parse, run_parser, to_run_config, with_recipe
 from textmix.errors import ConfigError
+from textmix.io.inputs import refuse_overwriting
 from textmix.io.quiet import quiet_libraries
 
 
@@ -41,6 +42,8 @@ def crossval(arguments: list[str]) -> None:
 
     keep_memory()
     prepared = cross_validation.prepare(config, folds, id_column)
+    if source is not None:
+        refuse_overwriting(prepared.directory, [source], "output_dir")
     submission = plan_submission(source, columns, config.data, prepared.class_names) if source is not None else None
     _, scores = cross_validation.cross_validate(prepared, print)
     print_scores(scores)

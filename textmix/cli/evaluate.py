@@ -7,8 +7,9 @@ from textmix.cli.common import command_parser, print_evaluation
 from textmix.config.parsing import add_trust, check_trust, parse, read_run_config
 from textmix.data.config import DataConfig
 from textmix.errors import ConfigError, RunError
+from textmix.io.inputs import refuse_overwriting
 from textmix.io.quiet import quiet_libraries
-from textmix.io.run_directory import CONFIG_FILE
+from textmix.io.run_directory import CONFIG_FILE, MODEL
 
 
 def evaluate(arguments: list[str]) -> None:
@@ -47,6 +48,8 @@ def evaluate(arguments: list[str]) -> None:
     target = Path(options["output_dir"]) if options["output_dir"] else directory / "evaluations" / name
     if (target / CONFIG_FILE).exists():
         raise RunError(f"{target} is a run, whose own figures would be lost; choose another --output_dir")
+    sources = data.sources if data is not None else config.data.sources
+    refuse_overwriting(target, [*sources, directory / CONFIG_FILE, directory / MODEL], "output_dir")
 
     quiet_libraries()
     from textmix.io.files import read_json, write_json

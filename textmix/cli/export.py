@@ -5,6 +5,7 @@ from typing import Literal
 
 from textmix.cli.common import command_parser
 from textmix.config.parsing import add_trust, check_trust, parse, read_run_config
+from textmix.io.inputs import refuse_overwriting
 from textmix.io.quiet import quiet_libraries
 
 
@@ -27,8 +28,9 @@ def export(arguments: list[str]) -> None:
 
     quiet_libraries()
     from textmix.inference.onnx_export import export_onnx
-    from textmix.io.run_directory import MODEL, ONNX
+    from textmix.io.run_directory import CONFIG_FILE, MODEL, ONNX
 
     target = Path(options["output_dir"]) if options["output_dir"] else directory / ONNX
+    refuse_overwriting(target, [directory / CONFIG_FILE, directory / MODEL], "output_dir")
     export_onnx(directory / MODEL, target, options["int8"], config.model.trust_remote_code)
     print(f"saved to {target}")

@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Literal
 from textmix.cli.common import command_parser
 from textmix.config.parsing import add_trust, check_trust, parse, read_run_config
 from textmix.errors import ConfigError
+from textmix.io.inputs import refuse_overwriting
 from textmix.io.quiet import quiet_libraries
+from textmix.io.run_directory import run_paths
 
 if TYPE_CHECKING:
     from pyarrow import Table
@@ -64,6 +66,7 @@ def predict(arguments: list[str]) -> None:
     output = Path(options["output"]) if options["output"] else None
     if output is not None:
         check_output(output)
+        refuse_overwriting(output, [options["source"], *run_paths(Path(options["run"]))], "--output")
     source = open_source(options["source"], columns)
     trim_memory()
     predictor.load()

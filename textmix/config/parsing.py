@@ -2,17 +2,16 @@
 
 import dataclasses
 import itertools
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from jsonargparse import ActionConfigFile, ArgumentError, ArgumentParser, Namespace
 
-from textmix.config.recipe_guard import check_recipe
 from textmix.config.run import RunConfig
-from textmix.errors import ConfigError, RunError, nearest
+from textmix.config.strict_yaml import load_yaml
+from textmix.errors import ConfigError, RunError, nearest, one_line
 from textmix.io.run_directory import CONFIG_FILE
 
 
@@ -35,17 +34,16 @@ def parse(parser: ArgumentParser, arguments: list[str]) -> Namespace:
     Raises:
         ConfigError: If an option is unknown, missing, or of the wrong type, or a recipe cannot be read.
     """
+    known = {option for action in parser._actions for option in action.option_strings}
+    _check_words(arguments, known)
     for word, following in itertools.pairwise([*arguments, ""]):
         if word.startswith("--config=") or (word == "--config" and following):
-            check_recipe(Path(word.removeprefix("--config=") if "=" in word else following))
+            _check_keys(load_yaml(Path(word.removeprefix("--config=") if "=" in word else following)), known)
     try:
         return parser.parse_args(arguments)
     except ArgumentError as error:
-        known = [option for action in parser._actions for option in action.option_strings]
-        raise ConfigError(explain(str(error), known)) from error
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"the recipe is not UTF-8: {error.reason}") from error
-    except ValueError as error:  # of paths, which may not have every character
+        raise ConfigError(one_line(str(error))) from error
+    except ValueError as error:  # a path with a character that paths cannot have
         raise ConfigError(f"an option has a value that cannot be one: {error}") from error
 
 
@@ -55,12 +53,9 @@ def to_run_config(parser: ArgumentParser, namespace: Namespace) -> RunConfig:
     Raises:
         ConfigError: If values cannot work, alone or beside the others.
     """
-    # In the order of the options, in which a section comes before those within it.
     for section in dict.fromkeys(name.rpartition(".")[0] for name in option_names() if "." in name):
-        if not isinstance(namespace.get(section), Namespace):
-            # Of a section that was none, options of the command line make one that lacks the sections within it.
-            wrong = section if section in namespace else section.rpartition(".")[0]
-            raise ConfigError(f"the section '{wrong}' of the recipe is no mapping of options to values")
+        if not isinstance(namespace.get(section), Namespace):  # the parser takes any value for a section
+            raise _no_mapping(section)
     values = parser.instantiate(namespace)
     return RunConfig(**{field.name: values[field.name] for field in dataclasses.fields(RunConfig)})
 
@@ -111,7 +106,7 @@ def _parse_values(config: RunConfig, options: Mapping[str, Any]) -> Namespace:
     try:
         parsed: Namespace = _parser_of_values().parse_object(values)
     except ArgumentError as error:
-        raise ConfigError(explain(str(error), known)) from error
+        raise ConfigError(one_line(str(error))) from error
     return parsed
 
 
@@ -162,49 +157,53 @@ def read_run_config(directory: Path) -> RunConfig:
     return to_run_config(parser, parse(parser, ["--config", str(file)]))
 
 
-def explain(message: str, known: list[str]) -> str:
-    """Turn a message of the parser into one line that says what is wrong and what would be right.
+def _check_words(words: list[str], known: set[str]) -> None:
+    """Check that every option of a command line exists.
 
-    Args:
-        message: What the parser says.
-        known: The options that it knows, with their dashes.
+    Raises:
+        ConfigError: Names the nearest option.
     """
-    unrecognized = re.search(r"unrecognized arguments: (--\S+|\S+)", message)
-    if unrecognized:
-        name = unrecognized[1].split("=")[0]
-        if not name.startswith("-"):
-            return f"unexpected argument '{name}'; what takes no dashes comes before the options"
-        return f"unknown option {name}{_near(name, known)}"
-    in_group = re.search(r"Group '([\w.]+)' does not accept option '([\w.]+)'", message)
-    if in_group:
-        name = f"{in_group[1]}.{in_group[2].removeprefix(in_group[1] + '.')}"
-        return f"unknown key '{name}'{_near(name, list(option_names()))}"
-    at_top = re.search(r"Option '([\w.]+)' is not accepted", message)
-    if at_top:
-        return f"unknown key '{at_top[1]}'{_near(at_top[1], list(option_names()))}"
-    missing = re.search(r"the following arguments are required: (.+)", message)
-    if missing:
-        return f"missing: {missing[1]}"
-    section = re.search(r"Unable to load config '([^']*)'", message)
-    if section:
-        return f"'{section[1]}' is no section of options; give its options by name, as in model.name: minilm"
-    wrong = re.search(r'Parser key "([^"]+)":\s*(.+)', message, flags=re.DOTALL)
-    if wrong:
-        reason = re.sub(r"<class '(\w+)'>", r"\1", wrong[2])
-        union = re.search(r"Union subtypes\s+Subtypes: \[(.+?)\]\s+Errors:.*Given value: (.*)", reason, flags=re.DOTALL)
-        if union:
-            kinds = re.sub(r"typing\.Literal\[(.*?)\]", r"\1", union[1]).replace("NoneType", "null")
-            return f"{wrong[1]}: '{_one_line(union[2])}' is none of {_one_line(kinds)}"
-        return f"{wrong[1]}: {_one_line(reason)}"
-    return _one_line(message)
+    mappings = tuple(f"{option}." for option in known if not _is_section(option, known))
+    for word in words:
+        option = word.split("=")[0].removesuffix("+")  # --name+ value appends to a list
+        if option.startswith("--") and option not in known and not option.startswith(mappings):
+            raise ConfigError(f"unknown option {option}{_near(option, known)}")
 
 
-def _near(name: str, options: list[str]) -> str:
-    return nearest(name, options) or "; --help lists all options"
+def _check_keys(recipe: Any, known: set[str]) -> None:
+    """Check that every key of a recipe is an option, and that its sections are mappings, or names of files of them.
+
+    Raises:
+        ConfigError: Names the nearest key.
+    """
+    names = {option.removeprefix("--") for option in known}
+    for name, value in _leaves(recipe, "", names):
+        if name not in names:
+            raise ConfigError(f"unknown key '{name}'{_near(name, names)}")
+        if _is_section(name, names) and not isinstance(value, Mapping | str):
+            raise _no_mapping(name)
 
 
-def _one_line(text: str) -> str:
-    return " ".join(text.split())
+def _leaves(values: Any, prefix: str, names: set[str]) -> Iterator[tuple[str, Any]]:
+    """Yield dotted names and values of a recipe; the values of options may be mappings themselves."""
+    for key, value in values.items() if isinstance(values, Mapping) else ():
+        name = f"{prefix}{key}"
+        if isinstance(value, Mapping) and value and (name not in names or _is_section(name, names)):
+            yield from _leaves(value, f"{name}.", names)
+        else:
+            yield name, value
+
+
+def _is_section(name: str, names: set[str]) -> bool:
+    return any(other.startswith(f"{name}.") for other in names)
+
+
+def _no_mapping(section: str) -> ConfigError:
+    return ConfigError(f"the section '{section}' is not a mapping of options to values, as in model.name: minilm")
+
+
+def _near(name: str, options: Iterable[str]) -> str:
+    return nearest(name, sorted(options)) or "; --help lists all options"
 
 
 def option_names() -> Iterator[str]:

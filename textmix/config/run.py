@@ -44,6 +44,12 @@ class RunConfig:
         if self.train.patience is not None and not validated:
             raise ConfigError("train.patience needs a validation split; set data.validation_fraction above 0")
 
+    @property
+    def inputs(self) -> list[str]:
+        """Everything that a run reads: paths, globs and names of its data, its model and its word vectors."""
+        vectors = self.model.words.vectors
+        return [*self.data.sources, self.model.name, *([vectors] if vectors else [])]
+
     def to_dict(self) -> dict[str, Any]:
         """Return it as plain values, every default written out."""
         return asdict(self)

@@ -10,8 +10,8 @@ class DataConfig:
     """Which data is used and how it is split.
 
     Args:
-        source: Training data: a csv, tsv, jsonl or parquet file, a list of them, a glob, a hub id, or a built-in name
-            (see `textmix datasets`).
+        source: Training data: a csv, tsv, jsonl or parquet file, a list of them, a glob, a directory that
+            `save_to_disk` of datasets has written, a hub id, or a built-in name (see `textmix datasets`).
         test_source: Test data, given like `source`; null means a stratified part of `source`, or the test split that
             the hub data set has.
         validation_source: Validation data, given like `source`; null means a stratified part of what is left.
@@ -88,6 +88,16 @@ class DataConfig:
         if self.test_source is not None:
             wrong.append("data.folds makes the test split of data.source; leave out data.test_source")
         return wrong
+
+    def seed(self, train_seed: int) -> int:
+        """Return the seed of the splits: `split_seed`, or `train.seed` where it is null."""
+        return train_seed if self.split_seed is None else self.split_seed
+
+    @property
+    def sources(self) -> list[str]:
+        """All sources of data: paths, globs, hub ids and built-in names."""
+        given = (self.source, self.test_source, self.validation_source)
+        return [name for names in given if names for name in ([names] if isinstance(names, str) else names)]
 
     @property
     def text_columns(self) -> list[str]:

@@ -6,17 +6,18 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from datasets import Dataset, DatasetDict, disable_progress_bars, load_dataset
+from datasets import Dataset, DatasetDict, disable_progress_bars, load_dataset, load_from_disk
 
 from textmix.data.builtin import BUILTIN_DATASETS, load_builtin
-from textmix.data.readers.common import explain, file_stamp
+from textmix.data.readers.common import explain
 from textmix.data.readers.csv import load_csv
 from textmix.data.readers.json import load_json
 from textmix.data.readers.parquet import load_parquet
 from textmix.errors import DataError, did_you_mean, nearest
+from textmix.io.inputs import matching_paths
 
 # Ending of a file to what reads files of that format.
-READERS: dict[str, Callable[[list[str], list[str], str], Dataset]] = {
+READERS: dict[str, Callable[[list[str]], Dataset]] = {
     ".csv": partial(load_csv, separator=","),
     ".tsv": partial(load_csv, separator="\t"),
     ".jsonl": load_json,
@@ -29,18 +30,21 @@ def load_source(source: str | list[str], subset: str | None = None) -> DatasetDi
     """Read a source.
 
     Args:
-        source: A file, a list of files, a glob, a hub id, or a built-in name.
+        source: A file, a list of files, a glob, a directory that `save_to_disk` of datasets has written, a hub id, or
+            a built-in name.
         subset: Configuration of a hub data set.
 
     Returns:
-        The splits that the source has; files and built-in corpora have only `train`. Columns of csv and tsv files are
-        strings, so that a class `01` stays `01`.
+        The splits that the source has; files, built-in corpora and a saved `Dataset` have only `train`, a saved
+        `DatasetDict` may lack it. Columns of csv and tsv files are strings, so that a class `01` stays `01`.
 
     Raises:
         DataError: If the source is missing, empty, unreadable, or has a broken line.
     """
     if isinstance(source, str) and source in BUILTIN_DATASETS:
         return DatasetDict(train=load_builtin(BUILTIN_DATASETS[source]))
+    if isinstance(source, str) and _is_saved(Path(source)):
+        return _load_saved(source)
     files = _find_files(source)
     if files is not None:
         return DatasetDict(train=_load_files(files))
@@ -60,7 +64,7 @@ def absolute(source: str | list[str]) -> str | list[str]:
     """Make the paths of a source absolute, so that it means the same elsewhere; other names are left as they are."""
     if isinstance(source, list):
         return [str(Path(pattern).absolute()) for pattern in source]
-    if source in BUILTIN_DATASETS or _find_files(source) is None:
+    if source in BUILTIN_DATASETS or not (Path(source).is_dir() or _find_files(source)):
         return source
     return str(Path(source).absolute())
 
@@ -76,12 +80,16 @@ def _find_files(source: str | list[str]) -> list[str] | None:
     """Return the files that a source names, or None if it can only be a hub id."""
     found: list[str] = []
     for pattern in [source] if isinstance(source, str) else source:
-        matches = [pattern] if Path(pattern).is_file() else sorted(glob.glob(pattern, recursive=True))  # noqa: PTH207  # also absolute patterns
-        files = [match for match in matches if Path(match).is_file()]
+        files = [match for match in matching_paths(pattern) if Path(match).is_file()]
         if not files:
             looks_like_file = _ending(pattern) or glob.has_magic(pattern) or Path(pattern).is_absolute()
             if isinstance(source, str) and not looks_like_file and not Path(pattern).exists():
                 return None
+            if Path(pattern).is_dir():
+                raise DataError(
+                    f"'{pattern}' is a directory; name its files, as in '{pattern}/*.csv', or give a single directory"
+                    " that save_to_disk of datasets has written"
+                )
             raise DataError(f"no file at '{pattern}'" + _hint_for_missing(pattern))
         found.extend(files)
     unknown = [file for file in found if not _ending(file)]
@@ -98,7 +106,7 @@ def _hint_for_missing(pattern: str) -> str:
     return nearest(Path(pattern).name, names)
 
 
-def _reader(file: str) -> Callable[[list[str], list[str], str], Dataset]:
+def _reader(file: str) -> Callable[[list[str]], Dataset]:
     return READERS[_ending(file).removesuffix(".gz")]
 
 
@@ -108,7 +116,7 @@ def _load_files(files: list[str]) -> Dataset:
             raise DataError(f"{file} is empty")
     disable_progress_bars()
     try:
-        dataset = _reader(files[0])(files, [glob.escape(file) for file in files], file_stamp(files))
+        dataset = _reader(files[0])(files)
     except DataError:
         raise
     except Exception as error:  # broken bytes make the readers raise many kinds, such as zlib.error
@@ -116,6 +124,18 @@ def _load_files(files: list[str]) -> Dataset:
     if dataset.num_rows == 0:
         raise DataError(f"{', '.join(files)}: no rows")
     return dataset
+
+
+def _is_saved(directory: Path) -> bool:
+    return directory.is_dir() and any((directory / name).is_file() for name in ("dataset_dict.json", "state.json"))
+
+
+def _load_saved(directory: str) -> DatasetDict:
+    try:
+        loaded = load_from_disk(directory).with_format(None)
+    except Exception as error:  # damaged files raise what json, Arrow and datasets raise
+        raise DataError(explain([directory], error)) from error
+    return loaded if isinstance(loaded, DatasetDict) else DatasetDict(train=loaded)
 
 
 def _load_from_hub(name: str, subset: str | None) -> DatasetDict:

@@ -5,8 +5,6 @@ from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from hashlib import sha256
-from itertools import chain
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,14 +13,16 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 from datasets import ClassLabel, Dataset
-from datasets.fingerprint import Hasher, generate_random_fingerprint
+from datasets.fingerprint import generate_random_fingerprint
 
-from textmix.data.columns import TextColumn, select_rows, stored_tables
+from textmix.data.columns import TextColumn, select_rows, stored, stored_tables
+from textmix.data.readers.header import HEAD, first_cell_of_data, no_header
 from textmix.errors import DataError, listed, nearest
-from textmix.io.files import replacing
 
+# Marks a string column whose strings are lists and objects as JSON, in the metadata of its field.
+NESTED = "nested"
 TEXT, PAIR, LABEL, GROUP, ROW = "text", "text_pair", "label", "group", "row"
-# Up to so many rows are copied in memory, more into a file beside the datasets library's own copy of the source.
+# Up to so many rows are copied in memory, more into a file in the cache of the datasets library.
 IN_MEMORY = 100_000
 _BATCH = 10_000
 
@@ -109,14 +109,22 @@ def check_columns(dataset: Dataset, columns: Columns, where: str) -> None:
     """Fail early when a column is missing.
 
     Raises:
-        DataError: Names the columns there are.
+        DataError: Names the columns there are, or says that the file seems to have no header. Also if a column holds
+            lists or objects.
     """
+    if dataset.builder_name == "csv" and not columns.wanted.keys() & set(dataset.column_names):
+        cell = first_cell_of_data(dataset[:HEAD])
+        if cell is not None:
+            names = " and ".join(f"'{name}' ({option})" for name, option in columns.wanted.items())
+            raise DataError(f"{where}: {no_header(cell)}; add a first line that names the columns, among them {names}")
     for name, option in columns.wanted.items():
         if name not in dataset.column_names:
             raise DataError(
                 f"{where}: no column '{name}' ({option}); it has {listed(dataset.column_names)}"
                 f"{nearest(name, dataset.column_names)}"
             )
+        if NESTED.encode() in (dataset.data.schema.field(name).metadata or {}):
+            raise DataError(f"{where}: column '{name}' ({option}) holds lists or objects, not strings or numbers")
 
 
 def join_texts(parts: list[list[str]]) -> dict[str, list[str]]:
@@ -148,19 +156,8 @@ def _to_strings(dataset: Dataset, columns: Columns) -> tuple[Dataset, dict[str, 
     if dataset.num_rows <= IN_MEMORY or not dataset.cache_files:
         standard = Dataset(pa.concat_tables(batches()), fingerprint=generate_random_fingerprint())
     else:
-        source = Path(dataset.cache_files[0]["filename"])
-        path = source.with_name(f"{source.stem}-{Hasher.hash(columns)}.arrow")
-        with replacing(path) as temporary:
-            _write(temporary, batches())
-        standard = Dataset.from_file(str(path))
+        standard = stored(batches(), dataset.cache_files, columns)
     return standard, {name: np.concatenate(parts) for name, parts in blank.items()}, digest.hexdigest()
-
-
-def _write(path: Path, tables: Iterator[pa.Table]) -> None:
-    first = next(tables)
-    with pa.OSFile(str(path), "wb") as file, pa.ipc.new_stream(file, first.schema) as writer:
-        for table in chain([first], tables):
-            writer.write_table(table)
 
 
 def _standard_batch(batch: pa.Table, columns: Columns, features: dict[str, Any]) -> pa.Table:

@@ -13,6 +13,8 @@ from typing import Any, TypeVar
 from textmix.errors import RunError
 
 _Made = TypeVar("_Made")
+# Locks a directory: textmix.io.locks.
+LOCK = ".lock"
 # .NAME.newPID is being written; .NAME.oldPID is what a directory of that name held until the new one has its place.
 _LEFTOVER = re.compile(r"\.(?P<name>.+)\.(?P<kind>new|old)(?P<pid>\d+)")
 
@@ -49,8 +51,8 @@ def replacing(target: Path) -> Iterator[Path]:
 
 
 def is_leftover(path: Path) -> bool:
-    """Say whether a path is what a process that was killed has left of a file or directory it was writing."""
-    return _LEFTOVER.fullmatch(path.name) is not None
+    """Test whether a killed process has left a path: a file or directory it was writing, or its lock."""
+    return path.name == LOCK or _LEFTOVER.fullmatch(path.name) is not None
 
 
 def clear_leftovers(directory: Path) -> None:
@@ -61,30 +63,6 @@ def clear_leftovers(directory: Path) -> None:
     """
     for path, found in _leftovers(directory):
         _clear(path, found)
-
-
-@contextmanager
-def locked(place: Path, wait: bool = False) -> Iterator[None]:
-    """Keep other processes that ask for the same lock out of a place; a killed process gives it back.
-
-    Args:
-        place: A directory, or a file.
-        wait: Wait until the others have done with it.
-
-    Raises:
-        RunError: If another process has it.
-    """
-    import fcntl  # not on Windows, where all else here works
-
-    descriptor = os.open(place, os.O_RDONLY)
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise RunError(f"another process is training in {place}") from None
-        yield
-    finally:
-        os.close(descriptor)
 
 
 def _beside(target: Path, kind: str) -> Path:

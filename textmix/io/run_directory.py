@@ -1,17 +1,31 @@
 """The directory of a run: the names in it, and who may write there when."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TypeAlias
 
 from textmix.errors import RunError
-from textmix.io.files import clear_leftovers, is_leftover, locked, read_json
+from textmix.io.files import clear_leftovers, is_leftover, read_json
+from textmix.io.locks import locked
 
 CONFIG_FILE, ENVIRONMENT, DATA = "config.yaml", "environment.json", "data.json"
 METRICS, REPORT, PREDICTIONS, HISTORY = "metrics.json", "report.md", "predictions.csv", "history.jsonl"
 MODEL, CHECKPOINTS, ONNX, EVALUATIONS = "model", "checkpoints", "onnx", "evaluations"
 PROFILE, TENSORBOARD = "profile", "tensorboard"
+# What a run writes beside its configuration and environment, and what a new run in its directory removes.
+_FILES = (METRICS, REPORT, PREDICTIONS, HISTORY, DATA)
+_DIRECTORIES = (CHECKPOINTS, MODEL, ONNX, EVALUATIONS, PROFILE, TENSORBOARD)
+
+
+# The SHA-256 of the rows of each split; None for a split that was made of the training rows.
+Digests: TypeAlias = Mapping[str, str | None]
+
+
+def run_paths(directory: Path) -> list[Path]:
+    """List the files and directories that belong to a run; some may be missing."""
+    return [directory / name for name in (CONFIG_FILE, ENVIRONMENT, *_FILES, *_DIRECTORIES)]
 
 
 def checkpoint_directory(run: Path) -> Path:
@@ -43,32 +57,38 @@ def check_directory(directory: Path, overwrite: bool) -> None:
 
 def clear_directory(directory: Path) -> None:
     """Remove what an earlier run wrote there, and nothing else; its configuration is replaced later."""
-    for name in (METRICS, REPORT, PREDICTIONS, HISTORY, DATA):
+    for name in _FILES:
         (directory / name).unlink(missing_ok=True)
-    for name in (CHECKPOINTS, MODEL, ONNX, EVALUATIONS, PROFILE, TENSORBOARD):
+    for name in _DIRECTORIES:
         shutil.rmtree(directory / name, ignore_errors=True)
 
 
-def data_digest(directory: Path) -> str | None:
-    """Say on what a run was begun: the digest of its `SplitReport`; None where nothing says it.
+def data_digests(directory: Path) -> Digests | None:
+    """Return the digests of the data that a run was begun on, for each split; None if they are not recorded.
 
     Raises:
-        RunError: If the file was damaged.
+        RunError: If the file is damaged.
     """
     path = directory / DATA
-    return read_json(path, lambda content: str(content["sha256"])) if path.is_file() else None
+    return read_json(path, lambda content: {**content}) if path.is_file() else None
 
 
-def check_data(directory: Path, digest: str) -> None:
-    """Make sure that the data of a run are still what it was begun on; others might be split in another way.
+def check_data(directory: Path, digests: Digests) -> None:
+    """Check that the data of a run have not changed since it was begun: changed rows may be in another split.
+
+    Args:
+        directory: The run.
+        digests: The digests of the splits that are used, as in `SplitReport`.
 
     Raises:
-        RunError: If they are not.
+        RunError: If one of them differs.
     """
-    if data_digest(directory) not in (None, digest):
+    begun = data_digests(directory)
+    changed = [name for name, digest in digests.items() if begun is not None and begun.get(name) != digest]
+    if changed:
         raise RunError(
-            f"{directory} was begun on other rows than its sources hold now, some of which may be in another split: put"
-            " them back, train anew elsewhere, or evaluate new rows with --data.source"
+            f"{directory} was begun on other rows than its sources hold now ({', '.join(changed)}), some of which may"
+            " be in another split: restore them, train in another directory, or evaluate new rows with --data.source"
         )
 
 
@@ -84,8 +104,8 @@ def refuse_links(directory: Path) -> None:
 
 
 @contextmanager
-def claimed(directory: Path) -> Iterator[None]:
-    """Keep other processes from training there, and clear away what killed ones left of what they were writing.
+def run_lock(directory: Path) -> Iterator[None]:
+    """Exclude other processes from training in a directory, and remove the unfinished files of killed ones.
 
     Raises:
         RunError: If another process is training there, or a directory in it is a link.

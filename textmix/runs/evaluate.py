@@ -12,7 +12,7 @@ from textmix.data.columns import categories
 from textmix.data.config import DataConfig
 from textmix.data.labels import ClassIds, encode_labels
 from textmix.data.sources import source_name
-from textmix.data.splits import TEST, build_splits, load_rows
+from textmix.data.splits import load_rows, load_test_split
 from textmix.data.standardize import LABEL, PAIR, TEXT, text_columns
 from textmix.evaluation.metrics import Evaluation
 from textmix.evaluation.report import markdown_report, predictions_table
@@ -43,9 +43,9 @@ def evaluate_run(directory: Path, config: RunConfig, data: DataConfig | None) ->
     loaded = load_model(directory / MODEL, config.model.trust_remote_code)
     predictor = Predictor(loaded.model, loaded.tokenizer, config.train.eval_batch_size)
     if data is None:
-        splits, report = build_splits(config.data, config.train.seed)
-        check_data(directory, report.digest)
-        rows, where = splits[TEST], f"test split of {source_name(config.data.source)}"
+        rows, digests = load_test_split(config.data, config.train.seed)
+        check_data(directory, digests)
+        where = f"test split of {source_name(config.data.source)}"
     else:
         rows, where = load_rows(data), source_name(data.source)
     labels = encode_labels(categories(rows, LABEL), predictor.class_names, where)

@@ -27,6 +27,7 @@ from textmix.errors import RunError, RunFinished, TrainingInterrupted
 from textmix.evaluation.metrics import Evaluation, scaled_scores
 from textmix.inference.predictor import Predictor
 from textmix.io.files import write_json, write_text
+from textmix.io.inputs import refuse_overwriting
 from textmix.io.run_directory import (
     CONFIG_FILE,
     DATA,
@@ -36,9 +37,9 @@ from textmix.io.run_directory import (
     check_data,
     check_directory,
     checkpoint_directory,
-    claimed,
     clear_directory,
     has_finished,
+    run_lock,
 )
 from textmix.models.bundled import BUNDLED_MODELS
 from textmix.models.config import BUNDLED_VECTORS, WORD_MODELS
@@ -165,10 +166,11 @@ def _train(
     assert config.output_dir is not None
     directory = Path(config.output_dir)
     with ExitStack() as stack:
+        refuse_overwriting(directory, config.inputs, "output_dir")
         if not resume:
             check_directory(directory, overwrite)
         elif processes.is_main_process:
-            stack.enter_context(claimed(directory))
+            stack.enter_context(run_lock(directory))
         if resume and has_finished(directory):
             _drop_checkpoints(directory)
             raise RunFinished(f"{directory} has finished; its figures are in {directory / METRICS}")
@@ -178,11 +180,11 @@ def _train(
         if processes.is_main_process:
             if not resume:
                 directory.mkdir(parents=True, exist_ok=True)
-                stack.enter_context(claimed(directory))
+                stack.enter_context(run_lock(directory))
                 clear_directory(directory)
                 write_text(directory / CONFIG_FILE, config.to_yaml())
             if not (resume and (directory / DATA).is_file()):
-                write_json(directory / DATA, {"sha256": report.digest})
+                write_json(directory / DATA, report.digests)
             if not (resume and (directory / ENVIRONMENT).is_file()):
                 write_json(directory / ENVIRONMENT, environment(config.train.precision))
         say(
@@ -216,7 +218,7 @@ def _prepare(
     splits, report = build_splits(config.data, config.train.seed)
     for begun in (directory if resume else None, watch.like):
         if begun is not None:
-            check_data(begun, report.digest)
+            check_data(begun, report.digests)
     labels, names = _encode(splits, config.data, report.classes)
     for line in report.lines():
         say(line)
@@ -239,7 +241,7 @@ def _prepare(
         {
             "options": (config.train, config.mix, config.loss),
             # The rows read, and what the options of data have made of them.
-            "data": (report.digest, names, sha256(labels[TRAIN].data).hexdigest()),
+            "data": (report.digests, names, sha256(labels[TRAIN].data).hexdigest()),
             "vocabulary": sorted(loaded.tokenizer.get_vocab().items()),
         }
     )

@@ -38,8 +38,6 @@ def column(folder: Path, *values: Any) -> list[Any]:
         [1.5, None, -0.25],
         [True, None, False],
         [None, None],
-        [[1, 2], [], None],
-        [{"a": 1, "b": ["x"]}, {"a": 2, "b": []}],
     ],
 )
 def test_values_of_one_kind_stay_what_they_are(tmp_path: Path, values: list[Any]) -> None:
@@ -60,12 +58,14 @@ def test_values_of_one_kind_stay_what_they_are(tmp_path: Path, values: list[Any]
         ([True, 0], ["True", "0"]),
         ([[1], "x"], ["[1]", "x"]),
         ([[1], {"é": 1}], ["[1]", '{"é": 1}']),
-        ([[1, "x"], [2]], [["1", "x"], ["2"]]),
-        ([[2**70]], [["1180591620717411303424"]]),
-        ([[1], [0.5]], [[1.0], [0.5]]),
+        ([[1, 2], [], None], ["[1, 2]", "[]", None]),
+        ([[1, "x"], [2]], ['[1, "x"]', "[2]"]),
+        ([[2**70]], ["[1180591620717411303424]"]),
+        ([[1], [0.5]], ["[1]", "[0.5]"]),
         ([[], {}], ["[]", "{}"]),
         ([{}], ["{}"]),
-        ([{"a": 1}, {"a": "x", "b": [{"c": None}]}], [{"a": "1", "b": None}, {"a": "x", "b": [{"c": None}]}]),
+        ([{"a": 1, "b": ["x"]}, {"a": 2, "b": []}], ['{"a": 1, "b": ["x"]}', '{"a": 2, "b": []}']),
+        ([{"a": 1}, {"a": "x", "b": [{"c": None}]}], ['{"a": 1}', '{"a": "x", "b": [{"c": null}]}']),
         ([{str(number): number} for number in range(101)], [f'{{"{number}": {number}}}' for number in range(101)]),
     ],
 )
@@ -82,7 +82,7 @@ def test_nan_is_missing(tmp_path: Path) -> None:
     assert column(tmp_path, "a", nan, "b") == ["a", None, "b"]
     assert column(tmp_path, 1, nan, 2) == [1, None, 2]
     assert column(tmp_path, nan, nan) == [None, None]
-    assert column(tmp_path, [0.5, nan], [nan]) == [[0.5, None], [None]]
+    assert column(tmp_path, [0.5, nan], [nan]) == ["[0.5, null]", "[null]"]
 
 
 def test_a_label_is_spelt_alike_whatever_is_beside_it(tmp_path: Path) -> None:
@@ -95,12 +95,21 @@ def test_a_label_is_spelt_alike_whatever_is_beside_it(tmp_path: Path) -> None:
     assert labels(3, 4, "other")[:2] == labels(3, 4) == ["3", "4"]
 
 
-def test_what_is_nested_too_deep_or_wide_becomes_strings(tmp_path: Path) -> None:
-    deep = found = json.loads("[" * 400 + "1" + "]" * 400)
+def test_lists_and_objects_are_no_texts_or_labels(tmp_path: Path) -> None:
+    rows = [{"text": "a", "label": ["x"], "body": {"a": 1}}, {"text": "b", "label": [], "body": None}]
+    (tmp_path / "a.jsonl").write_bytes(lines(*rows))
+    for options, message in (
+        ({}, r"column 'label' \(data\.label_column\) holds lists or objects"),
+        ({"text_column": "body"}, r"column 'body' \(data\.text_column\) holds lists or objects"),
+    ):
+        with pytest.raises(DataError, match=message):
+            load_rows(DataConfig(str(tmp_path / "a.jsonl"), **options))
+
+
+def test_what_is_nested_deep_or_wide_is_whole(tmp_path: Path) -> None:
+    deep = json.loads("[" * 400 + "1" + "]" * 400)
     (found,) = column(tmp_path, deep)
-    while isinstance(found, list):
-        (found,), (deep,) = found, deep
-    assert json.loads(found) == deep != 1
+    assert json.loads(found) == deep
     wide = [{str(a): {str(row): 1 for row in range(20)} for a in range(20)} for _ in range(3)]
     assert column(tmp_path, *wide, {"a": 1}) == [json.dumps(value) for value in (*wide, {"a": 1})]
 
@@ -108,8 +117,8 @@ def test_what_is_nested_too_deep_or_wide_becomes_strings(tmp_path: Path) -> None
 def test_kinds_may_meet_late(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(jsonrows, "STORED_AT_ONCE", 2)
     assert column(tmp_path, 1, 2, 3, 4, "five") == ["1", "2", "3", "4", "five"]
-    assert column(tmp_path, [1], None, None, None, [0.5]) == [[1.0], None, None, None, [0.5]]
-    assert column(tmp_path, [1], None, None, None, ["x"]) == [["1"], None, None, None, ["x"]]
+    assert column(tmp_path, 1, None, None, None, 0.5) == [1.0, None, None, None, 0.5]
+    assert column(tmp_path, [1], None, None, None, ["x"]) == ["[1]", None, None, None, '["x"]']
     rows = [{"text": "a"}, {"text": "b"}, {"text": "c", "late": 1}]
     assert read(tmp_path / "b.jsonl", lines(*rows))["late"] == [None, None, 1]
 

@@ -162,7 +162,7 @@ def test_all_runs_are_on_the_same_data(topics_csv: Path, tmp_path: Path, capsys:
     # Nor are strategies compared that are not of this call.
     one = [*arguments(topics_csv, directory), "--strategies", "manifold"]
     assert "was begun on other rows" in fails_quietly(one, capsys)
-    (directory / "word" / "seed-0" / "data.json").write_text(json.dumps({"sha256": "0" * 64}))
+    (directory / "word" / "seed-0" / "data.json").write_text(json.dumps({"train": "0" * 64}))
     assert "was begun on other rows" in fails_quietly(arguments(topics_csv, directory, "--seeds", "1"), capsys)
 
 

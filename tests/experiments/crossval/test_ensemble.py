@@ -151,7 +151,9 @@ class TestFiles:
         directories = self.write(tmp_path)
         blend_runs(directories, tmp_path / "blend", "nll")
         before = snapshot(tmp_path / "blend")
-        with pytest.raises(RunError, match="blend is one of the runs that are blended; choose another"):
+        with pytest.raises(
+            RunError, match=r"output_dir .*blend would overwrite .*blend, an input of this command; choose another"
+        ):
             blend_runs([tmp_path / "blend", directories[0]], tmp_path / "x" / ".." / "blend", "nll")
         assert snapshot(tmp_path / "blend") == before
 

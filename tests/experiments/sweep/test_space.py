@@ -74,7 +74,7 @@ def test_lists_and_ranges(tmp_path: Path) -> None:
         ("mix.alpha: {low: 1, high: 2, log: 3}", "log must be true or false"),
         ("train.epochs: {low: 1.5, high: 3}", "train.epochs takes whole numbers, not 1.5 and 3"),
         ("mix.strategy: {low: 1, high: 2}", "mix.strategy is no number; list its choices"),
-        ("mix.alpha: [0.1, much]", "mix.alpha: Expected a float"),
+        ("mix.alpha: [0.1, much]", """Parser key "mix.alpha": Expected a <class 'float'>. Got value: much"""),
         ("train.seed: [1, 2]", "'train.seed' cannot be searched"),
         ("data.max_train_samples: [10, 20]", "'data.max_train_samples' cannot be searched"),
         ("model.trust_remote_code: [true]", "'model.trust_remote_code' cannot be searched"),

@@ -23,7 +23,7 @@ from textmix.errors import ConfigError, ModelError, RunError, TrainingInterrupte
 from textmix.experiments.sweep import sweep as module
 from textmix.experiments.sweep.space import Choices, Range, Space
 from textmix.experiments.sweep.sweep import Sweep
-from textmix.io.files import locked
+from textmix.io.locks import locked
 from textmix.mixing.config import MixConfig
 from textmix.models.config import ModelConfig
 from textmix.runs.train import Watch
@@ -133,7 +133,7 @@ class TestReal:
     ) -> None:
         copy = Path(shutil.copytree(done, tmp_path / "d"))
         begun = (copy / "trials" / "0" / "data.json").read_bytes()
-        (copy / "trials" / "0" / "data.json").write_text(json.dumps({"sha256": "0" * 64}))
+        (copy / "trials" / "0" / "data.json").write_text(json.dumps({"train": "0" * 64}))
         path = tmp_path / "recipe.yaml"
         path.write_text(yaml.safe_dump(yaml.safe_load((copy / "sweep.yaml").read_text())["recipe"]))
         space = ["--space", str(done.parent / "space.yaml")]

@@ -1,5 +1,6 @@
 """What the readers of all formats have in common."""
 
+import glob
 import gzip
 import re
 from hashlib import sha256
@@ -27,6 +28,11 @@ def check_width(file: str, columns: int) -> None:
     """
     if columns > _MOST_COLUMNS:
         raise DataError(f"{file} has {columns} columns; no more than {_MOST_COLUMNS} can be read: leave some out")
+
+
+def escaped(files: list[str]) -> list[str]:
+    """Turn names of files into the globs that datasets takes."""
+    return [glob.escape(file) for file in files]
 
 
 def file_stamp(files: list[str]) -> str:

@@ -8,21 +8,20 @@ from typing import Any
 import pandas as pd
 from datasets import Dataset, Features, Value, load_dataset
 
-from textmix.data.readers.common import STORED_AT_ONCE, check_width, explain, opened
+from textmix.data.readers.common import STORED_AT_ONCE, check_width, escaped, explain, file_stamp, opened
+from textmix.data.readers.header import HEAD, first_cell_of_data, no_header
 from textmix.errors import DataError
 
 # Only an empty field is missing: "NA", "null" and "None" are words that people write, and class names.
 _OPTIONS: dict[str, Any] = {"keep_default_na": False, "na_values": [""], "encoding": "utf-8-sig"}
 
 
-def load_csv(files: list[str], patterns: list[str], stamp: str, separator: str) -> Dataset:
-    """Load files into one data set, on the disk, as `datasets.load_dataset` does.
+def load_csv(files: list[str], separator: str) -> Dataset:
+    """Load files into one data set on disk.
 
     Args:
-        files: Their names.
-        patterns: The same as patterns of files, with all that is special escaped.
-        stamp: As in `file_stamp`.
-        separator: What stands between two cells.
+        files: Names of the files.
+        separator: The character between two cells.
 
     Raises:
         DataError: If the files have different columns, too many of them, or a broken header.
@@ -30,17 +29,26 @@ def load_csv(files: list[str], patterns: list[str], stamp: str, separator: str) 
     columns = [_columns(file, separator) for file in files]
     for file, names in zip(files, columns, strict=True):
         if names != columns[0]:
+            _check_header(file, separator)
             raise DataError(f"{file} has the columns {', '.join(names)}; {files[0]} has {', '.join(columns[0])}")
     return load_dataset(
         "csv",
-        stamp,
-        data_files=patterns,
+        file_stamp(files),
+        data_files=escaped(files),
         split="train",
         writer_batch_size=STORED_AT_ONCE,
         sep=separator,
         features=Features({name: Value("string") for name in columns[0]}),
         **_OPTIONS,
     )
+
+
+def _check_header(file: str, separator: str) -> None:
+    """Say that a file has no header, if it seems so, before its first line is called the names of its columns."""
+    head = pd.read_csv(file, nrows=HEAD, dtype=str, sep=separator, **_OPTIONS)
+    cell = first_cell_of_data({str(name): values.tolist() for name, values in head.items()})
+    if cell is not None:
+        raise DataError(f"{file}: {no_header(cell)}; add a first line that names the columns")
 
 
 def _columns(file: str, separator: str) -> list[str]:

@@ -1,187 +1,94 @@
-"""Read JSON, an object a line or an array of objects, so that values keep their types.
+"""Read JSON, one object a line or an array of objects, with typed scalars; lists and objects become JSON text.
 
-The reader of datasets makes timestamps of texts that look like one, puts quotes around the texts of a column that also
-holds numbers, and names no line.
+The reader of datasets is not used: it turns texts that look like dates into timestamps, quotes the texts of a column
+that also holds numbers, and names no line in its errors.
 """
 
 import json
 import re
-from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from itertools import chain, islice
 from typing import Any, TypeAlias
 
 import pyarrow as pa
-from datasets import ArrowBasedBuilder, BuilderConfig, Dataset, DatasetInfo, Features, Split, SplitGenerator
-from datasets.builder import Key
+from datasets import Dataset
 
-from textmix.data.readers.common import STORED_AT_ONCE, check_width, opened
-from textmix.data.standardize import as_string
+from textmix.data.columns import stored
+from textmix.data.readers.common import STORED_AT_ONCE, check_width, file_stamp, opened
+from textmix.data.standardize import NESTED, as_string
 from textmix.errors import DataError
 
 Row: TypeAlias = dict[str, Any]
 
 _BOM = b"\xef\xbb\xbf"
 _SURROGATE = re.compile(r"\\u[dD]")
-# Beyond these, a float64 does not hold all integers, and an int64 none.
+# A float64 holds all integers up to the first limit, an int64 those below the second.
 _EXACT, _LONG = 1 << 53, 1 << 63
-# Objects with more parts, all in all, are mappings with names of their own, which other rows need not have; each row
-# would get all of them. Arrow and datasets recurse into what is nested.
-_MOST_PARTS, _DEEPEST = 100, 20
+# Kinds of values to the type of a column that holds no others; further columns are of strings.
+_TYPES: dict[tuple[str, ...], pa.DataType] = {
+    (): pa.null(),
+    ("bool",): pa.bool_(),
+    ("int", "long"): pa.int64(),
+    ("int", "float"): pa.float64(),
+}
 
 
-def load_json(files: list[str], patterns: list[str], stamp: str) -> Dataset:
-    """Load files into one data set, on the disk, as `datasets.load_dataset` does.
+def load_json(files: list[str]) -> Dataset:
+    """Load files into one data set on disk.
 
-    A column is of integers, floats, booleans, lists or objects if all its values are; the same holds for what is in
-    lists and objects. Where values of several kinds meet, all become strings: numbers and booleans as `as_string`
-    spells them, lists and objects as JSON. NaN, which JSON does not have but Python writes, is a missing value.
+    A column has integers, floats or booleans if all its values are of that kind, or integers and floats that no float
+    changes. Any other column has strings: numbers and booleans as `as_string` spells them, lists and objects as JSON.
+    A column of nothing but lists and objects is marked with `NESTED`. NaN, which JSON lacks but Python writes, is a
+    missing value.
 
     Args:
-        files: Their names, for errors.
-        patterns: The same as patterns of files, with all that is special escaped.
-        stamp: As in `file_stamp`.
+        files: Names of the files.
 
     Raises:
-        DataError: If there are no rows or too many columns, or a line is broken, no UTF-8, or no object.
+        DataError: If there are no rows or too many columns, or if a line is broken, not UTF-8, or not an object.
     """
     schema = _schema(files)
     if not schema.names:
         raise DataError(f"{', '.join(files)}: no rows")
-    builder = _Json(
-        config_name=stamp,
-        data_files=patterns,
-        features=Features.from_arrow_schema(schema),
-        writer_batch_size=STORED_AT_ONCE,
-    )
-    builder.download_and_prepare()
-    return builder.as_dataset(split=Split.TRAIN)
+    return stored(_tables(files, schema), file_stamp(files), files, str(schema), reuse=True)
 
 
-@dataclass
-class _JsonConfig(BuilderConfig):  # type: ignore[misc]  # untyped
-    """What the copy on the disk is named after, beside the files."""
-
-    features: Features | None = None
-
-
-class _Json(ArrowBasedBuilder):  # type: ignore[misc]  # untyped
-    BUILDER_CONFIG_CLASS = _JsonConfig
-
-    def _info(self) -> DatasetInfo:
-        return DatasetInfo(features=self.config.features)
-
-    def _split_generators(self, _: Any) -> list[SplitGenerator]:
-        return [SplitGenerator(Split.TRAIN, {"files": list(self.config.data_files[Split.TRAIN])})]
-
-    def _generate_tables(self, files: list[str]) -> Iterator[tuple[Key, pa.Table]]:
-        schema = self.info.features.arrow_schema
-        for number, file in enumerate(files):
-            for place, rows in enumerate(_blocks(_rows(file))):
-                yield Key(number, place), _table(rows, schema)
-
-
-def _blocks(rows: Iterator[Row]) -> Iterator[list[Row]]:
+def _tables(files: list[str], schema: pa.Schema) -> Iterator[pa.Table]:
+    rows = chain.from_iterable(map(_rows, files))
     while block := list(islice(rows, STORED_AT_ONCE)):
-        yield block
+        cells = ((field.type, [_cell(row.get(field.name), field.type) for row in block]) for field in schema)
+        yield pa.table([pa.array(values, kind) for kind, values in cells], schema=schema)
 
 
-def _table(rows: list[Row], schema: pa.Schema) -> pa.Table:
-    columns = [
-        pa.array([_fitted(row.get(name), kind) for row in rows], kind)
-        for name, kind in zip(schema.names, schema.types, strict=True)
-    ]
-    return pa.table(columns, schema=schema)
+def _schema(files: list[str]) -> pa.Schema:
+    kinds: dict[str, set[str]] = {}
+    for file in files:
+        for row in _rows(file):
+            for name, value in row.items():
+                kinds.setdefault(name, set()).add(_kind(value))
+        check_width(file, len(kinds))
+    return pa.schema([_field(name, found - {"NoneType"}) for name, found in kinds.items()])
 
 
-def _fitted(value: Any, kind: pa.DataType) -> Any:
-    """Make strings of what is to be a string, and leave the rest as it is."""
-    if value is None or isinstance(value, str):
+def _kind(value: Any) -> str:
+    if type(value) is int:
+        return "int" if -_EXACT <= value <= _EXACT else "long" if -_LONG <= value < _LONG else "longer"
+    return type(value).__name__
+
+
+def _field(name: str, kinds: set[str]) -> pa.Field:
+    arrow = next((arrow for allowed, arrow in _TYPES.items() if kinds <= {*allowed}), pa.string())
+    return pa.field(name, arrow, metadata={NESTED: "JSON"} if kinds and kinds <= {"list", "dict"} else None)
+
+
+def _cell(value: Any, kind: pa.DataType) -> Any:
+    if value is None or isinstance(value, str) or not pa.types.is_string(kind):
         return value
-    if value != value:  # only NaN differs from itself
-        return None
-    if pa.types.is_string(kind):
-        return _spelt(value) if isinstance(value, list | dict) else as_string(value)
-    if pa.types.is_list(kind):
-        return [_fitted(item, kind.value_type) for item in value]
-    if pa.types.is_struct(kind):
-        return {part.name: _fitted(value.get(part.name), part.type) for part in kind}
-    return value
+    return _spelt(value) if isinstance(value, list | dict) else as_string(value)
 
 
 def _spelt(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False)
-
-
-@dataclass
-class _Column:
-    """What is known of the values of a column, or of an item or a part of them."""
-
-    kinds: set[str] = field(default_factory=set)
-    items: "_Column | None" = None
-    parts: "dict[str, _Column]" = field(default_factory=dict)
-
-    def note(self, value: Any, depth: int = 0) -> int:
-        """Take notice of a value; returns how many parts it has that were not known."""
-        if value is None or value != value or "any" in self.kinds:
-            return 0
-        kind = type(value)
-        if kind is int:
-            self.kinds.add("int" if -_EXACT <= value <= _EXACT else "long" if -_LONG <= value < _LONG else "longer")
-            return 0
-        self.kinds.add("any" if depth > _DEEPEST else kind.__name__)
-        new = 0
-        if kind is list and depth <= _DEEPEST:
-            self.items = self.items or _Column()
-            new = sum(self.items.note(item, depth + 1) for item in value)
-        elif kind is dict and depth <= _DEEPEST:
-            for name, part in value.items():
-                if name not in self.parts:
-                    self.parts[name] = _Column()
-                    new += 1
-                new += self.parts[name].note(part, depth + 1)
-        return new
-
-    def forget(self) -> None:
-        """Take all values for strings from now on."""
-        self.kinds.add("any")
-        self.parts.clear()
-        self.items = None
-
-    @property
-    def type(self) -> pa.DataType:
-        for kinds, arrow in (
-            (set(), pa.null()),
-            ({"bool"}, pa.bool_()),
-            ({"int", "long"}, pa.int64()),
-            ({"int", "float"}, pa.float64()),
-        ):
-            if self.kinds <= kinds:
-                return arrow
-        if self.kinds == {"list"} and self.items is not None:
-            return pa.list_(self.items.type)
-        if self.kinds == {"dict"} and self.parts:
-            return pa.struct({name: part.type for name, part in self.parts.items()})
-        return pa.string()
-
-
-def _schema(files: list[str]) -> pa.Schema:
-    columns: dict[str, _Column] = {}
-    parts: Counter[str] = Counter()
-    for file in files:
-        for row in _rows(file):
-            for name, value in row.items():
-                column = columns.get(name)
-                if column is None:
-                    column = columns[name] = _Column()
-                new = column.note(value)
-                if new:
-                    parts[name] += new
-                    if parts[name] > _MOST_PARTS:
-                        column.forget()
-            check_width(file, len(columns))
-    return pa.schema({name: column.type for name, column in columns.items()})
 
 
 def _rows(file: str) -> Iterator[Row]:
@@ -198,11 +105,11 @@ def _rows(file: str) -> Iterator[Row]:
 
 
 def _parsed(file: str, first: int, data: bytes) -> Any:
-    """Parse lines of a file, of which the first has that number."""
-    where = f"{file}: broken line {first}" if data.count(b"\n") < 2 else file  # not all errors say in which line
+    """Parse lines of a file, given the number of the first."""
+    where = f"{file}: broken line {first}" if data.count(b"\n") < 2 else file  # not all errors have a line
     try:
         text = data.rstrip().decode()
-        value = json.loads(text)
+        value = json.loads(text, parse_constant=lambda name: None if name == "NaN" else float(name))
         if _SURROGATE.search(text):
             _spelt(value).encode()
     except UnicodeDecodeError as error:

@@ -10,7 +10,7 @@ from datasets.builder import Key
 from datasets.packaged_modules.parquet.parquet import Parquet
 
 from textmix.data.columns import stored_tables
-from textmix.data.readers.common import STORED_AT_ONCE, check_width, opened
+from textmix.data.readers.common import STORED_AT_ONCE, check_width, escaped, file_stamp, opened
 
 _BUFFER = 1 << 16
 
@@ -29,13 +29,11 @@ class PagedParquet(Parquet):  # type: ignore[misc]  # untyped
                     yield Key(number, place), self._cast_table(pa.Table.from_batches([batch]))
 
 
-def load_parquet(files: list[str], patterns: list[str], stamp: str) -> Any:
-    """Load files into one data set, on the disk, as `datasets.load_dataset` does.
+def load_parquet(files: list[str]) -> Any:
+    """Load files into one data set on disk.
 
     Args:
-        files: Their names.
-        patterns: The same as patterns of files, with all that is special escaped.
-        stamp: As in `file_stamp`.
+        files: Names of the files.
 
     Raises:
         DataError: If one has too many columns.
@@ -44,7 +42,7 @@ def load_parquet(files: list[str], patterns: list[str], stamp: str) -> Any:
     for file in files:
         with opened(file) as stream:
             check_width(file, len(pq.read_schema(stream)))
-    builder = PagedParquet(config_name=stamp, data_files=patterns, writer_batch_size=STORED_AT_ONCE)
+    builder = PagedParquet(config_name=file_stamp(files), data_files=escaped(files), writer_batch_size=STORED_AT_ONCE)
     builder.download_and_prepare()
     dataset = builder.as_dataset(split="train")
     # The reader lets bytes pass that are no text; reading such a cell would fail much later.

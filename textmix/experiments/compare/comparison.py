@@ -13,7 +13,8 @@ from textmix.errors import RunError, TextmixError, TrainingInterrupted
 from textmix.experiments.compare.results import summarize
 from textmix.experiments.compare.variants import NONE, Variant
 from textmix.experiments.resumable_run import leaving_nothing, run_cell
-from textmix.io.run_directory import CONFIG_FILE, DATA, MODEL, check_data, data_digest
+from textmix.io.inputs import refuse_overwriting
+from textmix.io.run_directory import CONFIG_FILE, DATA, MODEL, check_data, data_digests
 from textmix.runs.environment import environment
 from textmix.runs.train import Watch, resolve
 
@@ -84,8 +85,7 @@ def plan_cells(config: RunConfig, variants: Sequence[Variant], count: int, folds
         data, seed = config.data, config.train.seed + number
         pair = f"fold {number}" if folds else f"seed {seed}"
         if folds:  # which are those of one seed, whatever the seed of the run
-            split_seed = config.train.seed if data.split_seed is None else data.split_seed
-            data = replace(data, folds=count, fold=number, split_seed=split_seed)
+            data = replace(data, folds=count, fold=number, split_seed=data.seed(config.train.seed))
         for variant in variants:
             directory = Path(config.output_dir) / variant.directory / pair.replace(" ", "-")
             train = replace(config.train, seed=seed)
@@ -103,6 +103,7 @@ def place(config: RunConfig) -> RunConfig:
     directory = config.output_dir or f"runs/{source_name(config.data.source)}-{slug(config.model.name)}-comparison"
     if (Path(directory) / CONFIG_FILE).exists():
         raise RunError(f"{directory} is a run; choose another --output_dir for the comparison")
+    refuse_overwriting(Path(directory), config.inputs, "output_dir")
     begun = (Path(directory) / COMPARISON).is_file() or any(Path(directory).glob(f"*/*/{CONFIG_FILE}"))
     if not begun and Path(directory).exists() and any(path.name != LOG for path in Path(directory).iterdir()):
         raise RunError(f"output_dir {directory} exists and is not a comparison; choose another")
@@ -165,10 +166,10 @@ def _begun_alike(directory: Path) -> Path | None:
     runs = sorted(path.parent for path in directory.glob(f"*/*/{DATA}"))
     if not runs:
         return None
-    digest = data_digest(runs[0])
-    assert digest is not None
+    digests = data_digests(runs[0])
+    assert digests is not None
     for run in runs:
-        check_data(run, digest)
+        check_data(run, digests)
     return runs[0]
 
 

@@ -21,6 +21,7 @@ from textmix.evaluation.report import markdown_report
 from textmix.experiments.crossval.out_of_fold import FOLD, PROBABILITY, OutOfFold, probabilities_of, read_predictions
 from textmix.experiments.resumable_run import leaving_nothing, run_cell
 from textmix.io.files import read_json, write_json, write_text
+from textmix.io.inputs import refuse_overwriting
 from textmix.io.run_directory import CONFIG_FILE, PREDICTIONS
 from textmix.runs.train import Say, resolve
 
@@ -71,10 +72,11 @@ def prepare(config: RunConfig, folds: int, id_column: str | None = None) -> Cros
         TextmixError: If options or data cannot be used.
     """
     # One seed for all the folds, whatever becomes of train.seed: folds of different cuts would share rows.
-    seed = config.data.split_seed if config.data.split_seed is not None else config.train.seed
+    seed = config.data.seed(config.train.seed)
     named = config.output_dir
     config = resolve(replace(config, data=replace(config.data, folds=folds, fold=0, split_seed=seed)))
     directory = Path(named or f"{config.output_dir}-crossval")
+    refuse_overwriting(directory, config.inputs, "output_dir")
     source = load_folds(config.data, seed)
     names = class_names(categories(source.rows, LABEL), source_name(config.data.source))
     return CrossValidation(config, directory, source, names, _identifiers(config, source, id_column))
@@ -173,7 +175,7 @@ def _claim(crossval: CrossValidation) -> None:
 
 
 def _fingerprint(source: FoldedSource) -> str:
-    digest = sha256(source.digest.encode())
+    digest = sha256(repr(source.digests).encode())
     for numbers in (source.row_numbers, source.folds):
         digest.update(numbers.data)
     return digest.hexdigest()

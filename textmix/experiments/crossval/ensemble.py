@@ -26,6 +26,7 @@ from textmix.experiments.crossval.submission import (
     write_submission,
 )
 from textmix.io.files import write_json
+from textmix.io.inputs import refuse_overwriting
 
 Metric = Literal["nll", "accuracy", "macro_f1"]
 BLEND = "blend.json"
@@ -182,8 +183,7 @@ def blend_runs(directories: list[Path], target: Path, metric: Metric) -> dict[st
         RunError: If runs do not belong together, or the target is in use.
     """
     runs = read_runs(directories)
-    if target.resolve() in {directory.resolve() for directory in directories}:
-        raise RunError(f"output_dir {target} is one of the runs that are blended; choose another")
+    refuse_overwriting(target, directories, "output_dir")
     if target.exists() and not (target / BLEND).is_file() and any(target.iterdir()):
         raise RunError(f"output_dir {target} exists and is not a blend; choose another")
     layouts = [read_layout(directory) for directory in directories]

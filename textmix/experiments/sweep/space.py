@@ -8,11 +8,9 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias, get_args
 
-import yaml
-
 from textmix.config.parsing import check_options, option_names
-from textmix.config.recipe_guard import check_recipe
 from textmix.config.run import RunConfig
+from textmix.config.strict_yaml import load_yaml
 from textmix.errors import ConfigError
 from textmix.mixing.config import CONTROLS, DEFAULTS, idle_options, option_values
 from textmix.models.config import WORD_MODELS
@@ -105,8 +103,7 @@ def load_space(path: Path, config: RunConfig) -> Space:
     Raises:
         ConfigError: If it cannot be read, or a value does not fit its option.
     """
-    check_recipe(path)
-    content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    content = load_yaml(path)
     if not isinstance(content, dict) or not content:
         raise ConfigError(f"{path} is no search space: it must map options, such as mix.alpha, to what is tried")
     known = list(option_names())

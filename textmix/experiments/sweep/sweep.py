@@ -23,8 +23,10 @@ from textmix.evaluation.metrics import SELECTION_METRICS
 from textmix.experiments.resumable_run import run_cell
 from textmix.experiments.sweep.report import best_of, write_report
 from textmix.experiments.sweep.space import Space, draw, plain
-from textmix.io.files import is_leftover, locked, write_text
-from textmix.io.run_directory import MODEL, checkpoint_directory, data_digest
+from textmix.io.files import is_leftover, write_text
+from textmix.io.inputs import refuse_overwriting
+from textmix.io.locks import locked
+from textmix.io.run_directory import MODEL, checkpoint_directory, data_digests
 from textmix.models.loading import check_model
 from textmix.runs.train import Say, Watch, resolve, say_nothing
 
@@ -62,10 +64,10 @@ class Sweep:
         resolve(config)  # what cannot work in any trial is told before the first
         assert config.output_dir is not None
         self.directory = Path(config.output_dir)
+        refuse_overwriting(self.directory, config.inputs, "output_dir")
         self.metric = config.train.metric
         # Trials with splits of their own could not be compared.
-        split_seed = config.train.seed if config.data.split_seed is None else config.data.split_seed
-        self._config = replace(config, data=replace(config.data, split_seed=split_seed))
+        self._config = replace(config, data=replace(config.data, split_seed=config.data.seed(config.train.seed)))
         self._space = space
         self._trials = trials
         self._say = say
@@ -159,7 +161,6 @@ class Sweep:
     def _lock(self, number: int, held: ExitStack) -> bool:
         path = self.directory / TRIALS / f"{number}.lock"
         path.parent.mkdir(exist_ok=True)
-        path.touch()
         try:
             held.enter_context(locked(path))
         except RunError:  # it is being trained
@@ -179,7 +180,7 @@ class Sweep:
         try:
             config = self._configure(trial)
             others = (self._place(number) for number in range(trial.number))
-            like = next((place for place in others if data_digest(place) is not None), None)
+            like = next((place for place in others if data_digests(place) is not None), None)
             evaluated = partial(self._evaluated, trial, config.train)
             watch = Watch(evaluated, show_progress=False, test=False, like=like)
             metrics = run_cell(config, say_nothing, watch)
