@@ -42,7 +42,7 @@ def crossval(arguments: list[str]) -> None:
     keep_memory()
     prepared = cross_validation.prepare(config, folds, id_column)
     submission = plan_submission(source, columns, config.data, prepared.class_names) if source is not None else None
-    _, scores = cross_validation.cross_validate(prepared, print)
+    _, scores = cross_validation.cross_validate(prepared)
     print_scores(scores)
     if submission is not None:
         submit(

@@ -14,7 +14,7 @@ from textmix.cli.inspect import inspect
 from textmix.cli.listing import datasets, models, strategies
 from textmix.cli.predict import predict
 from textmix.cli.sweep import sweep
-from textmix.cli.terminal import abandon_output
+from textmix.cli.terminal import abandon_output, logging_to_standard_output
 from textmix.cli.train import train
 from textmix.errors import ConfigError, RunError, RunFinished, TextmixError, TrainingInterrupted, did_you_mean, one_line
 from textmix.runs.processes import first_to_tell, process_count
@@ -74,7 +74,7 @@ def main(argv: list[str] | None = None) -> int:
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
         try:
-            with terminable():
+            with terminable(), logging_to_standard_output():
                 return _run(sys.argv[1:] if argv is None else argv)
         finally:
             sys.stdout.flush()  # here, so that what goes wrong with it is seen below
