@@ -171,7 +171,7 @@ def test_a_directory_with_something_else_is_left_alone(tmp_path: Path) -> None:
 
 def test_where_no_run_begins_nothing_is_left(tmp_path: Path) -> None:
     source(tmp_path)
-    wrong = replace(config(tmp_path), mix=MixConfig(strategy="manifold", layers=[7]))
+    wrong = replace(config(tmp_path), mix=MixConfig(strategy="manifold", manifold={"layers": [7]}))
     with pytest.raises(TextmixError, match="layer"):
         cross_validate(prepare(wrong, FOLDS))
     assert not (tmp_path / "cv").exists()
