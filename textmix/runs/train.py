@@ -47,7 +47,7 @@ from textmix.models.loading import build_model, check_model_name, load_model
 from textmix.models.sequence_classifier import MixupForSequenceClassification
 from textmix.runs.environment import environment
 from textmix.runs.evaluate import evaluate_rows, write_evaluation
-from textmix.runs.processes import joined, leave
+from textmix.runs.processes import end_process_group, process_group
 from textmix.training.cpu.memory import trim_memory
 from textmix.training.distributed import ProcessGroup
 from textmix.training.optimization import choose_precision
@@ -151,7 +151,7 @@ def train(
         TextmixError: If something is wrong that the user can put right.
         RunFinished: If there is nothing left to go on with.
     """
-    with joined() as processes, _quiet(not (watch.show_progress and processes.is_main_process)):
+    with process_group() as processes, _quiet(not (watch.show_progress and processes.is_main_process)):
         return _train(config, overwrite, resume, watch, processes)
 
 
@@ -201,7 +201,7 @@ def _train(config: RunConfig, overwrite: bool, resume: bool, watch: Watch, proce
         hint = f"go on{where} with: textmix train --resume {directory}"
         try:
             progress = trainer.train(resume)
-            leave()
+            end_process_group()
             if not processes.is_main_process:
                 return None
             if not watch.test:
