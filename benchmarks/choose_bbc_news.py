@@ -19,7 +19,7 @@ from textmix.config.parsing import parse, run_parser, to_run_config
 from textmix.config.run import RunConfig
 from textmix.data.config import DataConfig
 from textmix.data.splits import build_splits
-from textmix.runs.train import say_nothing, train
+from textmix.runs.train import train
 
 RECIPE = Path(__file__).resolve().parent.parent / "recipes" / "bbc_news" / "minilm_manifold.yaml"
 REPORTED_SEEDS = (0, 1, 2)
@@ -46,7 +46,7 @@ def run_fold(config: RunConfig, rows: Dataset, held_out: np.ndarray, seed: int, 
         source=str(scratch / "train.parquet"), test_source=str(scratch / "held_out.parquet"), validation_fraction=0
     )
     fold = replace(config, data=data, train=replace(config.train, seed=seed), output_dir=str(scratch / "run"))
-    return float(train(fold, overwrite=True, say=say_nothing).metrics["test"]["accuracy"])
+    return float(train(fold, overwrite=True).metrics["test"]["accuracy"])
 
 
 def main() -> None:

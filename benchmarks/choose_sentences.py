@@ -21,7 +21,7 @@ from sklearn.model_selection import train_test_split
 
 from textmix.config.parsing import parse, run_parser, to_run_config
 from textmix.data.config import DataConfig
-from textmix.runs.train import say_nothing, train
+from textmix.runs.train import train
 
 ROOT = Path(__file__).resolve().parent
 RECIPE = ROOT.parent / "recipes" / "sentences" / "textcnn.yaml"
@@ -59,7 +59,7 @@ def run(directory: Path, name: str, seed: int, given: list[str]) -> dict[str, An
             source=write(Path(scratch) / "train.csv", kept), validation_source=looked_at, test_source=looked_at
         )
         config = replace(config, data=data, train=replace(config.train, seed=seed), output_dir=f"{scratch}/run")
-        train(config, overwrite=True, say=say_nothing)
+        train(config, overwrite=True)
         history = [json.loads(line) for line in (Path(scratch) / "run" / "history.jsonl").read_text().splitlines()]
     epochs = [entry["validation"] for entry in history if "validation" in entry]
     figures = {figure: [round(epoch[figure], 5) for epoch in epochs] for figure in ("accuracy", "nll", "ece")}

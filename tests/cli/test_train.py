@@ -272,7 +272,7 @@ def test_every_strategy_trains(strategy: str, topics_csv: Path, tmp_path: Path) 
     assert 0 < first["loss"] < 3
     config = yaml.safe_load((tmp_path / "run" / "config.yaml").read_text())
     assert config["mix"]["strategy"] == strategy
-    assert config["mix"]["choices"] == ({"word": 0.5, "cutmix": 0.5} if strategy == "any" else None)
+    assert config["mix"]["any"]["choices"] == ({"word": 0.5, "cutmix": 0.5} if strategy == "any" else None)
 
 
 def test_the_loss_is_a_section_of_its_own(topics_csv: Path, tmp_path: Path) -> None:

@@ -65,11 +65,52 @@ def test_the_temperature_that_was_put_in_is_found(temperature: float) -> None:
     assert fit_temperature(*predictions(20_000, temperature)) == pytest.approx(temperature, rel=0.03)
 
 
-def test_no_temperature_of_a_grid_is_more_likely() -> None:
-    labels, probabilities = predictions(200, 2.5)
-    best = nll(labels, scale(probabilities, fit_temperature(labels, probabilities)))
+@pytest.mark.parametrize("prior_sd", [0.5, math.inf])
+@pytest.mark.parametrize("rows", [10, 200])
+def test_no_temperature_of_a_grid_is_more_likely(rows: int, prior_sd: float) -> None:
+    labels, probabilities = predictions(rows, 2.5)
+
+    def loss(temperature: float) -> float:
+        likelihood = rows * nll(labels, scale(probabilities, temperature))
+        return likelihood + math.log(temperature) ** 2 / (2 * prior_sd**2)
+
+    best = loss(fit_temperature(labels, probabilities, prior_sd))
     for temperature in np.geomspace(0.1, 50, 400):
-        assert best <= nll(labels, scale(probabilities, temperature)) + 1e-12
+        assert best <= loss(temperature) + 1e-9
+
+
+@pytest.mark.parametrize("temperature", [0.5, 1.0, 3.0])
+def test_the_prior_does_not_move_the_temperature_of_many_rows(temperature: float) -> None:
+    given = predictions(20_000, temperature)
+    assert fit_temperature(*given) == pytest.approx(fit_temperature(*given, prior_sd=math.inf), rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        [(0, 0.6), (1, 0.7), (2, 0.8), (0, 0.3332)],  # three right, one wrong by a hair: T would go to 0
+        [(0, 0.2), (1, 0.1), (2, 0.3), (0, 0.05)],  # all wrong: T would go to 100
+        [(0, 0.9), (1, 0.8)],
+        [(0, 1e-6)],
+    ],
+)
+def test_few_rows_cannot_make_the_temperature_run_away(rows: list[tuple[int, float]]) -> None:
+    """On as good a model as any, whose other rows are scored at the temperature of these."""
+    labels = np.array([label for label, _ in rows])
+    probabilities = np.array(
+        [[own if number == label else (1 - own) / 2 for number in range(3)] for label, own in rows]
+    )
+    temperature = fit_temperature(labels, probabilities)
+    assert 0.2 < temperature < 5
+    for sharpness in (0.5, 1.0, 3.0):
+        others, predicted = predictions(2000, sharpness)
+        assert nll(others, scale(predicted, temperature)) < nll(others, predicted) + 0.4
+
+
+def test_one_row_moves_the_temperature_less_than_many() -> None:
+    one = np.array([0]), np.array([[0.1, 0.9]])
+    many = np.repeat(one[0], 50), np.repeat(one[1], 50, axis=0)
+    assert 1 < fit_temperature(*one) < fit_temperature(*many)
 
 
 def test_where_every_row_is_right_nothing_is_scaled() -> None:
@@ -77,9 +118,9 @@ def test_where_every_row_is_right_nothing_is_scaled() -> None:
 
 
 def test_predictions_that_are_worse_than_guessing_become_guesses() -> None:
-    labels, probabilities = np.array([1, 0]), np.array([[0.9, 0.1], [0.2, 0.8]])
+    labels, probabilities = np.array([1, 0] * 2000), np.array([[0.9, 0.1], [0.2, 0.8]] * 2000)
     assert fit_temperature(labels, probabilities) == 100
-    assert scale(probabilities, 100) == pytest.approx(np.full((2, 2), 0.5), abs=0.01)
+    assert scale(probabilities, 100) == pytest.approx(np.full((4000, 2), 0.5), abs=0.01)
 
 
 def test_probabilities_that_were_rounded_to_zero_or_one_can_be_scaled() -> None:

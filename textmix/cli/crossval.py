@@ -45,7 +45,7 @@ def crossval(arguments: list[str]) -> None:
     if source is not None:
         refuse_overwriting(prepared.directory, [source], "output_dir")
     submission = plan_submission(source, columns, config.data, prepared.class_names) if source is not None else None
-    _, scores = cross_validation.cross_validate(prepared, print)
+    _, scores = cross_validation.cross_validate(prepared)
     print_scores(scores)
     if submission is not None:
         submit(

@@ -14,10 +14,10 @@ from textmix.cli.inspect import inspect
 from textmix.cli.listing import datasets, models, strategies
 from textmix.cli.predict import predict
 from textmix.cli.sweep import sweep
-from textmix.cli.terminal import abandon_output
+from textmix.cli.terminal import abandon_output, logging_to_standard_output
 from textmix.cli.train import train
 from textmix.errors import ConfigError, RunError, RunFinished, TextmixError, TrainingInterrupted, did_you_mean, one_line
-from textmix.runs.processes import first_to_tell, process_count
+from textmix.runs.launcher import is_local_main_process, process_count
 from textmix.training.interrupt import Terminated, terminable
 
 WRONG_INPUT = 2
@@ -74,7 +74,7 @@ def main(argv: list[str] | None = None) -> int:
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
         try:
-            with terminable():
+            with terminable(), logging_to_standard_output():
                 return _run(sys.argv[1:] if argv is None else argv)
         finally:
             sys.stdout.flush()  # here, so that what goes wrong with it is seen below
@@ -85,7 +85,7 @@ def main(argv: list[str] | None = None) -> int:
         _tell(f"textmix: {interruption}")
         return _SIGNALLED + interruption.number
     except RunFinished as finished:
-        if first_to_tell():
+        if is_local_main_process():
             print(f"textmix: {finished}")
         return 0
     except TextmixError as error:
@@ -101,7 +101,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _tell(line: str) -> None:
-    if first_to_tell():
+    if is_local_main_process():
         # The progress bar of another process may not have ended its line.
         print("\n" * (process_count() > 1) + line, file=sys.stderr)
 

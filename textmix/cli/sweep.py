@@ -46,7 +46,7 @@ def sweep(arguments: list[str]) -> None:
     from textmix.training.cpu.memory import keep_memory
 
     keep_memory()
-    work = Sweep(replace(config, output_dir=config.output_dir or _default_directory(config)), space, trials, print)
+    work = Sweep(replace(config, output_dir=config.output_dir or _default_directory(config)), space, trials)
     report = work.run()
     print_table(*table(report))
     running = sum(row["state"] == "running" for row in report["trials"])

@@ -1,12 +1,35 @@
 """What the commands print with: a console and tables of rich's."""
 
+import logging
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+
+class _StandardOutput(logging.Handler):
+    """Prints log lines; unlike a StreamHandler it follows redirections and lets a broken pipe be seen."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        print(self.format(record))
+
+
+@contextmanager
+def logging_to_standard_output() -> Iterator[None]:
+    """Print what textmix logs at the level INFO and above, as plain lines."""
+    logger, handler = logging.getLogger("textmix"), _StandardOutput()
+    level = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)
 
 
 def console() -> "Console":

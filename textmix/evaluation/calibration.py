@@ -12,7 +12,9 @@ Array = npt.NDArray[Any]
 # Bins of Guo et al. 2017.
 _BINS = 15
 # Predictions further from what was observed than this are of no use at any temperature.
-_LARGEST_TEMPERATURE = 100.0
+LARGEST_TEMPERATURE = 100.0
+# Of log T: 95 % of the prior lie between T = 0.37 and T = 2.7.
+PRIOR_SD = 0.5
 # In place of probabilities that float32 rounded to 0, so that they have a logarithm.
 _SMALLEST = float(np.finfo(np.float32).tiny)
 
@@ -35,33 +37,42 @@ def expected_calibration_error(labels: Array, probabilities: Array, bins: int = 
     return float(np.abs(gaps).sum() / len(labels))
 
 
-def fit_temperature(labels: Array, probabilities: Array) -> float:
-    """Find the temperature that makes labels most likely (temperature scaling, Guo et al. 2017).
+def fit_temperature(labels: Array, probabilities: Array, prior_sd: float = PRIOR_SD) -> float:
+    """Fit the temperature of temperature scaling (Guo et al. 2017), with a prior that keeps few rows from ruling it.
 
-    The negative log-likelihood of softmax(log p / T) is convex in 1 / T, so that its derivative has one zero.
+    T maximises likelihood times a normal prior on log T. On 2 to 16 rows, T of maximum likelihood can run away: scaling
+    raised the NLL of other rows by up to 29.7. With the prior it rose by at most 0.26 and fell on average for every
+    number of rows. A minimum of 32 rows gains nothing below it and still allowed 1.3. On 2048 rows the prior moves T by
+    0.2 % (`benchmarks/temperature_prior.py`).
 
     Args:
         labels: True class ids of rows that the model was not trained on, shape (N,).
         probabilities: Predicted ones, shape (N, C).
+        prior_sd: Standard deviation of the prior on log T; infinity means maximum likelihood.
 
     Returns:
-        T, at most 100. Where every row is predicted right there is no most likely one (ever lower ones would make the
-        rows more likely), and it is 1.
+        T, at most 100. It is 1 where every row is predicted right: the likelihood has no maximum there.
     """
     logits = _logits(probabilities)
     own = logits[np.arange(len(labels)), labels]
-
-    def slope(inverse: float) -> float:
-        return float(((softmax(inverse * logits, axis=1) * logits).sum(axis=1) - own).mean())
-
     if (own == logits.max(axis=1)).all():
         return 1.0
-    low = high = 1 / _LARGEST_TEMPERATURE
-    if slope(low) >= 0:
-        return _LARGEST_TEMPERATURE
-    while slope(high) < 0:
-        high *= 2
-    return float(1 / brentq(slope, low, high, xtol=1e-12))
+
+    def slope(log_inverse: float) -> float:
+        """Derivative of the negative log posterior with respect to log(1 / T)."""
+        inverse = np.exp(log_inverse)
+        expected = (softmax(inverse * logits, axis=1) * logits).sum(axis=1)
+        return float(inverse * (expected - own).sum() + log_inverse / prior_sd**2)
+
+    lowest = -np.log(LARGEST_TEMPERATURE)
+    if slope(lowest) >= 0:
+        return LARGEST_TEMPERATURE
+    # From T = 1 downhill to the nearest minimum: with few rows there may be several.
+    step = 1.0 if slope(0.0) < 0 else -1.0
+    end = step
+    while end > lowest and slope(end) * step < 0:
+        end += step
+    return float(np.exp(-brentq(slope, end - step, max(end, lowest), xtol=1e-12)))
 
 
 def scale(probabilities: Array, temperature: float) -> Array:

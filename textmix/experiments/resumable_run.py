@@ -11,7 +11,7 @@ from textmix.config.run import RunConfig
 from textmix.errors import RunError, TextmixError
 from textmix.io.files import read_json
 from textmix.io.run_directory import CONFIG_FILE, METRICS, has_finished
-from textmix.runs.train import ALONE, Say, Watch, resolve, train
+from textmix.runs.train import ALONE, Watch, resolve, train
 from textmix.training.trackers import flatten
 
 
@@ -34,12 +34,11 @@ def leaving_nothing(directory: Path, marker: str) -> Iterator[None]:
         raise
 
 
-def run_cell(config: RunConfig, say: Say, watch: Watch = ALONE) -> dict[str, Any]:
+def run_cell(config: RunConfig, watch: Watch = ALONE) -> dict[str, Any]:
     """Train a run, unless it has finished; one that was interrupted goes on from its newest checkpoint.
 
     Args:
         config: What to do, and in which directory.
-        say: Takes lines for the user.
         watch: How the run is followed.
 
     Returns:
@@ -56,7 +55,7 @@ def run_cell(config: RunConfig, say: Say, watch: Watch = ALONE) -> dict[str, Any
     if begun:
         _check_same(directory, config)
     if not has_finished(directory):
-        train(config, resume=begun, say=say, watch=watch)
+        train(config, resume=begun, watch=watch)
     return read_json(directory / METRICS, dict)
 
 

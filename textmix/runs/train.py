@@ -1,9 +1,10 @@
 """A whole run: read data, build the model, train with mixing, evaluate, write the run directory."""
 
+import logging
 import math
 import shutil
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
@@ -47,7 +48,7 @@ from textmix.models.loading import build_model, check_model, load_model
 from textmix.models.sequence_classifier import MixupForSequenceClassification
 from textmix.runs.environment import environment
 from textmix.runs.evaluate import evaluate_rows, write_evaluation
-from textmix.runs.processes import joined, leave
+from textmix.runs.processes import end_process_group, process_group
 from textmix.training.cpu.memory import trim_memory
 from textmix.training.distributed import ProcessGroup
 from textmix.training.optimization import choose_precision
@@ -58,7 +59,7 @@ from textmix.training.trainer import MixupTrainer, OnEvaluation, Reporting, Trai
 # Devlin et al. 2019 for encoders, the default of Adam (Kingma and Ba 2015) for models of words.
 _LEARNING_RATE, _WORDS_LEARNING_RATE = 5e-5, 1e-3
 
-Say = Callable[[str], None]
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ class Watch:
 
     Args:
         on_evaluation: Told the validation scores after each epoch; what it raises ends the run there.
-        show_progress: Show a progress bar and a line for each epoch.
+        show_progress: Show a progress bar, log lines, and a line for each epoch.
         test: Evaluate the test split too; without that nothing can be chosen by it.
         like: A run of the same experiment, whose data this one must have, too; None for the first.
     """
@@ -132,7 +133,6 @@ def train(
     config: RunConfig,
     overwrite: bool = False,
     resume: bool = False,
-    say: Say = print,
     watch: Watch = ALONE,
 ) -> RunResult | None:
     """Train and evaluate a classifier, alone or together with the other processes that were started for it.
@@ -143,7 +143,6 @@ def train(
         config: What to do.
         overwrite: Replace a run that is in the directory already.
         resume: Go on from the newest checkpoint in the directory; without one, from the beginning.
-        say: Takes lines for the user.
         watch: How the run is followed.
 
     Returns:
@@ -153,15 +152,24 @@ def train(
         TextmixError: If something is wrong that the user can put right.
         RunFinished: If there is nothing left to go on with.
     """
-    with joined() as processes:
-        return _train(config, overwrite, resume, say, watch, processes)
+    with process_group() as processes, _quiet(not (watch.show_progress and processes.is_main_process)):
+        return _train(config, overwrite, resume, watch, processes)
 
 
-def _train(
-    config: RunConfig, overwrite: bool, resume: bool, say: Say, watch: Watch, processes: PartialState
-) -> RunResult | None:
-    if not processes.is_main_process:
-        say = say_nothing
+@contextmanager
+def _quiet(active: bool) -> Iterator[None]:
+    """Suppress what textmix logs below the level WARNING within a block, if active."""
+    textmix = logging.getLogger("textmix")
+    level = textmix.level
+    if active:
+        textmix.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        textmix.setLevel(level)
+
+
+def _train(config: RunConfig, overwrite: bool, resume: bool, watch: Watch, processes: PartialState) -> RunResult | None:
     config = resolve(config)
     assert config.output_dir is not None
     directory = Path(config.output_dir)
@@ -174,7 +182,7 @@ def _train(
         if resume and has_finished(directory):
             _drop_checkpoints(directory)
             raise RunFinished(f"{directory} has finished; its figures are in {directory / METRICS}")
-        trainer, splits, labels, report = _prepare(config, directory, resume, say, watch)
+        trainer, splits, labels, report = _prepare(config, directory, resume, watch)
         trim_memory()
         # Last of all that can fail for a reason of the user's: until here nothing has been written or removed.
         if processes.is_main_process:
@@ -187,7 +195,7 @@ def _train(
                 write_json(directory / DATA, report.digests)
             if not (resume and (directory / ENVIRONMENT).is_file()):
                 write_json(directory / ENVIRONMENT, environment(config.train.precision))
-        say(
+        logger.info(
             f"training {config.model.name} with strategy {config.mix.strategy}: {trainer.total_steps} steps in"
             f" {trainer.precision}"
         )
@@ -195,7 +203,7 @@ def _train(
         hint = f"go on{where} with: textmix train --resume {directory}"
         try:
             progress = trainer.train(resume)
-            leave()
+            end_process_group()
             if not processes.is_main_process:
                 return None
             if not watch.test:
@@ -209,7 +217,7 @@ def _train(
 
 
 def _prepare(
-    config: RunConfig, directory: Path, resume: bool, say: Say, watch: Watch
+    config: RunConfig, directory: Path, resume: bool, watch: Watch
 ) -> tuple[MixupTrainer, DatasetDict, dict[str, ClassIds], SplitReport]:
     """Read the data and build the model; writes nothing."""
     check_model(config.model, config.mix)
@@ -221,7 +229,7 @@ def _prepare(
             check_data(begun, report.digests)
     labels, names = _encode(splits, config.data, report.classes)
     for line in report.lines():
-        say(line)
+        logger.info(line)
     trim_memory()
     set_seed(config.train.seed)
     loaded = build_model(config.model, names, Texts(text_columns(splits[TRAIN])))
@@ -256,10 +264,6 @@ def _prepare(
         Reporting(config.to_dict(), watch.on_evaluation, watch.show_progress),
     )
     return trainer, splits, labels, report
-
-
-def say_nothing(line: str) -> None:
-    """Take a line that nobody is to read: of a process that is not the first, of a run that is one of many."""
 
 
 def _rows_trained_on(config: TrainConfig) -> float:

@@ -45,16 +45,12 @@ def config(folder: Path, **data: object) -> RunConfig:
     )
 
 
-def quiet(line: str) -> None:
-    """Take a line."""
-
-
 @pytest.fixture(scope="module")
 def done(tmp_path_factory: pytest.TempPathFactory) -> CrossValidation:
     folder = tmp_path_factory.mktemp("crossval")
     source(folder)
     crossval = prepare(config(folder), FOLDS, "id")
-    cross_validate(crossval, quiet)
+    cross_validate(crossval)
     return crossval
 
 
@@ -107,11 +103,11 @@ def test_the_scores_are_those_of_the_folds_and_of_all_rows(done: CrossValidation
     assert "| accuracy |" in (done.directory / "report.md").read_text()
 
 
-def test_what_has_finished_is_not_trained_again(done: CrossValidation) -> None:
+def test_what_has_finished_is_not_trained_again(done: CrossValidation, caplog: pytest.LogCaptureFixture) -> None:
     before = (done.directory / "oof_predictions.csv").read_bytes()
-    said: list[str] = []
-    cross_validate(prepare(config(done.directory.parent), FOLDS, "id"), said.append)
-    assert [line.split(":")[0] for line in said] == ["fold-0 (1 of 3)", "fold-1 (2 of 3)", "fold-2 (3 of 3)"]
+    caplog.set_level("INFO", "textmix")
+    cross_validate(prepare(config(done.directory.parent), FOLDS, "id"))
+    assert [line.split(":")[0] for line in caplog.messages] == ["fold-0 (1 of 3)", "fold-1 (2 of 3)", "fold-2 (3 of 3)"]
     assert (done.directory / "oof_predictions.csv").read_bytes() == before
 
 
@@ -123,7 +119,7 @@ def test_an_interruption_says_how_to_go_on(tmp_path: Path, monkeypatch: pytest.M
 
     monkeypatch.setattr(experiment, "run_cell", stop)
     with pytest.raises(TrainingInterrupted, match=r"stopped in .*cv/fold-0; the same command goes on") as caught:
-        cross_validate(prepare(config(tmp_path), FOLDS), quiet)
+        cross_validate(prepare(config(tmp_path), FOLDS))
     assert caught.value.number == 15
 
 
@@ -146,7 +142,7 @@ def test_a_source_that_has_changed_is_told(tmp_path: Path, change: Callable[[str
     _begin(tmp_path)
     path.write_text(change(path.read_text()))
     with pytest.raises(RunError, match="cv holds a cross-validation of other rows"):
-        cross_validate(prepare(config(tmp_path), FOLDS), quiet)
+        cross_validate(prepare(config(tmp_path), FOLDS))
 
 
 def test_other_folds_are_told(tmp_path: Path) -> None:
@@ -154,7 +150,7 @@ def test_other_folds_are_told(tmp_path: Path) -> None:
     _begin(tmp_path)
     for other, folds in ((config(tmp_path), 4), (config(tmp_path, split_seed=9), FOLDS)):
         with pytest.raises(RunError, match="or of rows cut in another way"):
-            cross_validate(prepare(other, folds), quiet)
+            cross_validate(prepare(other, folds))
 
 
 def _begin(folder: Path) -> None:
@@ -170,18 +166,18 @@ def test_a_directory_with_something_else_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "cv").mkdir()
     (tmp_path / "cv" / "mine.txt").write_text("x")
     with pytest.raises(RunError, match="cv exists and is not a cross-validation"):
-        cross_validate(prepare(config(tmp_path), FOLDS), quiet)
+        cross_validate(prepare(config(tmp_path), FOLDS))
 
 
 def test_where_no_run_begins_nothing_is_left(tmp_path: Path) -> None:
     source(tmp_path)
-    wrong = replace(config(tmp_path), mix=MixConfig(strategy="manifold", layers=[7]))
+    wrong = replace(config(tmp_path), mix=MixConfig(strategy="manifold", manifold={"layers": [7]}))
     with pytest.raises(TextmixError, match="layer"):
-        cross_validate(prepare(wrong, FOLDS), quiet)
+        cross_validate(prepare(wrong, FOLDS))
     assert not (tmp_path / "cv").exists()
     (tmp_path / "cv").mkdir()
     with pytest.raises(TextmixError, match="layer"):
-        cross_validate(prepare(wrong, FOLDS), quiet)
+        cross_validate(prepare(wrong, FOLDS))
     assert not list((tmp_path / "cv").iterdir())
 
 
@@ -193,7 +189,7 @@ def test_integer_ids_stay_integers_beside_missing_ones(tmp_path: Path) -> None:
     (tmp_path / "topics.jsonl").write_text("\n".join(lines))
     given = config(tmp_path)
     crossval = prepare(replace(given, data=DataConfig(str(tmp_path / "topics.jsonl"))), FOLDS, "id")
-    cross_validate(crossval, quiet)
+    cross_validate(crossval)
     with pytest.raises(DataError, match=r"column 'tags' \(--id_column\) holds lists or objects, not ids"):
         prepare(crossval.config, FOLDS, "tags")
     expected = [str(2**60 + n) for n in range(60)]

@@ -45,8 +45,8 @@ def recipe(source: Path, directory: Path, **train: Any) -> RunConfig:
     return replace(config, train=TrainConfig(**train), output_dir=str(directory))
 
 
-def run(config: RunConfig, trials: int, space: Space = SPACE, said: list[str] | None = None) -> dict[str, Any]:
-    return Sweep(config, space, trials, (said if said is not None else []).append).run()
+def run(config: RunConfig, trials: int, space: Space = SPACE) -> dict[str, Any]:
+    return Sweep(config, space, trials).run()
 
 
 @pytest.fixture
@@ -54,7 +54,7 @@ def scripted(monkeypatch: pytest.MonkeyPatch) -> list[RunConfig]:
     """Runs that are not trained: their score follows from their learning rate, epoch by epoch."""
     runs: list[RunConfig] = []
 
-    def run_cell(config: RunConfig, say: Any, watch: Watch) -> dict[str, Any]:
+    def run_cell(config: RunConfig, watch: Watch) -> dict[str, Any]:
         runs.append(config)
         assert not watch.test
         rate = config.train.learning_rate
@@ -183,44 +183,54 @@ class TestTrials:
         assert len(report["trials"]) == 12
 
     def test_one_that_fails_is_told_and_the_others_go_on(
-        self, scripted: list[RunConfig], topics_csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+        self,
+        scripted: list[RunConfig],
+        topics_csv: Path,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        caplog: pytest.LogCaptureFixture,
     ) -> None:
         works = module.run_cell
 
-        def fails_for_some(config: RunConfig, say: Any, watch: Watch) -> dict[str, Any]:
+        def fails_for_some(config: RunConfig, watch: Watch) -> dict[str, Any]:
             if config.train.seed == 1:
                 raise ModelError("it has no site layer:9")
-            return works(config, say, watch)
+            return works(config, watch)
 
         monkeypatch.setattr(module, "run_cell", fails_for_some)
-        said: list[str] = []
-        report = run(recipe(topics_csv, tmp_path / "d"), 3, said=said)
+        caplog.set_level("INFO", "textmix")
+        report = run(recipe(topics_csv, tmp_path / "d"), 3)
         assert [row["state"] for row in report["trials"]] == ["complete", "failed", "complete"]
         assert report["trials"][1]["reason"] == "it has no site layer:9"
-        assert said[1] == "trial 1 failed: it has no site layer:9"
+        assert caplog.messages[1] == "trial 1 failed: it has no site layer:9"
 
 
 class TestKilled:
     def test_its_trial_is_taken_over(
-        self, scripted: list[RunConfig], topics_csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+        self,
+        scripted: list[RunConfig],
+        topics_csv: Path,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        caplog: pytest.LogCaptureFixture,
     ) -> None:
         config = recipe(topics_csv, tmp_path / "d")
         works = module.run_cell
 
-        def dies(config: RunConfig, say: Any, watch: Watch) -> dict[str, Any]:
+        def dies(config: RunConfig, watch: Watch) -> dict[str, Any]:
             if len(scripted) == 1:
                 assert watch.on_evaluation is not None
                 watch.on_evaluation(1, {"macro_f1": 0.5})
                 raise KeyboardInterrupt
-            return works(config, say, watch)
+            return works(config, watch)
 
         monkeypatch.setattr(module, "run_cell", dies)
         with pytest.raises(KeyboardInterrupt):
             run(config, 3)
         monkeypatch.setattr(module, "run_cell", works)
-        said: list[str] = []
-        report = run(config, 3, said=said)
-        assert said[0] == "trial 1 was left unfinished and goes on"
+        caplog.set_level("INFO", "textmix")
+        report = run(config, 3)
+        assert caplog.messages[0] == "trial 1 was left unfinished and goes on"
         assert [config.train.seed for config in scripted] == [0, 1, 2]
         assert [row["state"] for row in report["trials"]] == ["complete"] * 3
         undisturbed = run(recipe(topics_csv, tmp_path / "e"), 3)
@@ -229,7 +239,7 @@ class TestKilled:
     def test_one_that_another_process_trains_is_left_alone(
         self, scripted: list[RunConfig], topics_csv: Path, tmp_path: Path
     ) -> None:
-        sweep = Sweep(recipe(topics_csv, tmp_path / "d"), SPACE, 2, print)
+        sweep = Sweep(recipe(topics_csv, tmp_path / "d"), SPACE, 2)
         sweep._study.ask()
         lock = tmp_path / "d" / "trials" / "0.lock"
         lock.parent.mkdir()
@@ -243,7 +253,7 @@ class TestKilled:
     def test_an_interrupted_training_says_how_to_go_on(
         self, topics_csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        def interrupted(config: RunConfig, say: Any, watch: Watch) -> dict[str, Any]:
+        def interrupted(config: RunConfig, watch: Watch) -> dict[str, Any]:
             raise TrainingInterrupted("interrupted at step 3 of 9; go on with: textmix train --resume there")
 
         monkeypatch.setattr(module, "run_cell", interrupted)

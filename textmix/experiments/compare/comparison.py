@@ -176,7 +176,7 @@ def _begun_alike(directory: Path) -> Path | None:
 def _run(cell: Cell, keep_models: bool, like: Path | None) -> dict[str, Any]:
     directory = Path(str(cell.config.output_dir))
     try:
-        metrics = run_cell(cell.config, print, Watch(like=like))
+        metrics = run_cell(cell.config, Watch(like=like))
     except TrainingInterrupted as interruption:
         raise TrainingInterrupted(
             f"interrupted in {directory}; the same command goes on from there", interruption.number

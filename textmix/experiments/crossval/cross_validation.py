@@ -1,5 +1,6 @@
 """Cross-validation: a run for each fold, and the predictions of all rows by the runs that did not see them."""
 
+import logging
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
@@ -23,10 +24,12 @@ from textmix.experiments.resumable_run import leaving_nothing, run_cell
 from textmix.io.files import read_json, write_json, write_text
 from textmix.io.inputs import refuse_overwriting
 from textmix.io.run_directory import CONFIG_FILE, PREDICTIONS
-from textmix.runs.train import Say, resolve
+from textmix.runs.train import resolve
 
 # Written first: it tells a cross-validation from other directories, and this source from another one.
 FOLDS, SCORES, REPORT = "folds.json", "crossval.json", "report.md"
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -98,7 +101,7 @@ def _identifiers(config: RunConfig, source: FoldedSource, column: str | None) ->
     return pd.DataFrame({column: values.to_pandas(types_mapper=pd.ArrowDtype)})
 
 
-def cross_validate(crossval: CrossValidation, say: Say) -> tuple[OutOfFold, dict[str, Any]]:
+def cross_validate(crossval: CrossValidation) -> tuple[OutOfFold, dict[str, Any]]:
     """Train the runs that have not finished yet, and put their predictions together.
 
     Everything that is fitted (vocabulary, class weights, word vectors, the best epoch) is fitted by the run of a fold,
@@ -106,7 +109,6 @@ def cross_validate(crossval: CrossValidation, say: Say) -> tuple[OutOfFold, dict
 
     Args:
         crossval: What to do.
-        say: Takes lines for the user.
 
     Returns:
         The out-of-fold predictions, and what stands in crossval.json: `mean` and `sd` (n - 1) of each score over the
@@ -122,12 +124,12 @@ def cross_validate(crossval: CrossValidation, say: Say) -> tuple[OutOfFold, dict
         _claim(crossval)
         for fold in range(count):
             try:
-                metrics = run_cell(crossval.cell(fold), say)
+                metrics = run_cell(crossval.cell(fold))
             except TrainingInterrupted as stop:
                 message = f"stopped in {crossval.folds[fold]}; the same command goes on from there"
                 raise TrainingInterrupted(message, stop.number) from None
             scores.append({name: value for name, value in metrics["test"].items() if name != "report"})
-            say(
+            logger.info(
                 f"fold-{fold} ({fold + 1} of {count}): accuracy {scores[-1]['accuracy']:.4f},"
                 f" macro F1 {scores[-1]['macro_f1']:.4f}, nll {scores[-1]['nll']:.4f}"
             )

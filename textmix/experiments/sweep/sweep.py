@@ -1,5 +1,6 @@
 """A sweep: trials of a recipe with other options, chosen by Optuna, shared by any number of processes and machines."""
 
+import logging
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
@@ -28,12 +29,14 @@ from textmix.io.inputs import refuse_overwriting
 from textmix.io.locks import locked
 from textmix.io.run_directory import MODEL, checkpoint_directory, data_digests
 from textmix.models.loading import check_model
-from textmix.runs.train import Say, Watch, resolve, say_nothing
+from textmix.runs.train import Watch, resolve
 
 JOURNAL, QUESTION, TRIALS = "journal.log", "sweep.yaml", "trials"
 # A trial is given up after an epoch when its best score so far is worse than the median of the others at that epoch
 # (Golovin et al. 2017), but neither after its first epoch nor before so many trials have been completed.
 _STARTUP_TRIALS, _WARMUP_EPOCHS = 5, 2
+
+logger = logging.getLogger(__name__)
 
 
 class Sweep:
@@ -48,7 +51,6 @@ class Sweep:
         config: The recipe; `output_dir` is the directory of the sweep.
         space: What is searched.
         trials: How many trials there are to be in all.
-        say: Takes lines for the user.
 
     Raises:
         ConfigError: If there is no validation split to choose by.
@@ -56,7 +58,7 @@ class Sweep:
         RunError: If the directory holds something else, or a sweep with another recipe or space.
     """
 
-    def __init__(self, config: RunConfig, space: Space, trials: int, say: Say) -> None:
+    def __init__(self, config: RunConfig, space: Space, trials: int) -> None:
         if config.data.validation_source is None and config.data.validation_fraction == 0:
             raise ConfigError("a sweep chooses on the validation split; set data.validation_fraction above 0")
         if "model.name" not in space:
@@ -70,7 +72,6 @@ class Sweep:
         self._config = replace(config, data=replace(config.data, split_seed=config.data.seed(config.train.seed)))
         self._space = space
         self._trials = trials
-        self._say = say
         with self._turn():
             self._check_question()
             self._study = self._open()
@@ -139,7 +140,7 @@ class Sweep:
                     self._study.sampler = self._sampler(frozen.number)
                     # The only way to a trial that another process began; what was drawn for it stands in the journal.
                     trial = Trial(self._study, frozen._trial_id)
-                    self._say(f"trial {trial.number} was left unfinished and goes on")
+                    logger.info(f"trial {trial.number} was left unfinished and goes on")
                     break
             else:
                 if len(trials) >= self._trials:
@@ -183,7 +184,7 @@ class Sweep:
             like = next((place for place in others if data_digests(place) is not None), None)
             evaluated = partial(self._evaluated, trial, config.train)
             watch = Watch(evaluated, show_progress=False, test=False, like=like)
-            metrics = run_cell(config, say_nothing, watch)
+            metrics = run_cell(config, watch)
         except optuna.TrialPruned:
             self._tell(trial, TrialState.PRUNED)
         except (ConfigError, ModelError, TrainingError) as error:  # of these options; others may do better
@@ -214,7 +215,7 @@ class Sweep:
             self._tidy(trials)
             self._report()
             best = best_of(trials, self._study.direction)
-        self._say(_line(told, best, self.metric))
+        logger.info(_line(told, best, self.metric))
 
     def _tidy(self, trials: list[FrozenTrial]) -> None:
         """Remove the models of all finished trials but the best."""
