@@ -74,7 +74,7 @@ def test_a_missing_column_names_those_there_are() -> None:
 
 
 def test_lists_are_no_texts() -> None:
-    with pytest.raises(DataError, match="a text or label is a list"):
+    with pytest.raises(DataError, match=r"column 'text' \(data\.text_column\) holds lists or objects"):
         standardize(table(text=[["a"]], label=["x"]), Columns(["text"], "label"), "x")
 
 

@@ -123,8 +123,14 @@ def check_columns(dataset: Dataset, columns: Columns, where: str) -> None:
                 f"{where}: no column '{name}' ({option}); it has {listed(dataset.column_names)}"
                 f"{nearest(name, dataset.column_names)}"
             )
-        if NESTED.encode() in (dataset.data.schema.field(name).metadata or {}):
+        if is_nested(dataset, name):
             raise DataError(f"{where}: column '{name}' ({option}) holds lists or objects, not strings or numbers")
+
+
+def is_nested(dataset: Dataset, name: str) -> bool:
+    """Test whether a column holds lists or objects, or JSON text of them."""
+    field = dataset.data.schema.field(name)
+    return pa.types.is_nested(field.type) or NESTED.encode() in (field.metadata or {})
 
 
 def join_texts(parts: list[list[str]]) -> dict[str, list[str]]:
