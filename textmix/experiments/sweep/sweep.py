@@ -24,6 +24,7 @@ from textmix.evaluation.metrics import SELECTION_METRICS
 from textmix.experiments.resumable_run import run_cell
 from textmix.experiments.sweep.report import best_of, write_report
 from textmix.experiments.sweep.space import Space, draw, plain
+from textmix.io.compat import stored_trial
 from textmix.io.files import write_text
 from textmix.io.inputs import refuse_overwriting
 from textmix.io.locks import locked
@@ -136,8 +137,7 @@ class Sweep:
             for frozen in trials:
                 if frozen.state == TrialState.RUNNING and self._lock(frozen.number, held):
                     self._study.sampler = self._sampler(frozen.number)
-                    # The only way to a trial that another process began; what was drawn for it stands in the journal.
-                    trial = Trial(self._study, frozen._trial_id)
+                    trial = stored_trial(self._study, frozen)  # what was drawn for it stands in the journal
                     logger.info(f"trial {trial.number} was left unfinished and goes on")
                     break
             else:
