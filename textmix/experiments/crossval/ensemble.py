@@ -13,7 +13,7 @@ from scipy.optimize import minimize
 from sklearn.metrics import f1_score
 
 from textmix.data.standardize import ROW
-from textmix.data.streaming import WINDOW
+from textmix.data.windows import WINDOW
 from textmix.errors import RunError, listed
 from textmix.evaluation.metrics import Array, Evaluation
 from textmix.experiments.crossval.out_of_fold import OutOfFold, prediction_blocks, probabilities_of, read_out_of_fold
