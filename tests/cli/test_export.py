@@ -30,6 +30,8 @@ def test_export_and_predict(
 def test_wrong_input(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert fails(["export", str(tmp_path)], capsys) == f"{tmp_path} is not a run: it has no config.yaml"
     assert "--format" in fails(["export", str(run), "--format", "tflite"], capsys).replace("format", "--format")
-    assert fails(["export", str(run), "--output_dir", str(run)], capsys).startswith(f"{run} exists and is no earlier")
+    (tmp_path / "mine").touch()
+    message = fails(["export", str(run), "--output_dir", str(tmp_path)], capsys)
+    assert message == f"output_dir {tmp_path} exists and is not an export; choose another"
     message = fails(["predict", str(run), "-", "--backend", "onnx", "--precision", "bf16"], capsys)
     assert message == "--precision has no effect with --backend onnx; leave it out"

@@ -186,7 +186,7 @@ class TestTrust:
         arguments = ["train", str(recipe), "--output_dir", str(run)]
         assert "it comes with Python code; if you trust it, add" in fails(arguments, capsys)
         recipe.write_text(recipe.read_text().replace("head:", "trust_remote_code: true\n  head:"))
-        assert "the file asks for model.trust_remote_code: code that comes with" in fails(arguments, capsys)
+        assert "the file sets model.trust_remote_code, which runs code that comes with" in fails(arguments, capsys)
         assert not fuse.exists()
 
         trust = ["--model.trust_remote_code", "true"]
@@ -202,7 +202,7 @@ class TestTrust:
             ["export", str(run)],
         ]
         for command in commands:
-            assert "the file asks for model.trust_remote_code" in fails(command, capsys)
+            assert "the file sets model.trust_remote_code" in fails(command, capsys)
             assert main([*command, *trust]) == 0
 
     def test_it_needs_the_native_head(self, topics_csv: Path, capsys: pytest.CaptureFixture[str]) -> None:

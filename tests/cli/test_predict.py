@@ -224,7 +224,7 @@ class TestPredict:
 
         (tmp_path / "o.csv").write_text("precious")
         monkeypatch.setattr("sys.stdin", io.StringIO("goal\n" * 30))
-        monkeypatch.setattr("textmix.data.streaming.WINDOW", 10)
+        monkeypatch.setattr("textmix.data.windows.WINDOW", 10)
         calls, original = [], Predictor.__call__
 
         def fail_late(self: Predictor, rows: Any, **options: Any) -> object:
@@ -240,7 +240,7 @@ class TestPredict:
         assert len(calls) == 2
 
     def test_the_last_window_may_be_short(self, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        monkeypatch.setattr("textmix.data.streaming.WINDOW", 10)
+        monkeypatch.setattr("textmix.data.windows.WINDOW", 10)
         rows = [("goal match team", "sport"), ("guitar song", "music")] * 12
         source = csv_of(tmp_path / "n.csv", "review\n" + "".join(f"{text}\n" for text, _ in rows))
         for name in ("o.csv", "o.parquet"):

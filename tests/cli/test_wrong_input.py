@@ -213,7 +213,7 @@ class TestWrongInput:
         message = fails(["train", "recipe.yaml", "--model.name", "textcnn"], capsys)
         assert message.startswith("the section 'model' is not a mapping of options to values")
         message = fails(["train", "--data.source", "x", "--model.fasttext", "\0"], capsys)
-        assert message == "an option has a value that cannot be one: embedded null byte"
+        assert message == "an option has an invalid value: embedded null byte"
 
     def test_libraries_say_nothing_beside_the_one_line(self, in_tmp_path: Path) -> None:
         csv_of(in_tmp_path / "d.csv", 'text,label\na,x\n"b,y\nc,z\n')

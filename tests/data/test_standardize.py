@@ -52,7 +52,7 @@ def test_missing_values_are_counted_with_the_option_that_drops_them() -> None:
         standardize(data, Columns(["text"], "label"), "reviews")
     assert str(caught.value) == (
         "reviews: 2 of 4 rows have an empty or missing 'text' (the first is row 2); 1 of 4 rows have an empty or"
-        " missing 'label' (the first is row 4); mend them, or leave them out with --data.drop_missing true"
+        " missing 'label' (the first is row 4); fill them in, or leave the rows out with --data.drop_missing true"
     )
     rows, missing, _ = standardize(data, Columns(["text"], "label", drop_missing=True), "reviews")
     assert rows.to_dict() == {"text": ["a"], "label": ["x"]}
@@ -74,7 +74,7 @@ def test_a_missing_column_names_those_there_are() -> None:
 
 
 def test_lists_are_no_texts() -> None:
-    with pytest.raises(DataError, match="a text or label is a list"):
+    with pytest.raises(DataError, match=r"column 'text' \(data\.text_column\) holds lists or objects"):
         standardize(table(text=[["a"]], label=["x"]), Columns(["text"], "label"), "x")
 
 

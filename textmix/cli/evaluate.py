@@ -9,7 +9,7 @@ from textmix.data.config import DataConfig
 from textmix.errors import ConfigError, RunError
 from textmix.io.inputs import refuse_overwriting
 from textmix.io.quiet import quiet_libraries
-from textmix.io.run_directory import CONFIG_FILE, MODEL
+from textmix.io.run_directory import CONFIG_FILE, EVALUATIONS, METRICS, MODEL, refuse_foreign
 
 
 def evaluate(arguments: list[str]) -> None:
@@ -45,7 +45,7 @@ def evaluate(arguments: list[str]) -> None:
     from textmix.data.sources import absolute, source_name
 
     name = f"data-{source_name(data.source)}" if data is not None else "test-split"
-    target = Path(options["output_dir"]) if options["output_dir"] else directory / "evaluations" / name
+    target = Path(options["output_dir"]) if options["output_dir"] else directory / EVALUATIONS / name
     if (target / CONFIG_FILE).exists():
         raise RunError(f"{target} is a run, whose own figures would be lost; choose another --output_dir")
     sources = data.sources if data is not None else config.data.sources
@@ -53,16 +53,14 @@ def evaluate(arguments: list[str]) -> None:
 
     quiet_libraries()
     from textmix.io.files import read_json, write_json
-    from textmix.io.run_directory import METRICS
     from textmix.runs.evaluate import evaluate_run, write_evaluation
 
     about = {
         "run": str(directory.absolute()),
         "data": {**asdict(data), "source": absolute(data.source)} if data is not None else None,
     }
-    if target.exists() and any(target.iterdir()):
-        if not (target / METRICS).is_file():
-            raise RunError(f"output_dir {target} exists and is not an evaluation; choose another")
+    refuse_foreign(target, "an evaluation", (target / METRICS).is_file())
+    if (target / METRICS).is_file():
         held = read_json(target / METRICS, lambda content: content.get("about"))
         if held is not None and options["output_dir"] is not None and held["run"] != about["run"]:
             raise RunError(f"{target} holds an evaluation of {held['run']}; choose another --output_dir")

@@ -49,7 +49,7 @@ def predict(arguments: list[str]) -> None:
     columns = [given] if isinstance(given, str) else given or config.data.text_columns
 
     quiet_libraries()
-    from textmix.data.streaming import open_source
+    from textmix.data.windows import open_source
     from textmix.inference.predictor import Predictor
     from textmix.inference.writers import check_output, open_writer
     from textmix.training.cpu.memory import keep_memory, trim_memory

@@ -1,4 +1,4 @@
-"""Read options from YAML and the command line, with one-line errors that name the nearest right option. No torch."""
+"""Read options from YAML and the command line, with errors that suggest the nearest option. Imports no torch."""
 
 import dataclasses
 import itertools
@@ -16,7 +16,7 @@ from textmix.io.run_directory import CONFIG_FILE
 
 
 def run_parser(prog: str, description: str) -> ArgumentParser:
-    """Make a parser of `RunConfig`: a recipe and overrides."""
+    """Build a parser of `RunConfig`: a recipe and options that override it."""
     parser = ArgumentParser(prog=prog, description=description, exit_on_error=False, allow_abbrev=False)
     parser.add_argument("--config", action=ActionConfigFile, help="the recipe; also as first argument without --config")
     parser.add_class_arguments(RunConfig)
@@ -24,7 +24,7 @@ def run_parser(prog: str, description: str) -> ArgumentParser:
 
 
 def with_recipe(arguments: list[str]) -> list[str]:
-    """Let the first word of a command line be the recipe, without `--config`."""
+    """Allow the recipe as first argument of a command line, without `--config`."""
     return ["--config", *arguments] if arguments and not arguments[0].startswith("-") else arguments
 
 
@@ -34,7 +34,7 @@ def parse(parser: ArgumentParser, arguments: list[str]) -> Namespace:
     Raises:
         ConfigError: If an option is unknown, missing, or of the wrong type, or a recipe cannot be read.
     """
-    known = {option for action in parser._actions for option in action.option_strings}
+    known = {"--help", "--print_config", *(f"--{name}" for name in parser.get_defaults().keys(branches=True))}
     _check_words(arguments, known)
     for word, following in itertools.pairwise([*arguments, ""]):
         if word.startswith("--config=") or (word == "--config" and following):
@@ -44,14 +44,14 @@ def parse(parser: ArgumentParser, arguments: list[str]) -> Namespace:
     except ArgumentError as error:
         raise ConfigError(one_line(str(error))) from error
     except ValueError as error:  # a path with a character that paths cannot have
-        raise ConfigError(f"an option has a value that cannot be one: {error}") from error
+        raise ConfigError(f"an option has an invalid value: {error}") from error
 
 
 def to_run_config(parser: ArgumentParser, namespace: Namespace) -> RunConfig:
     """Build the RunConfig of a parsed command line.
 
     Raises:
-        ConfigError: If values cannot work, alone or beside the others.
+        ConfigError: If a value is invalid, alone or with the others.
     """
     for section in dict.fromkeys(name.rpartition(".")[0] for name in option_names() if "." in name):
         if not isinstance(namespace.get(section), Namespace):  # the parser takes any value for a section
@@ -68,16 +68,16 @@ def with_options(config: RunConfig, options: Mapping[str, Any]) -> RunConfig:
         options: New values by dotted name, as in `mix.alpha`.
 
     Raises:
-        ConfigError: If an option is unknown, has the wrong type, or cannot work beside the others.
+        ConfigError: If an option is unknown, has the wrong type, or is invalid with the others.
     """
     return to_run_config(_parser_of_values(), _parse_values(config, options))
 
 
 def check_options(config: RunConfig, options: Mapping[str, Any]) -> None:
-    """Check that options exist and have the right type, whether or not they can work beside the others.
+    """Check that options exist and have the right type; they may be invalid with others.
 
     Args:
-        config: A configuration that they may be given to.
+        config: A configuration that the options belong to.
         options: Values by dotted name.
 
     Raises:
@@ -88,7 +88,7 @@ def check_options(config: RunConfig, options: Mapping[str, Any]) -> None:
 
 @cache
 def _parser_of_values() -> ArgumentParser:
-    """Make the parser once: that takes a fifth of a second, which every fit of an estimator would spend."""
+    """Build the parser once: it takes a fifth of a second, which each fit of an estimator would spend."""
     return run_parser("textmix train", "")
 
 
@@ -114,29 +114,29 @@ TRUST = "--model.trust_remote_code"
 
 
 def add_trust(parser: ArgumentParser) -> None:
-    """Give a command that loads the model of a run the option without which no code of the model's is run."""
+    """Add the option that lets a command run the Python code of a model."""
     parser.add_argument(
         TRUST,
         type=bool,
         default=False,
-        help="run the Python code that a model of an architecture of its own was saved with",
+        help="run the Python code that a model with a custom architecture was saved with",
     )
 
 
 def check_trust(config: RunConfig, arguments: list[str]) -> RunConfig:
-    """Make sure that it was the command line that asked for code to be run, not a file that may come from elsewhere.
+    """Check that the command line allows code of the model, not only a file, which may come from elsewhere.
 
     Args:
-        config: What files and command line say together.
+        config: The options of files and command line together.
         arguments: The command line.
 
     Raises:
-        ConfigError: If only a file asks for it.
+        ConfigError: If only a file allows it.
     """
     if config.model.trust_remote_code and not any(word.split("=")[0] == TRUST for word in arguments):
         raise ConfigError(
-            f"the file asks for model.trust_remote_code: code that comes with '{config.model.name}' would run; if you"
-            f" trust it, add {TRUST} true"
+            f"the file sets model.trust_remote_code, which runs code that comes with '{config.model.name}'; to allow"
+            f" that, add {TRUST} true"
         )
     return config
 
@@ -146,7 +146,7 @@ def read_run_config(directory: Path) -> RunConfig:
 
     Raises:
         RunError: If the directory is not a run.
-        ConfigError: If its configuration was damaged.
+        ConfigError: If its configuration is damaged.
     """
     if not directory.is_dir():
         raise RunError(f"no run at {directory}")

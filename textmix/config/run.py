@@ -1,4 +1,4 @@
-"""RunConfig: everything that decides a run, as it stands in a recipe and in a run's config.yaml. Imports no torch."""
+"""RunConfig: all options of a run, as a recipe and the config.yaml of a run hold them. Imports no torch."""
 
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -19,10 +19,10 @@ class RunConfig:
     """One training run.
 
     Args:
-        data: Which data is used and how it is split.
-        model: Which model is trained.
+        data: The data and its splits.
+        model: The model.
         mix: How training batches are mixed.
-        loss: How logits are scored against targets, mixed or not.
+        loss: The loss of logits against targets, mixed or not.
         train: How the model is trained.
         output_dir: Directory of the run; null means runs/<data>-<model>-<strategy>.
     """
@@ -35,10 +35,10 @@ class RunConfig:
     output_dir: str | None = None
 
     def __post_init__(self) -> None:
-        """Check what concerns several sections.
+        """Check options that depend on other sections.
 
         Raises:
-            ConfigError: If an option has no effect beside the others.
+            ConfigError: If an option has no effect with the others.
         """
         validated = self.data.validation_source is not None or self.data.validation_fraction > 0
         if self.train.patience is not None and not validated:
@@ -51,14 +51,14 @@ class RunConfig:
         return [*self.data.sources, self.model.name, *([vectors] if vectors else [])]
 
     def to_dict(self) -> dict[str, Any]:
-        """Return it as plain values, every default written out."""
+        """Return all options as plain values, defaults included."""
         return asdict(self)
 
     def to_yaml(self) -> str:
-        """Return it as YAML that `textmix train` takes."""
+        """Return all options as YAML, which `textmix train` reads as a recipe."""
         return yaml.safe_dump(self.to_dict(), sort_keys=False, allow_unicode=True)
 
 
 def slug(name: str) -> str:
-    """Shorten the name of a model to something that fits into a directory's name."""
+    """Shorten the name of a model so that it can be part of the name of a directory."""
     return Path(name.rstrip("/")).name or name

@@ -1,1 +1,1 @@
-"""From files, hub data sets and built-in corpora to tokenised, split data sets."""
+"""Data: reads files, hub data sets and built-in corpora, splits them, and tokenises texts."""

@@ -1,27 +1,24 @@
-"""Corpora that ship as Python packages, read from their files without importing the package."""
+"""Corpora that ship as Python packages."""
 
 from dataclasses import dataclass
 
 from datasets import Dataset
 
 from textmix.errors import DataError
-from textmix.io.packages import package_directory
+from textmix.io.packages import PackagedFiles
 
 
 @dataclass(frozen=True)
-class BuiltinDataset:
-    """A corpus inside a package: one folder for each class, one file for each text.
+class BuiltinDataset(PackagedFiles):
+    """A corpus in a package: a directory for each class, a file for each text.
 
     Args:
-        package: Import name of the package; it is located, never imported.
-        distribution: What pip calls it.
-        directory: Folder that holds the class folders, inside the package.
+        package: Import name of the package.
+        distribution: Name of the package for pip.
+        directory: Directory of the class directories, inside the package.
         summary: One line for `textmix datasets`.
     """
 
-    package: str
-    distribution: str
-    directory: str
     summary: str
 
 
@@ -45,10 +42,10 @@ def load_builtin(corpus: BuiltinDataset) -> Dataset:
         TextmixError: If the package is not installed.
         DataError: If its files are missing.
     """
-    root = package_directory(corpus.package, corpus.distribution) / corpus.directory
+    root = corpus.locate()
     files = sorted(root.glob("*/*.txt"))
     if not files:
-        raise DataError(f"no texts under {root}; reinstall the package {corpus.distribution}")
-    # One file holds a pound sign in Latin-1; its bytes are replaced rather than the article lost.
+        raise DataError(f"no texts under {root}; {corpus.reinstall()}")
+    # One file has a pound sign in Latin-1: the byte is replaced, so that the article is kept.
     texts = [file.read_text(encoding="utf-8", errors="replace") for file in files]
     return Dataset.from_dict({"text": texts, "label": [file.parent.name for file in files]})

@@ -8,7 +8,6 @@ from collections.abc import Iterator, Sequence
 from hashlib import sha256
 from itertools import chain
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +18,7 @@ from datasets.config import HF_DATASETS_CACHE
 from datasets.fingerprint import generate_random_fingerprint
 from datasets.table import InMemoryTable
 
+from textmix.io.compat import selected_rows
 from textmix.io.files import replacing
 
 _BLOCK = 10_000
@@ -37,7 +37,7 @@ class TextColumn:
     def __init__(self, rows: Dataset, name: str) -> None:
         self._chunks = [chunk for chunk in rows.data.column(name).chunks if len(chunk)]
         self._starts = np.cumsum([0, *map(len, self._chunks)])
-        self._numbers = row_numbers(rows)
+        self._numbers = selected_rows(rows)
         self._length: int = rows.num_rows
 
     def __len__(self) -> int:
@@ -151,18 +151,12 @@ def select_rows(rows: Dataset, wanted: npt.NDArray[np.bool_]) -> Dataset:
         rows: N rows, which may be a selection themselves.
         wanted: Which of them to select, shape (N,).
     """
-    among = row_numbers(rows)
+    among = selected_rows(rows)
     numbers = np.arange(len(wanted), dtype=np.uint32 if len(wanted) < 2**32 else np.uint64) if among is None else among
     indices = InMemoryTable(pa.table({"indices": numbers[wanted]}))
     # Without a fingerprint, datasets would hash all the numbers; results of selections are not cached.
     fingerprint = generate_random_fingerprint()
     return Dataset(rows.data, rows.info, rows.split, indices_table=indices, fingerprint=fingerprint)
-
-
-def row_numbers(rows: Dataset) -> npt.NDArray[np.unsignedinteger[Any]] | None:
-    """Return the rows of the underlying table that a selection has, shape (N,); None if it has all of them in order."""
-    indices = rows._indices  # there is no public way to them
-    return None if indices is None else indices.column(0).to_numpy()
 
 
 def categories(rows: Dataset, name: str) -> pa.DictionaryArray:
@@ -179,7 +173,7 @@ def categories(rows: Dataset, name: str) -> pa.DictionaryArray:
         found = [strings.setdefault(string, len(strings)) for string in encoded.dictionary.to_pylist()]
         codes[start : start + len(chunk)] = np.array(found, dtype=np.int32)[encoded.indices.to_numpy()]
         start += len(chunk)
-    numbers = row_numbers(rows)
+    numbers = selected_rows(rows)
     return pa.DictionaryArray.from_arrays(codes if numbers is None else codes[numbers], pa.array(strings, pa.string()))
 
 

@@ -1,4 +1,4 @@
-"""DataConfig: which rows, which columns, which splits. Imports no torch, so that `--help` stays fast."""
+"""DataConfig: which rows and columns are used, and how they are split. Imports no torch: `--help` stays fast."""
 
 from dataclasses import dataclass
 
@@ -7,32 +7,33 @@ from textmix.errors import ConfigError
 
 @dataclass(frozen=True)
 class DataConfig:
-    """Which data is used and how it is split.
+    """The data of a run and its splits.
 
     Args:
         source: Training data: a csv, tsv, jsonl or parquet file, a list of them, a glob, a directory that
             `save_to_disk` of datasets has written, a hub id, or a built-in name (see `textmix datasets`).
-        test_source: Test data, given like `source`; null means a stratified part of `source`, or the test split that
-            the hub data set has.
-        validation_source: Validation data, given like `source`; null means a stratified part of what is left.
-        text_column: Column of the text; of two columns the second is the other sentence of a pair; further ones are
-            appended to the second.
-        label_column: Column of the class, as text or as an integer. There may be at most 10 000 classes, and beyond 100
-            no more than half as many as training rows: otherwise the column holds something else.
-        subset: Configuration of a hub data set, where it has several.
-        test_fraction: Share of `source` that becomes the test split when there is none.
-        validation_fraction: Share of what is left that becomes the validation split when there is none; 0 means that
-            training goes without one.
+        test_source: Test data, given like `source`; null means a stratified part of `source`, or the test split of a
+            data set that has one.
+        validation_source: Validation data, given like `source`; null means a stratified part of the remaining rows, or
+            the validation split of a data set that has one.
+        text_column: Column of the text. A second column holds the second sentence of a pair; further columns are
+            appended to it.
+        label_column: Column of the class, as text or as an integer. At most 10 000 classes are allowed; more than 100
+            classes must not be more than half as many as training rows.
+        subset: Configuration of a hub data set that has several.
+        test_fraction: Share of `source` used as the test split if there is no other.
+        validation_fraction: Share of the remaining rows used as the validation split if there is no other; 0 means no
+            validation split.
         split_seed: Seed of the splits; null means `train.seed`.
-        deduplicate: Remove repeated texts from the training split, and from each split those that a later one has
-            (training, validation, test). Without it they are only reported.
-        drop_missing: Leave out rows whose text or label is empty or missing, instead of stopping.
-        max_train_samples: Train on a stratified sample of at most this many rows; null means all.
-        folds: Number of folds that `source` is cut into, one of which becomes the test split; null means none.
-            `textmix crossval` sets it for each of its runs.
-        fold: Which of them becomes the test split, counted from 0.
-        group_column: Column of `source` whose rows of the same value stay together: no group is in two of the splits
-            made of `source`, whose shares are then the nearest 1/n to those asked for. Null means none.
+        deduplicate: Remove repeated texts from the training split, and from each split the texts that a later one
+            contains (order: training, validation, test). Otherwise they are only reported.
+        drop_missing: Leave out rows with an empty or missing text or label, instead of stopping with an error.
+        max_train_samples: Train on a stratified sample of at most this many rows; null means all rows.
+        folds: Number of folds of `source`, one of which is the test split; null means no folds. `textmix crossval`
+            sets it for each of its runs.
+        fold: Fold used as the test split, counted from 0.
+        group_column: Column of `source` that names the group of a row. No group is in two of the splits made of
+            `source`; their shares are then the nearest 1/n to the requested ones. Null means no groups.
     """
 
     source: str | list[str]
@@ -52,7 +53,7 @@ class DataConfig:
     group_column: str | None = None
 
     def __post_init__(self) -> None:
-        """Check every field and report all that is wrong at once.
+        """Check all fields and report all errors at once.
 
         Raises:
             ConfigError: If a value is out of its range.
@@ -61,7 +62,7 @@ class DataConfig:
         if not self.source:
             wrong.append("data.source is empty")
         if not self.text_columns or self.label_column in self.text_columns:
-            wrong.append("data.text_column must name at least one column, and none that is data.label_column")
+            wrong.append("data.text_column must name at least one column, and must not include data.label_column")
         if not 0 < self.test_fraction < 1:
             wrong.append(f"data.test_fraction must lie between 0 and 1, not {self.test_fraction}")
         if not 0 <= self.validation_fraction < 1:
@@ -82,11 +83,11 @@ class DataConfig:
         if self.folds < 2:
             wrong.append(f"data.folds must be at least 2, not {self.folds}")
         elif self.fold is None:
-            wrong.append(f"data.folds needs data.fold, from 0 to {self.folds - 1}; textmix crossval trains all of them")
+            wrong.append(f"data.folds needs data.fold, from 0 to {self.folds - 1}; textmix crossval trains all folds")
         elif not 0 <= self.fold < self.folds:
             wrong.append(f"data.fold must lie between 0 and {self.folds - 1}, not {self.fold}")
         if self.test_source is not None:
-            wrong.append("data.folds makes the test split of data.source; leave out data.test_source")
+            wrong.append("data.folds takes the test split from data.source; leave out data.test_source")
         return wrong
 
     def seed(self, train_seed: int) -> int:

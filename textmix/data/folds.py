@@ -13,15 +13,15 @@ from textmix.errors import DataError
 
 
 def fold_numbers(rows: Dataset, folds: int, seed: int) -> npt.NDArray[np.int64]:
-    """Cut rows into folds that have the classes in like shares; rows of one group come into one fold.
+    """Cut rows into stratified folds; rows of one group are in one fold.
 
     Args:
-        rows: Rows as `standardize` returns them, with or without groups.
-        folds: How many folds, at least 2.
-        seed: Fixes the folds.
+        rows: N rows as `standardize` returns them, with or without groups.
+        folds: Number of folds, at least 2.
+        seed: Seed of the folds.
 
     Returns:
-        The fold of each row, from 0; shape (N,).
+        The fold of each row, from 0, shape (N,).
 
     Raises:
         DataError: If there are too few rows of every class, or too few groups.
@@ -31,7 +31,7 @@ def fold_numbers(rows: Dataset, folds: int, seed: int) -> npt.NDArray[np.int64]:
     splitter = (StratifiedKFold if groups is None else StratifiedGroupKFold)(folds, shuffle=True, random_state=seed)
     numbers = np.full(rows.num_rows, -1, dtype=np.int64)
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "The least populated class", UserWarning)  # `scarce_classes` names them all
+        warnings.filterwarnings("ignore", "The least populated class", UserWarning)  # `scarce_classes` lists them
         try:
             for fold, (_, inside) in enumerate(splitter.split(np.zeros(rows.num_rows), classes, groups)):
                 numbers[inside] = fold
@@ -43,23 +43,23 @@ def fold_numbers(rows: Dataset, folds: int, seed: int) -> npt.NDArray[np.int64]:
 
 
 def scarce_classes(rows: Dataset, folds: int) -> list[str]:
-    """Name the classes with fewer rows than there are folds; the test split of some folds has none of them."""
+    """List the classes with fewer rows than there are folds, so that some test splits lack them."""
     classes = ranks(rows, LABEL)
     scarce = np.flatnonzero((np.bincount(classes) < folds)[classes])
     return sorted(set(TextColumn(rows, LABEL).take(scarce)))
 
 
 def split_groups(rows: Dataset, share: float, seed: int, option: str) -> tuple[Dataset, Dataset]:
-    """Split off whole groups, with the classes in like shares.
+    """Split off whole groups, stratified by class.
 
     Args:
         rows: Rows as `standardize` returns them, with groups.
-        share: Which part to split off; the nearest 1/n is taken, and at most a half.
-        seed: Fixes what is split off.
-        option: What asks for it, for errors.
+        share: Share of the rows to split off; the nearest 1/n is taken, at most a half.
+        seed: Seed of the split.
+        option: The option that asks for it, for errors.
 
     Returns:
-        What is left, and what was split off.
+        The remaining rows, and the rows that were split off.
 
     Raises:
         DataError: As in `fold_numbers`.

@@ -1,4 +1,4 @@
-"""Classes: their names and their ids."""
+"""Names and ids of classes."""
 
 import re
 from collections import Counter
@@ -11,9 +11,9 @@ import pyarrow.compute as pc
 
 from textmix.errors import DataError, listed
 
-# What scikit-learn's classification_report puts beside the classes.
+# Keys of scikit-learn's classification_report beside the classes.
 _REPORT_KEYS = {"accuracy", "micro avg", "macro avg", "weighted avg", "samples avg"}
-# Reports have a line and predictions a column for each class: beyond this nobody reads them and nothing can hold them.
+# Reports have a line and predictions a column for each class; beyond this they are of no use.
 MOST_CLASSES = 10_000
 _FEW_CLASSES = 100
 
@@ -22,10 +22,14 @@ ClassIds: TypeAlias = npt.NDArray[np.integer[Any]]
 
 
 def class_names(labels: Labels, where: str) -> list[str]:
-    """List the classes of the training labels: integers in numeric order, else in alphabetical order.
+    """List the classes of the training labels, in numeric order if all are integers, else in alphabetical order.
+
+    Args:
+        labels: N class names.
+        where: Name of the source, for errors.
 
     Raises:
-        DataError: If there is only one class, or so many that the column can hold no classes.
+        DataError: If there is only one class, or so many that the column cannot hold classes.
     """
     encoded = _encoded(labels)
     names = set(encoded.dictionary.take(pc.unique(encoded.indices)).to_pylist())
@@ -56,10 +60,10 @@ def encode_labels(labels: Labels, names: list[str], where: str) -> ClassIds:
         where: Name of the source, for errors.
 
     Returns:
-        Ids, shape (N,), of the smallest type that holds them all: many rows are many numbers.
+        Ids, shape (N,), of the smallest integer type that holds them all.
 
     Raises:
-        DataError: If a label is none of the classes seen in training.
+        DataError: If a label does not occur in `names`.
     """
     encoded = _encoded(labels)
     codes = encoded.indices.to_numpy()

@@ -1,4 +1,4 @@
-"""Read a source (files, a hub id, or a built-in name) into a DatasetDict, with errors that name file and line."""
+"""Read a source (files, a saved data set, a hub id, or a built-in name), with errors that name file and line."""
 
 import glob
 import re
@@ -16,7 +16,7 @@ from textmix.data.readers.parquet import load_parquet
 from textmix.errors import DataError, did_you_mean, nearest
 from textmix.io.inputs import matching_paths
 
-# Ending of a file to what reads files of that format.
+# Ending of a file name to the reader of that format.
 READERS: dict[str, Callable[[list[str]], Dataset]] = {
     ".csv": partial(load_csv, separator=","),
     ".tsv": partial(load_csv, separator="\t"),
@@ -52,7 +52,7 @@ def load_source(source: str | list[str], subset: str | None = None) -> DatasetDi
 
 
 def source_name(source: str | list[str]) -> str:
-    """Name a source for people and directories: the built-in name, the stem of the first file, or the hub id's end."""
+    """Return a short name of a source: the built-in name, the stem of the first file, or the last part of a hub id."""
     first = source if isinstance(source, str) else source[0]
     name = Path(first).name
     ending = _ending(first)
@@ -61,7 +61,7 @@ def source_name(source: str | list[str]) -> str:
 
 
 def absolute(source: str | list[str]) -> str | list[str]:
-    """Make the paths of a source absolute, so that it means the same elsewhere; other names are left as they are."""
+    """Make the paths of a source absolute, so that they hold in any working directory; keep other names."""
     if isinstance(source, list):
         return [str(Path(pattern).absolute()) for pattern in source]
     if source in BUILTIN_DATASETS or not (Path(source).is_dir() or _find_files(source)):
@@ -77,7 +77,7 @@ def _ending(path: str) -> str:
 
 
 def _find_files(source: str | list[str]) -> list[str] | None:
-    """Return the files that a source names, or None if it can only be a hub id."""
+    """Return the files of a source, or None if it can only be a hub id."""
     found: list[str] = []
     for pattern in [source] if isinstance(source, str) else source:
         files = [match for match in matching_paths(pattern) if Path(match).is_file()]
@@ -119,7 +119,7 @@ def _load_files(files: list[str]) -> Dataset:
         dataset = _reader(files[0])(files)
     except DataError:
         raise
-    except Exception as error:  # broken bytes make the readers raise many kinds, such as zlib.error
+    except Exception as error:  # the readers raise many kinds on broken bytes, such as zlib.error
         raise DataError(explain(files, error)) from error
     if dataset.num_rows == 0:
         raise DataError(f"{', '.join(files)}: no rows")

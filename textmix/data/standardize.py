@@ -1,4 +1,4 @@
-"""Bring the rows of any source to one shape: strings in `text`, `text_pair`, `label`, `group`, nothing missing."""
+"""Bring the rows of any source into one form: string columns `text`, `text_pair`, `label`, `group`, none missing."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -22,20 +22,20 @@ from textmix.errors import DataError, listed, nearest
 # Marks a string column whose strings are lists and objects as JSON, in the metadata of its field.
 NESTED = "nested"
 TEXT, PAIR, LABEL, GROUP, ROW = "text", "text_pair", "label", "group", "row"
-# Up to so many rows are copied in memory, more into a file in the cache of the datasets library.
+# Up to this many rows are copied into memory, more into a file in the cache of datasets.
 IN_MEMORY = 100_000
 _BATCH = 10_000
 
 
 @dataclass(frozen=True)
 class Columns:
-    """Which columns hold what.
+    """The columns of a source that are used.
 
     Args:
-        text: One column, or several: the second and further ones become the second sentence of a pair.
+        text: One or more text columns; the second and further ones become the second sentence of a pair.
         label: Column of the class; None for data to predict.
-        drop_missing: Leave out rows with an empty or missing text, label or group instead of stopping.
-        group: Column of the group that a row belongs to; None where there are no groups.
+        drop_missing: Leave out rows with an empty or missing text, label or group instead of raising an error.
+        group: Column of the group of a row; None without groups.
         numbered: Add the number of each row in its source, from 0, as the column `row`.
     """
 
@@ -47,20 +47,20 @@ class Columns:
 
     @property
     def wanted(self) -> dict[str, str]:
-        """Columns of the source that are read, each with the option that names it."""
+        """The columns that are read, each with the option that names it."""
         options = dict.fromkeys(self.text, "data.text_column")
         options |= {self.group: "data.group_column"} if self.group is not None else {}
         return options | ({self.label: "data.label_column"} if self.label is not None else {})
 
 
 class Standard(NamedTuple):
-    """Rows in one shape.
+    """Standard rows.
 
     Args:
         rows: The rows with the columns `text`, `text_pair` (if there are several text columns), and `label`, `group`
-            and `row` (if asked for).
-        missing: How many rows were left out.
-        digest: SHA-256 of all that was read, also of what was left out.
+            and `row` (if requested).
+        missing: Number of rows left out.
+        digest: SHA-256 of all rows that were read, including those left out.
     """
 
     rows: Dataset
@@ -69,21 +69,21 @@ class Standard(NamedTuple):
 
 
 def standardize(dataset: Dataset, columns: Columns, where: str) -> Standard:
-    """Select and rename columns, turn values into strings, and see to missing ones.
+    """Select and rename columns, convert values to strings, and drop or refuse rows with missing values.
 
     Args:
         dataset: Rows as they were read.
-        columns: Which columns hold what.
+        columns: The columns to use.
         where: Name of the source, for errors.
 
     Raises:
-        DataError: If a column is missing (naming the columns there are), or values are and `drop_missing` is off.
+        DataError: If a column is missing, or a value is missing and `drop_missing` is off.
     """
     check_columns(dataset, columns, where)
     if dataset.num_rows == 0:
         raise DataError(f"{where}: no rows")
     standard, blank, digest = _to_strings(dataset, columns)
-    # Of a pair one sentence may be empty; a row without any text may not.
+    # One sentence of a pair may be empty, but not both.
     empty = {columns.text[0]: np.logical_and.reduce([blank[name] for name in (TEXT, PAIR) if name in blank])}
     if columns.label is not None:
         empty[columns.label] = blank[LABEL]
@@ -99,18 +99,24 @@ def standardize(dataset: Dataset, columns: Columns, where: str) -> Standard:
             problems[-1] += f" (the first is row {rows.argmax() + 1})"
         missing |= rows
     if missing.any() and not columns.drop_missing:
-        raise DataError(f"{where}: {'; '.join(problems)}; mend them, or leave them out with --data.drop_missing true")
+        raise DataError(
+            f"{where}: {'; '.join(problems)}; fill them in, or leave the rows out with --data.drop_missing true"
+        )
     if missing.all():
         raise DataError(f"{where}: no rows are left: every text or label is empty or missing")
     return Standard(select_rows(standard, ~missing) if missing.any() else standard, int(missing.sum()), digest)
 
 
 def check_columns(dataset: Dataset, columns: Columns, where: str) -> None:
-    """Fail early when a column is missing.
+    """Check that all columns exist and hold single values.
+
+    Args:
+        dataset: Rows as they were read.
+        columns: The columns to use.
+        where: Name of the source, for errors.
 
     Raises:
-        DataError: Names the columns there are, or says that the file seems to have no header. Also if a column holds
-            lists or objects.
+        DataError: If a column is missing or holds lists or objects, or if the file seems to have no header.
     """
     if dataset.builder_name == "csv" and not columns.wanted.keys() & set(dataset.column_names):
         cell = first_cell_of_data(dataset[:HEAD])
@@ -123,12 +129,18 @@ def check_columns(dataset: Dataset, columns: Columns, where: str) -> None:
                 f"{where}: no column '{name}' ({option}); it has {listed(dataset.column_names)}"
                 f"{nearest(name, dataset.column_names)}"
             )
-        if NESTED.encode() in (dataset.data.schema.field(name).metadata or {}):
+        if is_nested(dataset, name):
             raise DataError(f"{where}: column '{name}' ({option}) holds lists or objects, not strings or numbers")
 
 
+def is_nested(dataset: Dataset, name: str) -> bool:
+    """Test whether a column holds lists or objects, or JSON text of them."""
+    field = dataset.data.schema.field(name)
+    return pa.types.is_nested(field.type) or NESTED.encode() in (field.metadata or {})
+
+
 def join_texts(parts: list[list[str]]) -> dict[str, list[str]]:
-    """Lay one or several text columns out as `text` and, if there are several, `text_pair`."""
+    """Arrange one or more text columns, each of N texts, as `text` and, if there are several, `text_pair`."""
     rows = {TEXT: parts[0]}
     if len(parts) > 1:
         rows[PAIR] = [" ".join(values) for values in zip(*parts[1:], strict=True)]
@@ -136,10 +148,10 @@ def join_texts(parts: list[list[str]]) -> dict[str, list[str]]:
 
 
 def _to_strings(dataset: Dataset, columns: Columns) -> tuple[Dataset, dict[str, npt.NDArray[np.bool_]], str]:
-    """Copy the columns as strings, missing values as empty ones: batch by batch, and a large data set onto the disk.
+    """Copy columns as strings, batch by batch; missing values become empty strings. A large copy is a file.
 
     Returns:
-        The copy, for each of its columns which rows are empty or nothing but white space, and the SHA-256 of the copy.
+        The copy; for each of its columns which rows are empty or white space, shape (N,); the SHA-256 of the copy.
     """
     blank: dict[str, list[npt.NDArray[np.bool_]]] = {}
     digest = sha256()
@@ -182,10 +194,10 @@ def _as_strings(column: pa.ChunkedArray, feature: Any) -> pa.ChunkedArray:
 
 
 def as_string(value: Any) -> str:
-    """Turn a cell into a string; a missing one into the empty string.
+    """Convert a cell to a string; a missing value becomes the empty string.
 
     Raises:
-        DataError: If it is neither a string nor a number.
+        DataError: If the value is neither a string nor a number nor a date.
     """
     if value is None or value is pd.NA or value != value:  # only NaN differs from itself
         return ""
@@ -201,5 +213,5 @@ def as_string(value: Any) -> str:
 
 
 def text_columns(rows: Dataset) -> list[TextColumn]:
-    """Return the texts of standard rows and, of pairs, their second sentences, as columns to read from."""
+    """Return the columns `text` and, if there is one, `text_pair` of standard rows."""
     return [TextColumn(rows, name) for name in (TEXT, PAIR) if name in rows.column_names]

@@ -1,4 +1,4 @@
-"""Turn rows of text into rows of token ids."""
+"""Tokenise texts."""
 
 from collections.abc import Sequence
 from functools import reduce
@@ -8,48 +8,66 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 from datasets import Dataset
-from transformers import PreTrainedTokenizerBase
+from transformers import BatchEncoding, PreTrainedTokenizerBase
 
 from textmix.data.labels import ClassIds
 from textmix.data.standardize import PAIR, TEXT, text_columns
 
 
+def tokenize_batch(
+    tokenizer: PreTrainedTokenizerBase, texts: list[str], pairs: list[str] | None = None, **options: Any
+) -> BatchEncoding:
+    """Tokenise texts, truncated to `tokenizer.model_max_length` tokens.
+
+    Args:
+        tokenizer: The model's tokenizer.
+        texts: N texts.
+        pairs: The second sentences of N pairs.
+        **options: Further arguments of the tokenizer, such as `padding` and `return_tensors`.
+
+    Returns:
+        The model's inputs, each for N texts.
+    """
+    encoded: BatchEncoding = tokenizer(texts, pairs, truncation=True, **options)
+    return encoded
+
+
 def encode(
     tokenizer: PreTrainedTokenizerBase, texts: list[str], pairs: list[str] | None = None
 ) -> list[dict[str, list[int]]]:
-    """Tokenise texts, cutting at `tokenizer.model_max_length`; returns the model's inputs for each of them."""
-    encoded = tokenizer(texts, pairs, truncation=True)
+    """Tokenise texts like `tokenize_batch`; returns the model's inputs for each text."""
+    encoded = tokenize_batch(tokenizer, texts, pairs)
     return [dict(zip(encoded, values, strict=True)) for values in zip(*encoded.values(), strict=True)]
 
 
 def tokenize(
     rows: Dataset, tokenizer: PreTrainedTokenizerBase, labels: Sequence[int] | ClassIds | None = None
 ) -> Dataset:
-    """Tokenise the columns `text` and `text_pair`, cutting at `tokenizer.model_max_length`.
+    """Tokenise the columns `text` and `text_pair` like `tokenize_batch`.
 
     Args:
-        rows: Rows with `text` and perhaps `text_pair`.
+        rows: N rows with `text` and perhaps `text_pair`.
         tokenizer: The model's tokenizer.
-        labels: Class ids to put beside the tokens.
+        labels: Class ids, shape (N,), which become a column.
 
     Returns:
-        A data set with the model's inputs and, if given, `labels`; the order of rows is kept.
+        A data set with the model's inputs and, if given, `labels`, in the same order.
     """
 
     def encode_batch(batch: dict[str, list[str]]) -> dict[str, Any]:
-        return dict(tokenizer(batch[TEXT], batch.get(PAIR), truncation=True))
+        return dict(tokenize_batch(tokenizer, batch[TEXT], batch.get(PAIR)))
 
     encoded = rows.map(encode_batch, batched=True, remove_columns=rows.column_names, load_from_cache_file=False)
     return encoded if labels is None else encoded.add_column("labels", labels)
 
 
 class LazyTokens:
-    """Rows that are tokenised when a batch asks for them, for data too large to be tokenised beforehand.
+    """Rows that are tokenised when a batch needs them, for data that is too large to be tokenised beforehand.
 
-    Gives a DataLoader what a data set of `tokenize` gives it.
+    A DataLoader reads them like a data set of `tokenize`.
 
     Args:
-        rows: Rows with `text` and perhaps `text_pair`.
+        rows: N rows with `text` and perhaps `text_pair`.
         tokenizer: The model's tokenizer.
         labels: Class ids, shape (N,).
     """
@@ -63,7 +81,7 @@ class LazyTokens:
         return len(self.labels)
 
     def lengths(self) -> npt.NDArray[np.int32]:
-        """Return about how long each row is, shape (N,): its bytes, as its tokens are not known."""
+        """Return the length of each row in bytes, shape (N,); its number of tokens is not known."""
         lengths: npt.NDArray[np.int32] = reduce(np.add, (column.byte_lengths() for column in self._columns))
         return lengths
 
@@ -76,7 +94,7 @@ class LazyTokens:
 
 
 def token_lists(data: Dataset | LazyTokens, column: str) -> pa.ChunkedArray | None:
-    """Return a column of tokenised rows, such as `input_ids`, without making Python objects; None if not known."""
+    """Return a column of tokenised rows, such as `input_ids`, as Arrow lists; None if there is none yet."""
     if isinstance(data, LazyTokens) or column not in data.column_names:
         return None
     table: pa.Table = data.select_columns([column]).with_format("arrow")[:]

@@ -12,6 +12,7 @@ from textmix.hooks.forward_pass import Forward
 from textmix.hooks.saliency import mean_embeddings, token_saliency
 from textmix.hooks.site_hooks import SiteHooks
 from textmix.hooks.sites import Arguments, Sites, check_sites, find_sites, forward_arguments, hidden_size, problem_type
+from textmix.io.compat import in_backward
 from textmix.mixing.config import MixConfig
 from textmix.mixing.loss_config import LossConfig
 from textmix.mixing.losses import plain_loss
@@ -149,7 +150,7 @@ class AttachedMixer(Mixer):
             return None
         # Outside of the model's own forward pass a block may run again because its activations are recomputed in the
         # backward pass: that must see the same plan. A block that is called by itself must not.
-        return forward if forward.running or torch._C._current_graph_task_id() != -1 else None
+        return forward if forward.running or in_backward() else None
 
     @torch.compiler.disable  # type: ignore[untyped-decorator]
     def _after_model(self, model: nn.Module, args: tuple[Any, ...], output: Any) -> Any:

@@ -12,9 +12,11 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from textmix.data.tokenization import tokenize_batch
 from textmix.errors import ModelError, RunError
 from textmix.inference.onnx_classifier import ONNX_FILE
 from textmix.io.files import replacing
+from textmix.io.run_directory import refuse_foreign
 from textmix.models.loading import load_model
 
 # Two rows of different lengths: a dimension of size 1 would be taken for a constant, and padding shows.
@@ -40,10 +42,7 @@ def check_target(target: Path) -> None:
     Raises:
         RunError: If something else is there already.
     """
-    if not target.exists():
-        return
-    if not target.is_dir() or (any(target.iterdir()) and not (target / ONNX_FILE).is_file()):
-        raise RunError(f"{target} exists and is no earlier export; choose another --output_dir")
+    refuse_foreign(target, "an export", (target / ONNX_FILE).is_file())
 
 
 def export_onnx(model_directory: Path, target: Path, int8: bool = False, trust_remote_code: bool = False) -> None:
@@ -94,7 +93,7 @@ def _refuse_foreign(target: Path, replacement: Path) -> None:
 
 
 def _write(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, file: Path) -> None:
-    inputs: dict[str, Tensor] = dict(tokenizer(_EXAMPLE, padding=True, truncation=True, return_tensors="pt"))
+    inputs: dict[str, Tensor] = dict(tokenize_batch(tokenizer, _EXAMPLE, padding=True, return_tensors="pt"))
     names = list(inputs)
     any_size: Any = {0: torch.export.Dim.DYNAMIC, 1: torch.export.Dim.DYNAMIC}
     try:

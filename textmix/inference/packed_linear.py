@@ -7,6 +7,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
+from textmix.io.compat import pack_weight, packed_linear
+
 # How much wider the middle of a transformer's feed-forward part is than its ends (Vaswani et al. 2017).
 _FEED_FORWARD = 4
 
@@ -28,14 +30,14 @@ class PackedLinear(nn.Linear):
     def __init__(self, linear: nn.Linear, dtype: torch.dtype) -> None:
         super().__init__(linear.in_features, linear.out_features, bias=False, device="meta")
         weight = linear.weight.detach().to(dtype)
-        self._packed = (
+        usable = (
             weight.device.type == "cpu"
             and torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call]
             and platform.machine() in ("x86_64", "AMD64")
         )
-        if self._packed:
-            weight = torch.ops.mkldnn._reorder_linear_weight(weight, None)
-        self.weight = nn.Parameter(weight, requires_grad=False)
+        packed = pack_weight(weight) if usable else None
+        self._packed = packed is not None
+        self.weight = nn.Parameter(weight if packed is None else packed, requires_grad=False)
         # Never rounded: its error would be the same in every row.
         self.bias = None if linear.bias is None else nn.Parameter(linear.bias.detach(), requires_grad=False)
         widens = linear.out_features >= _FEED_FORWARD * linear.in_features
@@ -45,7 +47,7 @@ class PackedLinear(nn.Linear):
         """Map (..., in_features) to (..., out_features)."""
         rounded = input.to(self.weight.dtype)
         if self._packed:
-            mapped: Tensor = torch.ops.mkldnn._linear_pointwise(rounded, self.weight, self.bias, "none", [], "")
+            mapped = packed_linear(rounded, self.weight, self.bias)
         else:
             mapped = F.linear(rounded, self.weight, None if self.bias is None else self.bias.to(rounded.dtype))
         return mapped.to(self._result)

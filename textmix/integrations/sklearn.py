@@ -19,6 +19,7 @@ from sklearn.utils.validation import check_is_fitted
 from textmix.config.parsing import with_options
 from textmix.config.run import RunConfig
 from textmix.data.config import DataConfig
+from textmix.data.tokenization import tokenize_batch
 from textmix.errors import ConfigError, DataError, TrainingInterrupted
 from textmix.inference.predictor import Predictor
 from textmix.io.quiet import libraries_quiet
@@ -239,7 +240,7 @@ def _train(
     """Build a model and train it; leaves no files behind."""
     set_seed(config.train.seed)
     loaded = build_model(config.model, class_names, [text for column in columns for text in column])
-    rows: dict[str, Any] = {**loaded.tokenizer(*columns, truncation=True), "labels": labels}
+    rows: dict[str, Any] = {**tokenize_batch(loaded.tokenizer, *columns), "labels": labels}
     if weights is not None:
         rows["sample_weight"] = weights.astype(np.float32)
     with TemporaryDirectory(prefix="textmix-") as directory:

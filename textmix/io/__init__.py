@@ -1,1 +1,1 @@
-"""What lies on disk: files written whole or not at all, the names in a run directory, installed packages."""
+"""Files: atomic writing, run directories, locks, installed packages, and private names of libraries."""

@@ -1,4 +1,4 @@
-"""Write files and directories whole or not at all, on disk before they get their name, whatever ends the process."""
+"""Write files and directories atomically: whole or not at all, and flushed to disk before they get their name."""
 
 import errno
 import json
@@ -15,22 +15,22 @@ from textmix.errors import RunError
 _Made = TypeVar("_Made")
 # Locks a directory: textmix.io.locks.
 LOCK = ".lock"
-# .NAME.newPID is being written; .NAME.oldPID is what a directory of that name held until the new one has its place.
+# .NAME.newPID is being written; .NAME.oldPID is the directory NAME until the new one has taken its place.
 _LEFTOVER = re.compile(r"\.(?P<name>.+)\.(?P<kind>new|old)(?P<pid>\d+)")
 
 
 @contextmanager
 def replacing(target: Path) -> Iterator[Path]:
-    """Give a temporary path beside `target`; when the block ends without an exception, it takes the target's place.
+    """Replace a file or directory by a temporary one at the end of a `with` block, unless the block raises.
 
-    What was written is on the disk before it takes the name, so that neither a killed process nor a power cut leaves
-    half of it there. What killed processes left of `target` is cleared away first.
+    The new content is flushed to disk before it gets its name, so that neither a killed process nor a power failure
+    leaves a part of it. Unfinished files of killed processes for the same target are removed first.
 
     Args:
-        target: The file or directory to write; what was there before stays until the new one is complete.
+        target: The file or directory to write; the old one stays until the new one is complete.
 
     Yields:
-        A path that does not exist yet, in the same directory.
+        A path in the same directory that does not exist yet.
 
     Raises:
         OSError: If it cannot be written, for example because the disk is full.
@@ -56,10 +56,10 @@ def is_leftover(path: Path) -> bool:
 
 
 def clear_leftovers(directory: Path) -> None:
-    """Clear away what killed processes left in a directory; nobody else may be writing there.
+    """Remove the unfinished files of killed processes from a directory that no other process writes to.
 
     Args:
-        directory: The directory, without those in it; it may be missing.
+        directory: The directory, which may be missing; its subdirectories are left alone.
     """
     for path, found in _leftovers(directory):
         _clear(path, found)
@@ -89,14 +89,14 @@ def _is_another_process(pid: int) -> bool:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
-    except (OSError, OverflowError):  # it is another user's, or no number of a process
+    except (OSError, OverflowError):  # of another user, or not the number of a process
         return True
     return True
 
 
 @contextmanager
 def _system_errors(target: Path) -> Iterator[None]:
-    """Turn what libraries written in Rust and C++ raise when they cannot write into the OSError that it is."""
+    """Convert write errors of libraries in Rust and C++ to OSError."""
     try:
         yield
     except OSError:
@@ -109,7 +109,7 @@ def _system_errors(target: Path) -> Iterator[None]:
 
 
 def _system_error(error: BaseException) -> int | None:
-    """Find the number of the system's error behind another: safetensors and tokenizers name it, torch met it itself."""
+    """Find the errno behind an error: safetensors and tokenizers name it in the message, torch in the context."""
     named = re.search(r"\(os error (\d+)\)", str(error))
     if named:
         return int(named[1])
@@ -117,7 +117,7 @@ def _system_error(error: BaseException) -> int | None:
 
 
 def _flush(path: Path) -> None:
-    """Flush a file, or all that is in a directory, to the disk."""
+    """Flush a file, or a directory with all its files, to disk."""
     if path.is_dir():
         for parent, _, names in os.walk(path):
             for name in names:
@@ -142,7 +142,7 @@ def _put_in_place(temporary: Path, target: Path) -> None:
     if not temporary.is_dir() or not target.exists():
         temporary.replace(target)  # a file never takes the place of a directory
         return
-    # No call that Python has puts one directory in the place of another at once.
+    # Python cannot exchange directories atomically.
     old = _beside(target, "old")
     target.rename(old)
     try:
@@ -161,25 +161,28 @@ def _remove(path: Path) -> None:
 
 
 def write_text(target: Path, text: str) -> None:
-    """Write a UTF-8 text file whole or not at all."""
+    """Write a UTF-8 text file atomically."""
     with replacing(target) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
 def write_json(target: Path, value: Any) -> None:
-    """Write a JSON file whole or not at all; NaN and infinity are refused, as JSON has none."""
+    """Write a JSON file atomically; NaN and infinity, which JSON lacks, raise ValueError."""
     write_text(target, json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def read_json(path: Path, make: Callable[[Any], _Made]) -> _Made:
-    """Make something of the value in a JSON file.
+    """Read a JSON file and convert its value.
 
     Args:
         path: A file that `write_json` has written.
-        make: Takes the value; raises what Python raises where keys are missing or types are wrong.
+        make: Converts the value; may raise ValueError, TypeError, KeyError or AttributeError.
+
+    Returns:
+        The converted value.
 
     Raises:
-        RunError: If the file was damaged.
+        RunError: If the file is damaged.
     """
     try:
         return make(json.loads(path.read_text(encoding="utf-8")))

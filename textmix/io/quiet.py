@@ -1,24 +1,24 @@
-"""Keep the libraries that textmix uses quiet."""
+"""Silence the libraries that textmix uses."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 
 def quiet_libraries() -> None:
-    """Keep the libraries' load reports and progress bars out of our output; warnings stay."""
+    """Turn off the load reports and progress bars of transformers and datasets."""
     import datasets as hub_datasets
     from transformers.utils import logging
 
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     hub_datasets.disable_progress_bars()
-    # What cannot be read is told by our own error.
+    # textmix reports read errors itself.
     hub_datasets.logging.set_verbosity(hub_datasets.logging.CRITICAL)
 
 
 @contextmanager
 def libraries_quiet() -> Iterator[None]:
-    """Keep the libraries quiet within a block, as `quiet_libraries` does, and let them speak as before after it."""
+    """Apply `quiet_libraries` within a `with` block and restore the previous settings after it."""
     import datasets as hub_datasets
     from transformers.utils import logging
 

@@ -1,4 +1,4 @@
-"""The directory of a run: the names in it, and who may write there when."""
+"""Run directories: the names of their files, and what may be written into a directory."""
 
 import shutil
 from collections.abc import Iterator, Mapping
@@ -18,7 +18,6 @@ PROFILE, TENSORBOARD = "profile", "tensorboard"
 _FILES = (METRICS, REPORT, PREDICTIONS, HISTORY, DATA)
 _DIRECTORIES = (CHECKPOINTS, MODEL, ONNX, EVALUATIONS, PROFILE, TENSORBOARD)
 
-
 # The SHA-256 of the rows of each split; None for a split that was made of the training rows.
 Digests: TypeAlias = Mapping[str, str | None]
 
@@ -34,29 +33,56 @@ def checkpoint_directory(run: Path) -> Path:
 
 
 def has_finished(directory: Path) -> bool:
-    """Say whether a run has finished: what is in `METRICS` is written last of all."""
+    """Test whether a run has finished: the file `METRICS` is written last."""
     return (directory / METRICS).is_file()
 
 
-def check_directory(directory: Path, overwrite: bool) -> None:
-    """Fail early when a run cannot start in a directory.
+def check_parents(directory: Path) -> None:
+    """Check that a directory exists or can be made.
 
     Raises:
-        RunError: If there is something that is no run, or a run that may not be overwritten.
+        RunError: If a part of its path is a file.
     """
-    parent = directory if directory.exists() else next(path for path in directory.parents if path.exists())
-    if not parent.is_dir():
-        raise RunError(f"cannot make output_dir {directory}: {parent} is a file")
-    if not directory.exists() or all(is_leftover(path) for path in directory.iterdir()):
+    place = next(path for path in (directory, *directory.parents) if path.exists())
+    if not place.is_dir():
+        raise RunError(f"cannot make output_dir {directory}: {place} is a file")
+
+
+def refuse_foreign(directory: Path, kind: str, begun: bool, *ignored: str) -> None:
+    """Check that a directory can be written to: that it is free, or holds an earlier result of the same kind.
+
+    A directory is free if it is missing, or holds only what killed processes left.
+
+    Args:
+        directory: The directory.
+        kind: What is written there, with its article, for the message.
+        begun: Whether the directory has the mark of that kind.
+        *ignored: Names of files that a free directory may hold.
+
+    Raises:
+        RunError: If the directory holds anything else, or a part of its path is a file.
+    """
+    check_parents(directory)
+    if begun or not directory.exists():
         return
-    if not all((directory / name).is_file() for name in (CONFIG_FILE, ENVIRONMENT)):
-        raise RunError(f"output_dir {directory} exists and is not a run; choose another")
-    if not overwrite:
+    if not all(is_leftover(path) or path.name in ignored for path in directory.iterdir()):
+        raise RunError(f"output_dir {directory} exists and is not {kind}; choose another")
+
+
+def check_directory(directory: Path, overwrite: bool) -> None:
+    """Check early that a run can start in a directory.
+
+    Raises:
+        RunError: If the directory holds anything but a run, or a run that may not be overwritten.
+    """
+    begun = all((directory / name).is_file() for name in (CONFIG_FILE, ENVIRONMENT))
+    refuse_foreign(directory, "a run", begun)
+    if begun and not overwrite:
         raise RunError(f"a run exists at {directory}; use --overwrite to replace it, or choose another output_dir")
 
 
 def clear_directory(directory: Path) -> None:
-    """Remove what an earlier run wrote there, and nothing else; its configuration is replaced later."""
+    """Remove what an earlier run wrote, and nothing else; its configuration is replaced later."""
     for name in _FILES:
         (directory / name).unlink(missing_ok=True)
     for name in _DIRECTORIES:
@@ -93,7 +119,7 @@ def check_data(directory: Path, digests: Digests) -> None:
 
 
 def refuse_links(directory: Path) -> None:
-    """Make sure that what is written into a run, which may come from elsewhere, stays in it.
+    """Check that what is written into a run, which may come from elsewhere, stays in it.
 
     Raises:
         RunError: If a directory in it is a link.

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from textmix.errors import ConfigError
+from textmix.io.compat import sample_dirichlet, sample_gamma
 from textmix.mixing.batch import MixBatch
 from textmix.mixing.config import MixConfig
 
@@ -52,10 +53,8 @@ def draw_dirichlet(size: int, count: int, alpha: float, generator: torch.Generat
     """
     # One operation instead of ten, each of which is visible in a step of a small model.
     if alpha >= _UNDERFLOW:
-        return torch._sample_dirichlet(torch.full((size, count), alpha), generator=generator)
-    log_gamma = torch._standard_gamma(
-        torch.full((size, count), alpha + 1.0, dtype=torch.float64), generator=generator
-    ).log()
+        return sample_dirichlet(torch.full((size, count), alpha), generator)
+    log_gamma = sample_gamma(torch.full((size, count), alpha + 1.0, dtype=torch.float64), generator).log()
     log_uniform = torch.rand(size, count, dtype=torch.float64, generator=generator).log()
     # A constant does not change a softmax; subtracting the maximum keeps the quotient finite, however small α is.
     log_uniform -= log_uniform.amax(dim=1, keepdim=True)

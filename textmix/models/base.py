@@ -18,6 +18,7 @@ from transformers.configuration_utils import SubConfigSpec
 
 from textmix.errors import ConfigError, ModelError
 from textmix.hooks.attach import attach
+from textmix.io.compat import attention_implementation, model_class
 from textmix.mixing.config import MixConfig
 from textmix.models.bundled import resolve_model_path
 from textmix.models.pooling import PoolingName
@@ -185,7 +186,7 @@ class MixupModel(PreTrainedModel):
             options.pop("num_labels", None)
         encoder = _load_encoder(path, config, *args, **kwargs)
         # A composite configuration hands its attention implementation to its parts; it must be the encoder's.
-        options["attn_implementation"] = encoder.config._attn_implementation
+        options["attn_implementation"] = attention_implementation(encoder.config)
         return cls(MixupEncoderConfig(encoder=encoder.config, **options), encoder=encoder)
 
 
@@ -207,14 +208,13 @@ def _dropout_options(config: PreTrainedConfig, dropout: float | None) -> dict[st
 
 def _auto_class(config: PreTrainedConfig) -> Any:
     """Choose the Auto class that loads least: where a family has a class for its encoder alone (T5), that one."""
-    return AutoModelForTextEncoding if type(config) in AutoModelForTextEncoding._model_mapping else AutoModel
+    return AutoModel if model_class(AutoModelForTextEncoding, config) is None else AutoModelForTextEncoding
 
 
 def _encoder_options(config: PreTrainedConfig) -> dict[str, Any]:
     # Our pooling replaces the encoder's own pooler; an unused one would train nothing and break DDP.
-    found: Any = _auto_class(config)._model_mapping[type(config)]
-    architecture = found[0] if isinstance(found, tuple) else found
-    takes_option = "add_pooling_layer" in inspect.signature(architecture).parameters
+    architecture = model_class(_auto_class(config), config)
+    takes_option = architecture is not None and "add_pooling_layer" in inspect.signature(architecture).parameters
     return {"add_pooling_layer": False} if takes_option else {}
 
 

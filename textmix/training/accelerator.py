@@ -6,11 +6,11 @@ from pathlib import Path
 
 import torch
 from accelerate import Accelerator
-from accelerate.state import AcceleratorState, GradientState
 from accelerate.utils import ProjectConfiguration
 from torch import nn
 
 from textmix.config.train import TrainConfig
+from textmix.io.compat import shared_states
 from textmix.io.run_directory import TENSORBOARD
 
 _MIXED_PRECISION = {"fp32": "no", "bf16": "bf16", "fp16": "fp16"}
@@ -30,9 +30,9 @@ def run_accelerator(config: TrainConfig, precision: str, directory: Path) -> Ite
         precision: `fp32`, `bf16` or `fp16`.
         directory: Directory of the run, where tensorboard writes.
     """
-    shared = [(state, dict(state._shared_state)) for state in (AcceleratorState, GradientState)]
+    shared = [(state, dict(state)) for state in shared_states()]
     for state, _ in shared:
-        state._shared_state.clear()
+        state.clear()
     try:
         accelerator = Accelerator(
             mixed_precision=_MIXED_PRECISION[precision],
@@ -43,8 +43,8 @@ def run_accelerator(config: TrainConfig, precision: str, directory: Path) -> Ite
         yield accelerator
     finally:
         for state, before in shared:
-            state._shared_state.clear()
-            state._shared_state.update(before)
+            state.clear()
+            state.update(before)
 
 
 @contextmanager

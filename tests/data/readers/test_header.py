@@ -8,7 +8,7 @@ from textmix.data.config import DataConfig
 from textmix.data.readers.header import first_cell_of_data
 from textmix.data.sources import load_source
 from textmix.data.splits import build_splits
-from textmix.data.streaming import open_source
+from textmix.data.windows import open_source
 from textmix.errors import DataError
 
 LONG = "the soup was cold and so was the bread but the waiter smiled at us all the same"

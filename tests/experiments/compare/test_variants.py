@@ -55,7 +55,7 @@ def test_the_members_of_any_keep_their_options() -> None:
     [
         ("none,wrod", "unknown mix.strategy 'wrod'; did you mean 'word'"),
         ("word(alhpa=1)", "unknown option --mix.alhpa; did you mean '--mix.alpha'"),
-        ("word(alpha=much)", "mix.alpha: .*much"),
+        ("word(alpha=much)", '"mix.alpha": .*much'),
         ("word(alpha)", r"options of 'word\(alpha\)' in --strategies must be like alpha=0.2, each once, not 'alpha'"),
         ("word(alpha=1,alpha=2)", "each once, not 'alpha=2'"),
         ("word(strategy=none)", "each once, not 'strategy=none'"),

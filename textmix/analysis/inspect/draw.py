@@ -11,6 +11,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from textmix.analysis.inspect.layout import Frame, Texts, lay_out
 from textmix.analysis.inspect.pairs import Pair
+from textmix.data.tokenization import tokenize_batch
 from textmix.errors import ConfigError, DataError
 from textmix.hooks.attach import attach
 from textmix.mixing.config import MixConfig
@@ -87,10 +88,10 @@ def _always_mixed(mix: MixConfig) -> MixConfig:
 
 def _encode(tokenizer: PreTrainedTokenizerBase, texts: Texts, numbers: list[int], max_length: int) -> Any:
     pairs = [texts.pairs[number] for number in numbers] if texts.pairs is not None else None
-    return tokenizer(
+    return tokenize_batch(
+        tokenizer,
         [texts.texts[number] for number in numbers],
         pairs,
-        truncation=True,
         max_length=max_length,
         padding=True,
         return_attention_mask=True,

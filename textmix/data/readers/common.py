@@ -1,4 +1,4 @@
-"""What the readers of all formats have in common."""
+"""Functions shared by the readers of all formats."""
 
 import glob
 import gzip
@@ -9,22 +9,22 @@ from typing import BinaryIO, cast
 
 from textmix.errors import DataError
 
-# Rows of each block of the copy on the disk: when it is mapped, 64 KiB of each become resident.
+# Rows of a block of the copy on disk. When the copy is mapped to memory, 64 KiB of each block become resident.
 STORED_AT_ONCE = 10_000
-# datasets takes 0.3 ms a column before it reads a row: five minutes for a million.
+# datasets takes 0.3 ms a column before it reads a row: five minutes for a million columns.
 _MOST_COLUMNS = 10_000
 
 
 def opened(file: str) -> BinaryIO:
-    """Open a file for reading bytes, uncompressed."""
+    """Open a file for reading bytes; a gzip file is decompressed."""
     return cast(BinaryIO, gzip.open(file)) if file.lower().endswith(".gz") else Path(file).open("rb")
 
 
 def check_width(file: str, columns: int) -> None:
-    """Refuse what is no table of rows.
+    """Check the number of columns of a file.
 
     Raises:
-        DataError: If there are too many columns.
+        DataError: If there are too many.
     """
     if columns > _MOST_COLUMNS:
         raise DataError(f"{file} has {columns} columns; no more than {_MOST_COLUMNS} can be read: leave some out")
@@ -36,16 +36,16 @@ def escaped(files: list[str]) -> list[str]:
 
 
 def file_stamp(files: list[str]) -> str:
-    """Name the state of files, for the copy that datasets keeps of them.
+    """Hash the size and times of files, to recognise their copy on disk.
 
-    Which goes by the time of the last change alone, and that `cp -p` and `rsync -t` set as they please.
+    datasets itself compares only the time of the last change, which `cp -p` and `rsync -t` set.
     """
     states = [(stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns) for stat in (Path(file).stat() for file in files)]
     return sha256(repr(states).encode()).hexdigest()[:16]
 
 
 def explain(files: list[str], error: BaseException) -> str:
-    """Say in one line why files could not be read, with the line number where there is one."""
+    """Describe in one line why files could not be read, with the line number if it is known."""
     where = ", ".join(files)
     chain: list[BaseException] = []
     step: BaseException | None = error

@@ -1,4 +1,4 @@
-"""Read csv and tsv files, whose cells are all strings."""
+"""Read csv and tsv files; all cells are strings."""
 
 import csv
 from contextlib import suppress
@@ -12,7 +12,7 @@ from textmix.data.readers.common import STORED_AT_ONCE, check_width, escaped, ex
 from textmix.data.readers.header import HEAD, first_cell_of_data, no_header
 from textmix.errors import DataError
 
-# Only an empty field is missing: "NA", "null" and "None" are words that people write, and class names.
+# Only an empty field is missing: "NA", "null" and "None" occur as words and as class names.
 _OPTIONS: dict[str, Any] = {"keep_default_na": False, "na_values": [""], "encoding": "utf-8-sig"}
 
 
@@ -44,7 +44,7 @@ def load_csv(files: list[str], separator: str) -> Dataset:
 
 
 def _check_header(file: str, separator: str) -> None:
-    """Say that a file has no header, if it seems so, before its first line is called the names of its columns."""
+    """Raise DataError if a file seems to have no header, before its first line is quoted as names of columns."""
     head = pd.read_csv(file, nrows=HEAD, dtype=str, sep=separator, **_OPTIONS)
     cell = first_cell_of_data({str(name): values.tolist() for name, values in head.items()})
     if cell is not None:
@@ -60,8 +60,8 @@ def _columns(file: str, separator: str) -> list[str]:
         raise DataError(f"{file} is empty") from None
     except DataError:
         raise
-    except Exception as error:  # broken bytes make pandas raise many kinds
+    except Exception as error:  # pandas raises many kinds on broken bytes
         raise DataError(explain([file], error)) from error
-    if not isinstance(head.index, pd.RangeIndex):  # pandas takes surplus fields of the first row for an index
+    if not isinstance(head.index, pd.RangeIndex):  # pandas takes surplus fields of the first row as an index
         raise DataError(f"{file}: broken line 2: it has more fields than the {len(head.columns)} of the header")
     return [str(name) for name in head.columns]

@@ -14,7 +14,7 @@ from textmix.experiments.compare.results import summarize
 from textmix.experiments.compare.variants import NONE, Variant
 from textmix.experiments.resumable_run import leaving_nothing, run_cell
 from textmix.io.inputs import refuse_overwriting
-from textmix.io.run_directory import CONFIG_FILE, DATA, MODEL, check_data, data_digests
+from textmix.io.run_directory import CONFIG_FILE, DATA, MODEL, check_data, data_digests, refuse_foreign
 from textmix.runs.environment import environment
 from textmix.runs.train import Watch, resolve
 
@@ -105,8 +105,7 @@ def place(config: RunConfig) -> RunConfig:
         raise RunError(f"{directory} is a run; choose another --output_dir for the comparison")
     refuse_overwriting(Path(directory), config.inputs, "output_dir")
     begun = (Path(directory) / COMPARISON).is_file() or any(Path(directory).glob(f"*/*/{CONFIG_FILE}"))
-    if not begun and Path(directory).exists() and any(path.name != LOG for path in Path(directory).iterdir()):
-        raise RunError(f"output_dir {directory} exists and is not a comparison; choose another")
+    refuse_foreign(Path(directory), "a comparison", begun, LOG)
     return resolve(replace(config, output_dir=directory))
 
 

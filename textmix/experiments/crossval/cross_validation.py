@@ -8,14 +8,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 
 from textmix.config.run import RunConfig
 from textmix.data.columns import categories
 from textmix.data.labels import class_names, encode_labels
 from textmix.data.sources import load_source, source_name
 from textmix.data.splits import TRAIN, FoldedSource, load_folds
-from textmix.data.standardize import LABEL, ROW
+from textmix.data.standardize import LABEL, ROW, is_nested
 from textmix.errors import DataError, RunError, TrainingInterrupted, listed, nearest
 from textmix.evaluation.metrics import Evaluation
 from textmix.evaluation.report import markdown_report
@@ -23,7 +22,7 @@ from textmix.experiments.crossval.out_of_fold import FOLD, PROBABILITY, OutOfFol
 from textmix.experiments.resumable_run import leaving_nothing, run_cell
 from textmix.io.files import read_json, write_json, write_text
 from textmix.io.inputs import refuse_overwriting
-from textmix.io.run_directory import CONFIG_FILE, PREDICTIONS
+from textmix.io.run_directory import CONFIG_FILE, PREDICTIONS, refuse_foreign
 from textmix.runs.train import resolve
 
 # Written first: it tells a cross-validation from other directories, and this source from another one.
@@ -95,7 +94,7 @@ def _identifiers(config: RunConfig, source: FoldedSource, column: str | None) ->
     if column in (ROW, FOLD, LABEL, "prediction", "confidence") or column.startswith(PROBABILITY):
         raise DataError(f"--id_column {column}: oof_predictions.csv has a column of that name already")
     values = given.select(source.row_numbers).with_format("arrow")[:].column(column)
-    if pa.types.is_nested(values.type):
+    if is_nested(given, column):
         raise DataError(f"{where}: column '{column}' (--id_column) holds lists or objects, not ids")
     # Types stay those of Arrow, whose integers stay integers beside missing values.
     return pd.DataFrame({column: values.to_pandas(types_mapper=pd.ArrowDtype)})
@@ -165,8 +164,7 @@ def _claim(crossval: CrossValidation) -> None:
         "rows": crossval.source.rows.num_rows,
         "sha256": _fingerprint(crossval.source),
     }
-    if directory.exists() and not marker.is_file() and any(directory.iterdir()):
-        raise RunError(f"output_dir {directory} exists and is not a cross-validation; choose another")
+    refuse_foreign(directory, "a cross-validation", marker.is_file())
     begun = any(directory.glob(f"fold-*/{CONFIG_FILE}"))
     if begun and read_json(marker, dict) != content:
         raise RunError(

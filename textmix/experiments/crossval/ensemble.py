@@ -13,7 +13,7 @@ from scipy.optimize import minimize
 from sklearn.metrics import f1_score
 
 from textmix.data.standardize import ROW
-from textmix.data.streaming import WINDOW
+from textmix.data.windows import WINDOW
 from textmix.errors import RunError, listed
 from textmix.evaluation.metrics import Array, Evaluation
 from textmix.experiments.crossval.out_of_fold import OutOfFold, prediction_blocks, probabilities_of, read_out_of_fold
@@ -27,6 +27,7 @@ from textmix.experiments.crossval.submission import (
 )
 from textmix.io.files import write_json
 from textmix.io.inputs import refuse_overwriting
+from textmix.io.run_directory import refuse_foreign
 
 Metric = Literal["nll", "accuracy", "macro_f1"]
 BLEND = "blend.json"
@@ -184,8 +185,7 @@ def blend_runs(directories: list[Path], target: Path, metric: Metric) -> dict[st
     """
     runs = read_runs(directories)
     refuse_overwriting(target, directories, "output_dir")
-    if target.exists() and not (target / BLEND).is_file() and any(target.iterdir()):
-        raise RunError(f"output_dir {target} exists and is not a blend; choose another")
+    refuse_foreign(target, "a blend", (target / BLEND).is_file())
     layouts = [read_layout(directory) for directory in directories]
     found = blend(runs, metric)
     first = runs[0].evaluation

@@ -15,7 +15,7 @@ from textmix.data.config import DataConfig
 from textmix.data.sources import load_source, source_name
 from textmix.data.splits import TEST, TRAIN, VALIDATION, pick
 from textmix.data.standardize import PAIR, TEXT, Columns, as_string, check_columns, join_texts
-from textmix.data.streaming import WINDOW
+from textmix.data.windows import WINDOW
 from textmix.errors import ConfigError, DataError, listed, nearest
 from textmix.evaluation.metrics import Array
 from textmix.evaluation.report import prediction_columns

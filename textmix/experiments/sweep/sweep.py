@@ -24,10 +24,11 @@ from textmix.evaluation.metrics import SELECTION_METRICS
 from textmix.experiments.resumable_run import run_cell
 from textmix.experiments.sweep.report import best_of, write_report
 from textmix.experiments.sweep.space import Space, draw, plain
-from textmix.io.files import is_leftover, write_text
+from textmix.io.compat import stored_trial
+from textmix.io.files import write_text
 from textmix.io.inputs import refuse_overwriting
 from textmix.io.locks import locked
-from textmix.io.run_directory import MODEL, checkpoint_directory, data_digests
+from textmix.io.run_directory import MODEL, check_parents, checkpoint_directory, data_digests, refuse_foreign
 from textmix.models.loading import check_model
 from textmix.runs.train import Watch, resolve
 
@@ -98,8 +99,7 @@ class Sweep:
     @contextmanager
     def _turn(self) -> Iterator[None]:
         """Let one process at a time look at the trials and change which there are."""
-        if not self.directory.parent.is_dir() and self.directory.parent.exists():
-            raise RunError(f"cannot make output_dir {self.directory}: {self.directory.parent} is a file")
+        check_parents(self.directory)
         self.directory.mkdir(parents=True, exist_ok=True)
         with locked(self.directory, wait=True):
             yield
@@ -109,9 +109,8 @@ class Sweep:
         path = self.directory / QUESTION
         recipe = replace(self._config, output_dir=None).to_dict()
         asked = {"space": plain(self._space), "recipe": recipe}
+        refuse_foreign(self.directory, "a sweep", path.is_file())
         if not path.is_file():
-            if not all(is_leftover(path) for path in self.directory.iterdir()):
-                raise RunError(f"output_dir {self.directory} exists and is not a sweep; choose another")
             write_text(path, yaml.safe_dump(asked, sort_keys=False, allow_unicode=True))
             return
         found = yaml.safe_load(path.read_text(encoding="utf-8"))
@@ -138,8 +137,7 @@ class Sweep:
             for frozen in trials:
                 if frozen.state == TrialState.RUNNING and self._lock(frozen.number, held):
                     self._study.sampler = self._sampler(frozen.number)
-                    # The only way to a trial that another process began; what was drawn for it stands in the journal.
-                    trial = Trial(self._study, frozen._trial_id)
+                    trial = stored_trial(self._study, frozen)  # what was drawn for it stands in the journal
                     logger.info(f"trial {trial.number} was left unfinished and goes on")
                     break
             else:

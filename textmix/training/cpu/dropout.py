@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 from transformers import AttentionInterface
-from transformers.integrations.sdpa_attention import sdpa_attention_forward
-from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
+
+from textmix.io.compat import registered_sdpa, stock_sdpa
 
 # Options of attention that change its scores.
 _CHANGES_SCORES = ("position_bias", "softcap", "s_aux")
@@ -90,10 +90,7 @@ def byte_dropout_attention(
         Shape (B, L, heads, head size), and None for the weights, as transformers expects.
     """
     if query.device.type != "cpu" or not 0 < dropout < 1 or not _is_plain(module, query, key, attention_mask, options):
-        computed: tuple[Tensor, Tensor | None] = sdpa_attention_forward(
-            module, query, key, value, attention_mask, dropout, scaling, **options
-        )
-        return computed
+        return stock_sdpa()(module, query, key, value, attention_mask, dropout, scaling, **options)
     with torch.autocast("cpu", enabled=False):
         scaled = query.shape[3] ** -0.5 if scaling is None else scaling
         attended = _attend(query, key, value, attention_mask, dropout, scaled)
@@ -133,7 +130,7 @@ def byte_dropout(model: nn.Module) -> Iterator[None]:
     replaced = [
         (name, child) for name, child in model.named_modules(remove_duplicate=False) if _is_plain_dropout(child)
     ]
-    stock = ALL_ATTENTION_FUNCTIONS["sdpa"] is sdpa_attention_forward
+    stock = registered_sdpa() is stock_sdpa()
     for name, child in replaced:
         _put(model, name, ByteDropout.sharing(child))
     if stock:
@@ -143,7 +140,7 @@ def byte_dropout(model: nn.Module) -> Iterator[None]:
         yield
     finally:
         if stock:
-            AttentionInterface.register("sdpa", sdpa_attention_forward)
+            AttentionInterface.register("sdpa", stock_sdpa())
         for name, child in replaced:
             _put(model, name, child)
 

@@ -1,4 +1,4 @@
-"""Read new rows from sources of any size, a window of rows at a time."""
+"""Read new rows from a source of any size in windows of rows."""
 
 import sys
 from collections.abc import Iterable, Iterator
@@ -14,7 +14,7 @@ from textmix.data.splits import TEST, TRAIN, VALIDATION, pick
 from textmix.data.standardize import Columns, check_columns
 from textmix.errors import DataError
 
-# Enough rows that those of like length fill batches, few enough that they never matter in memory.
+# Enough rows to fill batches with rows of similar length, few enough to fit into memory easily.
 WINDOW = 8192
 
 
@@ -23,8 +23,8 @@ class Source:
     """New rows to predict.
 
     Args:
-        windows: The rows, a window at a time, with all their columns.
-        size: Number of rows; None if it is not known.
+        windows: The rows with all their columns, at most `WINDOW` rows at a time.
+        size: Number of rows; None if it is unknown.
     """
 
     windows: Iterable[pa.Table]
@@ -32,11 +32,11 @@ class Source:
 
 
 def open_source(source: str, columns: list[str]) -> Source:
-    """Open new rows, to be read a window at a time.
+    """Open new rows.
 
     Args:
-        source: A source as `load_source` takes it, or `-` for standard input: one text a line, the columns of a pair
-            separated by a tab.
+        source: A source as `load_source` takes it, or `-` for standard input with one text per line, the columns of a
+            pair separated by a tab.
         columns: The text columns.
 
     Raises:
@@ -50,13 +50,13 @@ def open_source(source: str, columns: list[str]) -> Source:
 
 
 def _read_lines(columns: list[str]) -> Iterator[pa.Table]:
-    if isinstance(sys.stdin, TextIOWrapper):  # where the locale is C, Python hides bytes that are not UTF-8
+    if isinstance(sys.stdin, TextIOWrapper):  # in the C locale Python hides bytes that are not UTF-8
         sys.stdin.reconfigure(encoding="utf-8", errors="strict")
     lines = (line.rstrip("\r\n") for line in sys.stdin)
     empty = True
     while window := _next_lines(lines):
         empty = False
-        # The columns of a pair are separated by tabs; of a single text a tab is part.
+        # A tab separates the columns of a pair, but is part of a single text.
         rows = [line.split("\t", len(columns) - 1) for line in window]
         rows = [fields + [""] * (len(columns) - len(fields)) for fields in rows]
         yield pa.table({name: [fields[number] for fields in rows] for number, name in enumerate(columns)})

@@ -1,0 +1,113 @@
+"""Names of libraries that are not public, each behind one function, with a fallback where there is one.
+
+`tests/io/test_compat.py` checks that all of them exist in the installed versions; pyproject.toml bounds the versions.
+Libraries are imported inside the functions, so that importing this module loads none.
+"""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+    import optuna
+    from datasets import Dataset
+    from torch import Generator, Tensor
+    from transformers import PreTrainedConfig
+
+
+def in_backward() -> bool:
+    """Test whether this thread runs a backward pass (torch); there is no fallback."""
+    import torch
+
+    return torch._C._current_graph_task_id() != -1
+
+
+def sample_gamma(concentration: "Tensor", generator: "Generator") -> "Tensor":
+    """Draw Gamma(α) variates from a generator (torch: `torch.distributions` takes none); there is no fallback."""
+    import torch
+
+    return torch._standard_gamma(concentration, generator=generator)
+
+
+def sample_dirichlet(concentration: "Tensor", generator: "Generator") -> "Tensor":
+    """Draw Dirichlet variates along the last dimension from a generator (torch); else from Gamma variates."""
+    import torch
+
+    if hasattr(torch, "_sample_dirichlet"):
+        return torch._sample_dirichlet(concentration, generator=generator)
+    drawn = sample_gamma(concentration, generator)
+    return drawn / drawn.sum(dim=-1, keepdim=True)
+
+
+def pack_weight(weight: "Tensor") -> "Tensor | None":
+    """Reorder the weight of a linear map for oneDNN (torch); None where that is not possible."""
+    import torch
+
+    operations = torch.ops.mkldnn
+    if not (hasattr(operations, "_reorder_linear_weight") and hasattr(operations, "_linear_pointwise")):
+        return None
+    packed: Tensor = operations._reorder_linear_weight(weight, None)
+    return packed
+
+
+def packed_linear(rows: "Tensor", weight: "Tensor", bias: "Tensor | None") -> "Tensor":
+    """Apply a linear map whose weight `pack_weight` has reordered (torch)."""
+    import torch
+
+    mapped: Tensor = torch.ops.mkldnn._linear_pointwise(rows, weight, bias, "none", [], "")
+    return mapped
+
+
+def attention_implementation(config: "PreTrainedConfig") -> str | None:
+    """Return the attention implementation of a configuration (transformers); else None, which is the default."""
+    return getattr(config, "_attn_implementation", None)
+
+
+def model_class(auto: Any, config: "PreTrainedConfig") -> type | None:
+    """Return the class that an Auto class builds for a configuration (transformers); else None."""
+    mapping = getattr(auto, "_model_mapping", None)
+    if mapping is None or type(config) not in mapping:
+        return None
+    found = mapping[type(config)]
+    architecture: type = found[0] if isinstance(found, tuple) else found
+    return architecture
+
+
+def stock_sdpa() -> "Callable[..., tuple[Tensor, Tensor | None]]":
+    """Return the `sdpa` attention of transformers; there is no fallback."""
+    from transformers.integrations.sdpa_attention import sdpa_attention_forward
+
+    return sdpa_attention_forward
+
+
+def registered_sdpa() -> "Callable[..., tuple[Tensor, Tensor | None]]":
+    """Return the attention that is registered as `sdpa` (transformers), else its own."""
+    from transformers import modeling_utils
+
+    registered = getattr(modeling_utils, "ALL_ATTENTION_FUNCTIONS", {})
+    return registered["sdpa"] if "sdpa" in registered else stock_sdpa()
+
+
+def shared_states() -> list[dict[str, Any]]:
+    """Return what all accelerators of a process share (accelerate), to be changed in place; else nothing."""
+    from accelerate.state import AcceleratorState, GradientState
+
+    return [kind._shared_state for kind in (AcceleratorState, GradientState) if hasattr(kind, "_shared_state")]
+
+
+def selected_rows(dataset: "Dataset") -> "npt.NDArray[np.unsignedinteger[Any]] | None":
+    """Return the rows of the underlying table that a selection of N rows has (datasets); there is no fallback.
+
+    Returns:
+        Shape (N,); None for a data set that has all rows of its table.
+    """
+    indices = dataset._indices
+    return None if indices is None else indices.column(0).to_numpy()
+
+
+def stored_trial(study: "optuna.Study", trial: "optuna.trial.FrozenTrial") -> "optuna.Trial":
+    """Return a trial of a study that another process began (optuna); there is no fallback."""
+    import optuna
+
+    return optuna.Trial(study, trial._trial_id)
