@@ -72,8 +72,8 @@ class TestCompletion:
         with pytest.raises(ConfigError) as caught:
             trainer(tmp_path, mix=MixConfig(class_counts=[1]), loss=LossConfig(class_weights=[1.0, 2.0]))
         assert str(caught.value) == (
-            "mix.class_counts has 1 numbers, but TextCNN has 3 classes;"
-            " loss.class_weights has 2 numbers, but TextCNN has 3 classes"
+            "mix.class_counts has 1 numbers for the 3 classes LABEL_0, LABEL_1, LABEL_2;"
+            " loss.class_weights has 2 numbers for the 3 classes LABEL_0, LABEL_1, LABEL_2"
         )
 
 

@@ -68,13 +68,13 @@ class AttachedMixer(Mixer):
         self._handles: list[RemovableHandle] = []
 
     def _check_model(self, model: nn.Module, sites: Sites) -> None:
-        name, num_labels = type(model).__name__, getattr(getattr(model, "config", None), "num_labels", None)
-        check_sites(name, sites, self.sites, self.config.strategy)
+        check_sites(type(model).__name__, sites, self.sites, self.config.strategy)
+        classes = getattr(getattr(model, "config", None), "id2label", {})  # a model without a config has any number
         given = {"mix.class_counts": self.config.class_counts, "loss.class_weights": self.loss.class_weights}
         wrong = [
-            f"{option} has {len(values)} numbers, but {name} has {num_labels} classes"
+            f"{option} has {len(values)} numbers for the {len(classes)} classes {', '.join(classes.values())}"
             for option, values in given.items()
-            if isinstance(values, list) and num_labels is not None and len(values) != num_labels
+            if isinstance(values, list) and classes and len(values) != len(classes)
         ]
         if wrong:
             raise ConfigError("; ".join(wrong))
