@@ -355,7 +355,5 @@ def test_a_batch_of_empty_texts_is_not_mixed(name: str, config: Any) -> None:
 
 
 def test_class_counts_must_be_those_of_the_model_s_classes() -> None:
-    with pytest.raises(
-        ConfigError, match=r"class_counts has 2 numbers for the \d classes LABEL_0, "
-    ):
+    with pytest.raises(ConfigError, match=r"class_counts has 2 numbers for the \d classes LABEL_0, "):
         attach(fresh("BERT"), mix("word", targets="remix", class_counts=[10, 20]))

@@ -3,6 +3,7 @@
 import io
 import random
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,9 @@ import textmix
 from tests.conftest import topic_rows
 from textmix.errors import ConfigError, DataError, ModelError
 from textmix.integrations.sklearn import MixupClassifier
+from textmix.mixing.config import MixConfig
 from textmix.mixing.mixer import Mixer
+from textmix.mixing.options import ManifoldOptions
 
 SMALL = {"model.words.embedding_dim": 16, "model.textcnn.num_filters": 8}
 ROWS = topic_rows(60)
@@ -32,6 +35,14 @@ TEXTS, LABELS = [text for text, _ in ROWS], [label for _, label in ROWS]
 def small(options: dict[str, Any] | None = None, **parameters: Any) -> MixupClassifier:
     quick: dict[str, Any] = {"epochs": 4, "batch_size": 8, "learning_rate": 0.02, "random_state": 0, **parameters}
     return MixupClassifier(options={**SMALL, **(options or {})}, **quick)
+
+
+def noting(init: Callable[..., None], configs: list[MixConfig]) -> Callable[..., None]:
+    def noted(self: Mixer, config: MixConfig, *others: Any, **options: Any) -> None:
+        configs.append(config)
+        init(self, config, *others, **options)
+
+    return noted
 
 
 @pytest.fixture(scope="module")
@@ -106,6 +117,22 @@ class TestTools:
         search = GridSearchCV(small(), grid, cv=2).fit(TEXTS, LABELS)
         assert set(search.best_params_) == {"strategy", "epochs"}
         assert search.predict(TEXTS[:2]).shape == (2,)
+
+    def test_fields_of_mix_config_are_parameters(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        made = small(strategy="manifold", manifold=ManifoldOptions(layers=[1]), padding="copy")
+        assert {"manifold", "padding"} == made.get_params().keys() - small().get_params().keys()
+        assert clone(made).get_params() == made.get_params()
+        assert "padding='copy'" in repr(made)
+        configs: list[MixConfig] = []
+        monkeypatch.setattr(Mixer, "__init__", noting(Mixer.__init__, configs))
+        search = GridSearchCV(
+            made, {"partner": ["length", "nearest"], "manifold": [{"layers": [1]}]}, cv=2, refit=False
+        )
+        search.fit(TEXTS, LABELS)
+        assert {(one.partner, one.padding, *one.manifold.layers) for one in configs} == {
+            ("length", "copy", 1),
+            ("nearest", "copy", 1),
+        }
 
     def test_pipeline_and_voting(self) -> None:
         upper = make_pipeline(FunctionTransformer(lambda texts: [text.upper() for text in texts]), small())
@@ -206,12 +233,16 @@ class TestWrongInput:
         ("parameters", "message"),
         [
             ({"alpha": -1}, "mix.alpha must be a number above 0"),
-            ({"alpha": "much"}, "mix.alpha: Expected a float"),
+            ({"alpha": "much"}, "mix.alpha.*Expected a.*float"),
+            ({"padding": "much"}, "mix.padding.*much"),
+            ({"manifold": [1]}, "mix.manifold.*not a mapping"),
             ({"strategy": "words"}, "unknown mix.strategy 'words'; did you mean 'word'"),
-            ({"options": {"mix.alhpa": 1}}, "unknown option 'mix.alhpa'; did you mean 'mix.alpha'"),
+            ({"alhpa": 1}, "unknown parameter 'alhpa'; did you mean 'alpha'"),
+            ({"options": {"mix.padding": "copy"}}, "options cannot hold 'mix.padding': use the parameter padding"),
+            ({"options": {"train.epoch": 1}}, "unknown option 'train.epoch'; did you mean 'train.epochs'"),
             ({"options": {"train.seed": 1}}, "options cannot hold 'train.seed': use the parameter random_state"),
             ({"options": {"data.source": "x"}}, "options cannot hold 'data.source': the data are what fit is given"),
-            ({"options": {"mix.manifold.layers": [1]}}, "mix.manifold.layers has no effect with strategy 'word'"),
+            ({"manifold": {"layers": [1]}}, "mix.manifold.layers has no effect with strategy 'word'"),
             ({"options": {"train.patience": 1}}, "no epoch can be chosen"),
         ],
     )
@@ -223,7 +254,7 @@ class TestWrongInput:
         with pytest.raises(ModelError, match="no model 'no/such'"):
             small(model="no/such").set_params(options=None).fit(TEXTS, LABELS)
         with pytest.raises(ModelError, match="no site layer:9"):
-            small({"mix.manifold.layers": [9]}, strategy="manifold").fit(TEXTS, LABELS)
+            small(strategy="manifold", manifold={"layers": [9]}).fit(TEXTS, LABELS)
 
 
 def test_options_are_those_of_a_recipe(fitted: MixupClassifier) -> None:

@@ -1,6 +1,7 @@
 """MixupClassifier: training with mixing as a scikit-learn estimator, whose rows are texts."""
 
 from collections.abc import Mapping
+from dataclasses import asdict, fields, is_dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Self
@@ -20,10 +21,11 @@ from textmix.config.parsing import with_options
 from textmix.config.run import RunConfig
 from textmix.data.config import DataConfig
 from textmix.data.tokenization import tokenize_batch
-from textmix.errors import ConfigError, DataError, TrainingInterrupted
+from textmix.errors import ConfigError, DataError, TrainingInterrupted, did_you_mean
 from textmix.inference.predictor import Predictor
 from textmix.io.quiet import libraries_quiet
 from textmix.io.run_directory import MODEL
+from textmix.mixing.config import SECTIONS, MixConfig
 from textmix.models.loading import build_model, check_model, load_model
 from textmix.runs.train import resolve
 from textmix.training.random_state import preserved_random_state
@@ -32,8 +34,6 @@ from textmix.training.trainer import MixupTrainer, Reporting, TrainingData
 # Options that are parameters of the estimator, or that mean nothing to it.
 _OWN = {
     "model.name": "use the parameter model",
-    "mix.strategy": "use the parameter strategy",
-    "mix.alpha": "use the parameter alpha",
     "loss.class_weights": "use the parameter class_weight",
     "train.epochs": "use the parameter epochs",
     "train.batch_size": "use the parameter batch_size",
@@ -43,6 +43,8 @@ _OWN = {
     "train.metric": "all rows are trained on, so that no epoch can be chosen",
     "train.patience": "all rows are trained on, so that no epoch can be chosen",
 }
+# Fields of MixConfig that the estimator takes beyond the parameters that it names.
+_MIXING = {field.name for field in fields(MixConfig)} - {"strategy", "alpha"}
 
 
 class MixupClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # scikit-learn has no types
@@ -60,11 +62,12 @@ class MixupClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
         batch_size: Rows of a step.
         learning_rate: Highest learning rate; None means the default of the kind of model.
         class_weight: Weight of each class, by class; `balanced`, as in scikit-learn; None when all weigh 1.
-        options: Any other options of a recipe by dotted name, such as `{"mix.partner": "nearest",
-            "train.warmup_ratio": 0}`.
+        options: Other options of a recipe by dotted name, such as `{"train.warmup_ratio": 0}`.
         random_state: Seed or generator that fixes weights, order, dropout and mixing. None draws a seed from NumPy's
             global state, as in all of scikit-learn.
         verbose: Show a progress bar.
+        **mixing: Other fields of `MixConfig`, such as `partner="nearest"` or `manifold={"layers": [1]}`. They are
+            parameters like the others: `get_params`, `set_params` and grids know those that were given.
 
     Attributes:
         classes_: The classes, shape (C,), sorted: the columns of `predict_proba`.
@@ -89,6 +92,7 @@ class MixupClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
         options: Mapping[str, Any] | None = None,
         random_state: int | np.random.RandomState | None = None,
         verbose: bool = False,
+        **mixing: Any,
     ) -> None:
         self.model = model
         self.strategy = strategy
@@ -100,6 +104,27 @@ class MixupClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
         self.options = options
         self.random_state = random_state
         self.verbose = verbose
+        for name, value in mixing.items():
+            setattr(self, name, value)
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Return the parameters by name, with those fields of `MixConfig` that were given."""
+        return {**super().get_params(deep), **self._mixing()}
+
+    def set_params(self, **params: Any) -> Self:
+        """Set parameters by name, fields of `MixConfig` among them; returns the estimator itself."""
+        for name in _MIXING.intersection(params):
+            setattr(self, name, params.pop(name))
+        super().set_params(**params)
+        return self
+
+    def _mixing(self) -> dict[str, Any]:
+        others = self._get_param_names()
+        return {
+            name: value
+            for name, value in vars(self).items()
+            if name not in others and not name.startswith("_") and not name.endswith("_")
+        }
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Train.
@@ -165,14 +190,18 @@ class MixupClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
         return np.asarray(self.classes_[numbers])
 
     def _config(self, seed: int, class_weights: list[float] | None) -> RunConfig:
-        options = dict(self.options or {})
+        options, mixing = dict(self.options or {}), self._mixing()
+        for name in mixing.keys() - _MIXING:
+            raise ConfigError(f"unknown parameter '{name}'{did_you_mean(name, [*self._get_param_names(), *_MIXING])}")
         for name in options:
-            if name in _OWN or name.split(".")[0] in ("data", "output_dir"):
+            section, _, option = name.partition(".")
+            if section == "mix":
+                raise ConfigError(f"options cannot hold '{name}': use the parameter {option.split('.')[0]}")
+            if name in _OWN or section in ("data", "output_dir"):
                 raise ConfigError(f"options cannot hold '{name}': {_OWN.get(name, 'the data are what fit is given')}")
         given = {
             "model.name": self.model,
-            "mix.strategy": self.strategy,
-            "mix.alpha": self.alpha,
+            **_dotted({"strategy": self.strategy, "alpha": self.alpha, **mixing}),
             "loss.class_weights": class_weights,
             "train.epochs": self.epochs,
             "train.batch_size": self.batch_size,
@@ -188,6 +217,18 @@ class MixupClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
         tags = super().__sklearn_tags__()
         tags.input_tags.string, tags.input_tags.one_d_array, tags.input_tags.two_d_array = True, True, False
         return tags
+
+
+def _dotted(mixing: Mapping[str, Any]) -> dict[str, Any]:
+    """Return fields of MixConfig as options of a recipe: `manifold={"layers": [1]}` is `mix.manifold.layers`."""
+    options = {}
+    for name, value in mixing.items():
+        section = asdict(value) if is_dataclass(value) and not isinstance(value, type) else value
+        if name in SECTIONS and isinstance(section, Mapping):
+            options.update({f"mix.{name}.{option}": given for option, given in section.items()})
+        else:
+            options[f"mix.{name}"] = value
+    return options
 
 
 def _columns(X: Any) -> list[list[str]]:
