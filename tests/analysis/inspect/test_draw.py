@@ -13,6 +13,7 @@ from textmix.analysis.inspect.layout import Texts
 from textmix.analysis.inspect.pairs import Pair
 from textmix.errors import ConfigError, DataError, ModelError
 from textmix.hooks.special_tokens import special_ids
+from textmix.mixing.completion import complete
 from textmix.mixing.config import MixConfig
 from textmix.mixing.loss_config import LossConfig
 from textmix.mixing.mixer import Mixer
@@ -20,7 +21,6 @@ from textmix.mixing.plan import MixPlan
 from textmix.mixing.registry import STRATEGIES
 from textmix.models.words.textcnn import TextCNN, TextCNNConfig
 from textmix.models.words.tokenizer_training import train_tokenizer
-from textmix.training.completion import complete_mix
 
 NAMES = sorted(TOPICS)
 ROWS = topic_rows(24)
@@ -59,7 +59,8 @@ def draw(
     drawing = {name: options.pop(name) for name in ("count", "batch_size", "max_length", "seed") if name in options}
     choices = {"word": 1.0, "cutmix": 1.0, "none": 1.0} if strategy == "any" else None
     config = MixConfig(strategy=strategy, **{"alpha": 1.0, "any": {"choices": choices}, **options})
-    mix = complete_mix(config, LossConfig(), tokenizer, texts.labels, NAMES)
+    counts = [texts.labels.count(number) for number in range(len(NAMES))]
+    mix = complete(config, LossConfig(), lambda: special_ids(tokenizer), lambda: counts)
     pairs = draw_pairs(model or textcnn(tokenizer), tokenizer, texts, mix, LossConfig(), **drawing)
     return list(pairs)
 
