@@ -79,6 +79,6 @@ def test_the_competition_commands_run(in_tmp_path: Path) -> None:
         arguments = [str(ROOT / word) if word.startswith("recipes/") else word for word in command.split()]
         more = ["--train.epochs", "1", "--folds", "2"] if arguments[0] == "crossval" else []
         assert main([*arguments, *more]) == 0
-    for directory in ("word", "none", "blend"):
+    for directory in ("word", "none", "ensemble"):
         lines = Path("runs", directory, "submission.csv").read_text().splitlines()
         assert [line.split(",")[0] for line in lines] == ["id", *map(str, range(7))]

@@ -1,4 +1,4 @@
-"""`textmix crossval` and `textmix blend`, as users run them."""
+"""`textmix crossval` and `textmix ensemble`, as users run them."""
 
 import shutil
 from pathlib import Path
@@ -56,17 +56,24 @@ def test_it_prints_the_scores_and_goes_on(
         assert after[str(tmp_path / "copy" / name)] == before[str(tmp_path / "copy" / name)]
 
 
-def test_blend(runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ensemble(
+    runs: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("COLUMNS", "160")
-    target = tmp_path / "blend"
-    blend = ["blend", str(runs / "word"), str(runs / "none"), "--output_dir", str(target)]
-    assert main([*blend, "--metric", "accuracy"]) == 0
+    target = tmp_path / "ensemble"
+    command = ["ensemble", str(runs / "word"), str(runs / "none"), "--output_dir", str(target)]
+    assert main([*command, "--metric", "accuracy"]) == 0
     output = capsys.readouterr().out
     assert "(optimistic)" in output
     assert "nested" in output
-    assert {path.name for path in target.iterdir()} >= {"blend.json", OOF, "submission.csv", "test_probabilities.csv"}
-    assert "nothing" in fails(["blend", str(runs / "word"), str(runs / "nothing")], capsys)
-    assert "Group" not in fails([*blend, "--metric", "f1"], capsys)
+    assert {path.name for path in target.iterdir()} >= {
+        "ensemble.json",
+        OOF,
+        "submission.csv",
+        "test_probabilities.csv",
+    }
+    assert "nothing" in fails(["ensemble", str(runs / "word"), str(runs / "nothing")], capsys)
+    assert "Group" not in fails([*command, "--metric", "f1"], capsys)
 
 
 class TestWrongInput:

@@ -110,7 +110,7 @@ def test_a_signal_saves_at_the_next_step(reference: Reference, tmp_path: Path, n
         assert not killing.is_dead(pid), reference.nursery.said()
     os.kill(pid, number)
     assert reference.nursery.end() == code
-    hint = re.escape(f"go on with: textmix train --resume {directory}")
+    hint = re.escape(f"resume with: textmix train --resume {directory}")
     last = reference.nursery.said().splitlines()[-1]
     found = re.fullmatch(rf"textmix: interrupted at step (\d+) of {STEPS}; {hint}", last)
     assert found, reference.nursery.said()
@@ -131,4 +131,4 @@ def test_a_process_of_its_own_is_killed_before_its_first_checkpoint(reference: R
     process.kill()
     assert process.wait() == -9
     finish(reference, directory)
-    assert "has no checkpoint to go on from: it starts from the beginning" in reference.nursery.said()
+    assert "has no checkpoint: training starts from the beginning" in reference.nursery.said()

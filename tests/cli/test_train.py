@@ -138,7 +138,7 @@ class TestTrain:
             "false",
         ]
         assert main([*arguments, "--output_dir", str(tmp_path / "lazy")]) == 0
-        monkeypatch.setattr("textmix.runs.train._rows_trained_on", lambda *arguments: 10_000)
+        monkeypatch.setattr("textmix.runs.fitting._count_rows_used", lambda *arguments: 10_000)
         assert main([*arguments, "--output_dir", str(tmp_path / "whole")]) == 0
         assert json.loads((tmp_path / "lazy" / "metrics.json").read_text())["train"]["steps"] == 7
         for name in ("history.jsonl", "predictions.csv", "model/model.safetensors"):
@@ -158,7 +158,8 @@ class TestTrain:
         assert process.returncode == 130
         last = error.strip().splitlines()[-1]
         assert re.fullmatch(
-            r"textmix: interrupted at step \d+ of \d+; go on with: textmix train --resume " + re.escape(str(directory)),
+            r"textmix: interrupted at step \d+ of \d+; resume with: textmix train --resume "
+            + re.escape(str(directory)),
             last,
         )
         assert list((directory / "checkpoints").iterdir())
@@ -241,7 +242,7 @@ class TestTrain:
         last = capsys.readouterr().err.splitlines()[-1]
         assert code == 2
         assert re.fullmatch(
-            r"textmix: error: .*: File too large; once that is put right, go on with: textmix train --resume .*/parts",
+            r"textmix: error: .*: File too large; once that is mended, resume with: textmix train --resume .*/parts",
             last,
         )
         assert set(find_checkpoints(directory)) <= {8, 16}

@@ -10,13 +10,12 @@ from textmix.config.run import RunConfig
 from textmix.config.train import TrainConfig
 from textmix.data.config import DataConfig
 from textmix.errors import RunError
-from textmix.experiments.resumable_run import run_cell
+from textmix.experiments.resumable_run import train_or_resume
 from textmix.mixing.config import MixConfig
 from textmix.models.config import ModelConfig, TextCNNOptions, WordOptions
-from textmix.runs.train import Watch
 
 
-def cell(source: Path, directory: Path) -> RunConfig:
+def recipe(source: Path, directory: Path) -> RunConfig:
     return RunConfig(
         DataConfig(source=str(source)),
         ModelConfig("textcnn", words=WordOptions(min_frequency=1, embedding_dim=8), textcnn=TextCNNOptions(4)),
@@ -26,29 +25,29 @@ def cell(source: Path, directory: Path) -> RunConfig:
     )
 
 
-def test_a_finished_cell_is_not_trained_again(
+def test_a_finished_run_is_not_trained_again(
     topics_csv: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO", "textmix")
-    first = run_cell(cell(topics_csv, tmp_path / "c"))
+    first = train_or_resume(recipe(topics_csv, tmp_path / "c"))
     assert any(message.startswith("training textcnn") for message in caplog.messages)
     caplog.clear()
-    assert run_cell(cell(topics_csv, tmp_path / "c")) == first
+    assert train_or_resume(recipe(topics_csv, tmp_path / "c")) == first
     assert not caplog.messages
     assert json.loads((tmp_path / "c" / "metrics.json").read_text()) == first
 
 
-def test_an_interrupted_cell_goes_on(topics_csv: Path, tmp_path: Path) -> None:
-    first = run_cell(cell(topics_csv, tmp_path / "c"))
+def test_an_interrupted_run_is_resumed(topics_csv: Path, tmp_path: Path) -> None:
+    first = train_or_resume(recipe(topics_csv, tmp_path / "c"))
     (tmp_path / "c" / "metrics.json").unlink()  # what a run that was killed while it evaluated leaves
-    again = run_cell(cell(topics_csv, tmp_path / "c"))
+    again = train_or_resume(recipe(topics_csv, tmp_path / "c"))
     assert again["test"] == first["test"]
 
 
 def test_a_run_can_be_followed_and_ended_and_goes_on_from_there(
     topics_csv: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    config = replace(cell(topics_csv, tmp_path / "c"), train=TrainConfig(epochs=3))
+    config = replace(recipe(topics_csv, tmp_path / "c"), train=TrainConfig(epochs=3))
     seen: list[tuple[int, float]] = []
 
     class EnoughError(Exception):
@@ -60,22 +59,23 @@ def test_a_run_can_be_followed_and_ended_and_goes_on_from_there(
             raise EnoughError
 
     caplog.set_level("INFO", "textmix")
-    watch = Watch(on_evaluation=follow, show_progress=False, test=False)
     with pytest.raises(EnoughError):
-        run_cell(config, watch)
-    metrics = run_cell(config, watch)  # from the checkpoint of the first epoch
+        train_or_resume(config, on_evaluation=follow, show_progress=False, test=False)
+    metrics = train_or_resume(
+        config, on_evaluation=follow, show_progress=False, test=False
+    )  # from the checkpoint of the first epoch
     assert [epoch for epoch, _ in seen] == [1, 2, 2, 3]
     assert seen[1] == seen[2]
     assert not caplog.messages
     assert metrics.keys() == {"validation", "train"}
     assert not (tmp_path / "c" / "predictions.csv").exists()
-    whole = run_cell(replace(config, output_dir=str(tmp_path / "d")))
+    whole = train_or_resume(replace(config, output_dir=str(tmp_path / "d")))
     assert whole["validation"] == metrics["validation"]
 
 
-def test_a_cell_with_other_options_is_not_taken_for_this_one(topics_csv: Path, tmp_path: Path) -> None:
-    config = cell(topics_csv, tmp_path / "c")
-    run_cell(config)
+def test_a_run_with_other_options_is_not_taken_for_this_one(topics_csv: Path, tmp_path: Path) -> None:
+    config = recipe(topics_csv, tmp_path / "c")
+    train_or_resume(config)
     other = replace(config, train=replace(config.train, epochs=2), mix=MixConfig(strategy="sentence"))
     with pytest.raises(RunError, match=r"c holds a run with another mix\.strategy, train\.epochs; choose another"):
-        run_cell(other)
+        train_or_resume(other)

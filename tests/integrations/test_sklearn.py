@@ -241,7 +241,7 @@ class TestWrongInput:
             ({"options": {"mix.padding": "copy"}}, "options cannot hold 'mix.padding': use the parameter padding"),
             ({"options": {"train.epoch": 1}}, "unknown option 'train.epoch'; did you mean 'train.epochs'"),
             ({"options": {"train.seed": 1}}, "options cannot hold 'train.seed': use the parameter random_state"),
-            ({"options": {"data.source": "x"}}, "options cannot hold 'data.source': the data are what fit is given"),
+            ({"options": {"data.source": "x"}}, "options cannot hold 'data.source': fit takes the data"),
             ({"manifold": {"layers": [1]}}, "mix.manifold.layers has no effect with strategy 'word'"),
             ({"options": {"train.patience": 1}}, "no epoch can be chosen"),
         ],

@@ -83,7 +83,7 @@ def test_an_interrupted_run_saves_and_says_how_to_go_on(
     _, errors = process.communicate(timeout=60)
     assert process.returncode != 0
     (line,) = said(errors)
-    go_on = rf"go on in 2 processes again with: textmix train --resume {re.escape(str(parts))}"
+    go_on = rf"resume in 2 processes again with: textmix train --resume {re.escape(str(parts))}"
     assert re.fullmatch(rf"textmix: interrupted at step \d+ of 78; {go_on}", line)
     finished(launch(["train", "--resume", str(parts)]))
     same(run, parts)

@@ -5,7 +5,7 @@ import pytest
 from textmix.config.run import RunConfig
 from textmix.data.config import DataConfig
 from textmix.models.config import ModelConfig
-from textmix.runs.train import resolve
+from textmix.runs.options import resolve
 
 
 def resolved(name: str) -> str:

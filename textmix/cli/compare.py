@@ -15,7 +15,7 @@ from textmix.experiments.compare.variants import parse_variants
 from textmix.io.quiet import quiet_libraries
 
 if TYPE_CHECKING:
-    from textmix.experiments.compare.comparison import Standing
+    from textmix.experiments.compare.comparison import Progress
 
 _SEEDS = 10
 
@@ -29,7 +29,7 @@ def compare(arguments: list[str]) -> None:
     keep_models, plot = map(namespace.pop, ("keep_models", "plot"))
     config = check_trust(to_run_config(parser, namespace), arguments)
     if seeds is not None and folds is not None:
-        raise ConfigError("give --seeds or --folds, not both: each fold has a seed of its own")
+        raise ConfigError("give --seeds or --folds, not both: each fold has its own seed")
     if seeds is not None and seeds < 1:
         raise ConfigError(f"--seeds must be at least 1, not {seeds}")
     if folds is not None and folds < 2:
@@ -37,7 +37,7 @@ def compare(arguments: list[str]) -> None:
     variants = parse_variants(strategies, config.mix)
 
     quiet_libraries()
-    from textmix.experiments.compare.comparison import COMPARISON, make_runs, place, plan_cells
+    from textmix.experiments.compare.comparison import COMPARISON, compare_runs, place, plan_runs
     from textmix.experiments.compare.plots import check_plots, plot_comparison
     from textmix.experiments.compare.tables import report
     from textmix.io.files import write_json, write_text
@@ -45,11 +45,12 @@ def compare(arguments: list[str]) -> None:
 
     if plot:
         check_plots()
-    keep_memory()
+    if config.train.cpu_speedups:
+        keep_memory()
     config = place(config)
-    cells = plan_cells(config, variants, folds or seeds or _SEEDS, folds=folds is not None)
-    with _watching() as watch:
-        comparison = make_runs(config, variants, cells, keep_models, watch)
+    runs = plan_runs(config, variants, folds or seeds or _SEEDS, folds=folds is not None)
+    with _live_progress() as on_progress:
+        comparison = compare_runs(config, variants, runs, keep_models, on_progress)
     directory = Path(str(config.output_dir))
     write_text(directory / "comparison.md", report(comparison))
     write_json(directory / COMPARISON, comparison)
@@ -63,14 +64,14 @@ def _parser() -> ArgumentParser:
     parser = run_parser(
         "textmix compare",
         "Train strategies with the same splits, initial weights and order of batches for each seed, and test what they"
-        " gain: textmix compare [RECIPE.yaml] [OPTIONS]. The same command again goes on where it was stopped.",
+        " gain: textmix compare [RECIPE.yaml] [OPTIONS]. The same command again resumes.",
     )
     parser.add_argument(
         "--strategies",
         default="none,word,sentence,manifold",
         help="strategies, separated by commas, each with options of the section mix where it has some, as in"
-        " 'none,sentence(regmix=1.0,alpha=0.2)'; what the recipe says of mixing holds for those that it means something"
-        " to; they are tested against none, or else the first",
+        " 'none,sentence(regmix=1.0,alpha=0.2)'; options of mix in the recipe hold for the strategies that have"
+        " them; the baseline of the tests is none, or else the first",
     )
     parser.add_argument(
         "--seeds", type=int | None, default=None, help=f"number of seeds, counted from train.seed; null means {_SEEDS}"
@@ -79,47 +80,47 @@ def _parser() -> ArgumentParser:
         "--folds",
         type=int | None,
         default=None,
-        help="instead of that, cut the data into so many folds, each with a seed of its own",
+        help="instead of --seeds: cut the data into this many folds, each with its own seed",
     )
-    parser.add_argument("--keep_models", action="store_true", help="keep the model of each run, which takes disk space")
+    parser.add_argument("--keep_models", action="store_true", help="keep the model of each run")
     parser.add_argument("--plot", action="store_true", help="also draw comparison.png; needs the extra plots")
     return parser
 
 
 @contextmanager
-def _watching() -> Iterator[Callable[["Standing"], None]]:
-    """Show how a comparison goes on: a table in a terminal, otherwise one line for each run."""
+def _live_progress() -> Iterator[Callable[["Progress"], None]]:
+    """Show the progress of a comparison: a table in a terminal, otherwise one line for each run."""
     if not sys.stdout.isatty():
-        yield _tell_last
+        yield _print_last
         return
     from rich.console import Group
     from rich.live import Live
     from rich.spinner import Spinner
 
-    from textmix.experiments.compare.tables import standing_table
+    from textmix.experiments.compare.tables import progress_table
 
     # What the runs print is redirected elsewhere by `compare`.
     with Live(console=console(), redirect_stdout=False, redirect_stderr=False, transient=True) as live:
 
-        def show(standing: "Standing") -> None:
-            if standing.done == len(standing.cells):
+        def show(progress: "Progress") -> None:
+            if progress.done == len(progress.runs):
                 return
-            table = standing_table(standing.metrics, standing.names, standing.pairs).rich()
-            cell = standing.cells[standing.done]
-            under_way = f"run {standing.done + 1} of {len(standing.cells)}: {cell.name}, {cell.pair}"
-            live.update(Group(table, Spinner("dots", under_way)))
+            table = progress_table(progress.metrics, progress.names, progress.pairs).rich(numbers=True)
+            run = progress.runs[progress.done]
+            current = f"run {progress.done + 1} of {len(progress.runs)}: {run.name}, {run.pair}"
+            live.update(Group(table, Spinner("dots", current)))
 
         yield show
 
 
-def _tell_last(standing: "Standing") -> None:
-    if not standing.done:
+def _print_last(progress: "Progress") -> None:
+    if not progress.done:
         return
-    cell = standing.cells[standing.done - 1]
-    metrics = standing.metrics[cell.name][-1]
+    run = progress.runs[progress.done - 1]
+    metrics = progress.metrics[run.name][-1]
     scores = ", ".join(f"{name} {metrics['test'][name]:.4f}" for name in ("accuracy", "macro_f1", "nll", "ece"))
     print(
-        f"{standing.done}/{len(standing.cells)} {cell.name}, {cell.pair}: {scores};"
+        f"{progress.done}/{len(progress.runs)} {run.name}, {run.pair}: {scores};"
         f" {metrics['train']['seconds']:.1f} s of training",
         flush=True,
     )
@@ -132,9 +133,9 @@ def _print(comparison: dict[str, Any]) -> None:
         print("\n" + tables.report(comparison))
         return
     screen = console()
-    screen.print(tables.scores_table(comparison["strategies"]).rich())
+    screen.print(tables.scores_table(comparison["strategies"]).rich(numbers=True))
     tests = tables.differences_table(comparison["strategies"], comparison["baseline"])
     if tests.rows:
-        screen.print(tests.rich())
+        screen.print(tests.rich(numbers=True))
     for note in tables.notes(comparison):
         screen.print(note)

@@ -2,31 +2,19 @@
 
 from typing import Any
 
+from jsonargparse import ArgumentParser
+
 from textmix.cli.terminal import print_table
 from textmix.config.parsing import check_trust, parse, run_parser, to_run_config, with_recipe
 from textmix.errors import ConfigError
+from textmix.evaluation.tables import Table
 from textmix.io.inputs import refuse_overwriting
 from textmix.io.quiet import quiet_libraries
 
 
 def crossval(arguments: list[str]) -> None:
     """Train on all but one fold, for each fold, and predict every row by the model that did not see it."""
-    parser = run_parser("textmix crossval", "Cross-validate a recipe: textmix crossval [RECIPE.yaml] [OPTIONS]")
-    parser.add_argument("--folds", type=int, default=5, help="number of folds; data.group_column keeps groups together")
-    parser.add_argument(
-        "--id_column", type=str | None, default=None, help="column of the source to name rows by in oof_predictions.csv"
-    )
-    parser.add_argument(
-        "--submit", type=str | None, default=None, help="new rows, to be predicted by the average of the folds' models"
-    )
-    parser.add_argument(
-        "--submit_columns",
-        type=str | None,
-        default=None,
-        help="header of submission.csv, such as id,label: columns of the new rows, prediction, confidence,"
-        " probability_CLASS, or data.label_column for the predicted class; NAME=COLUMN renames one; none means all"
-        " columns of the new rows but the texts, and the predicted class",
-    )
+    parser = _parser()
     arguments = with_recipe(arguments)
     namespace = parse(parser, arguments)
     folds, id_column = namespace.pop("folds"), namespace.pop("id_column")
@@ -40,30 +28,46 @@ def crossval(arguments: list[str]) -> None:
     from textmix.experiments.crossval.submission import SUBMISSION, plan_submission, submit
     from textmix.training.cpu.memory import keep_memory
 
-    keep_memory()
+    if config.train.cpu_speedups:
+        keep_memory()
     prepared = cross_validation.prepare(config, folds, id_column)
+    directory, names = prepared.directory, prepared.class_names
     if source is not None:
-        refuse_overwriting(prepared.directory, [source], "output_dir")
-    submission = plan_submission(source, columns, config.data, prepared.class_names) if source is not None else None
+        refuse_overwriting(directory, [source], "output_dir")
+    submission = plan_submission(source, columns, config.data, names) if source is not None else None
     _, scores = cross_validation.cross_validate(prepared)
-    print_scores(scores)
+    print_table(_table(scores))
     if submission is not None:
-        submit(
-            submission,
-            prepared.folds,
-            prepared.class_names,
-            prepared.directory,
-            config.train.eval_batch_size,
-            config.model.trust_remote_code,
-        )
-        print(f"submission: {prepared.directory / SUBMISSION}")
-    print(f"saved to {prepared.directory}")
+        size, trust = config.train.eval_batch_size, config.model.trust_remote_code
+        submit(submission, prepared.folds, names, directory, size, trust)
+        print(f"submission: {directory / SUBMISSION}")
+    print(f"saved to {directory}")
 
 
-def print_scores(scores: dict[str, Any]) -> None:
-    """Print mean, standard deviation and pooled value of each score; each fold has a temperature of its own."""
+def _parser() -> ArgumentParser:
+    parser = run_parser("textmix crossval", "Cross-validate a recipe: textmix crossval [RECIPE.yaml] [OPTIONS]")
+    parser.add_argument("--folds", type=int, default=5, help="number of folds; data.group_column keeps groups together")
+    parser.add_argument(
+        "--id_column", type=str | None, default=None, help="column of the source that names rows in oof_predictions.csv"
+    )
+    parser.add_argument(
+        "--submit", type=str | None, default=None, help="new rows to predict by the average of the folds' models"
+    )
+    parser.add_argument(
+        "--submit_columns",
+        type=str | None,
+        default=None,
+        help="header of submission.csv, such as id,label: columns of the new rows, prediction, confidence,"
+        " probability_CLASS, or data.label_column for the predicted class; NAME=COLUMN renames one; null means all"
+        " columns of the new rows but the texts, and the predicted class",
+    )
+    return parser
+
+
+def _table(scores: dict[str, Any]) -> Table:
+    """Lay out mean, standard deviation and pooled value of each score; each fold has its own temperature."""
     pooled = scores["pooled"]
-    print_table(
+    return Table(
         (f"{len(scores['folds'])} folds", "mean ± sd", f"all {scores['rows']} rows"),
         [
             (name, f"{mean:.4f} ± {scores['sd'][name]:.4f}", f"{pooled[name]:.4f}" if name in pooled else "")

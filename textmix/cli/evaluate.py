@@ -2,11 +2,16 @@
 
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
-from textmix.cli.common import command_parser, print_evaluation
+from jsonargparse import ArgumentParser
+
+from textmix.cli.common import add_data_options, command_parser, print_evaluation
 from textmix.config.parsing import add_trust, check_trust, parse, read_run_config
+from textmix.config.run import RunConfig
 from textmix.data.config import DataConfig
 from textmix.errors import ConfigError, RunError
+from textmix.io.files import read_json, write_json
 from textmix.io.inputs import refuse_overwriting
 from textmix.io.quiet import quiet_libraries
 from textmix.io.run_directory import CONFIG_FILE, EVALUATIONS, METRICS, MODEL, refuse_foreign
@@ -14,35 +19,59 @@ from textmix.io.run_directory import CONFIG_FILE, EVALUATIONS, METRICS, MODEL, r
 
 def evaluate(arguments: list[str]) -> None:
     """Evaluate a run on labelled data and print the classification report."""
+    options = parse(_parser(), arguments)
+    directory = Path(options["run"])
+    config = check_trust(read_run_config(directory), arguments)
+    data = _data_config(options, config)
+    target = _choose_target(options, directory, config, data)
+
+    quiet_libraries()
+    from textmix.data.sources import absolute
+    from textmix.runs.evaluate import evaluate_run, write_evaluation
+
+    about = {
+        "run": str(directory.absolute()),
+        "data": {**asdict(data), "source": absolute(data.source)} if data is not None else None,
+    }
+    _check_same_evaluation(target, about, chosen=options["output_dir"] is not None)
+    evaluation, rows, where = evaluate_run(directory, config, data)
+    write_json(target / METRICS, {"about": about, **evaluation.scores(), "report": evaluation.report()})
+    write_evaluation(target, f"{directory.name} on {where}", rows, evaluation)
+    print_evaluation(evaluation, where)
+    print(f"saved to {target}")
+
+
+def _parser() -> ArgumentParser:
     parser = command_parser("evaluate", "Evaluate a run on labelled data: textmix evaluate RUN [OPTIONS]")
     parser.add_argument("run", help="directory of the run")
     parser.add_argument(
         "--data.source",
         type=str | list[str] | None,
         default=None,
-        help="labelled data; none means the run's test split",
+        help="labelled data; null means the run's test split",
     )
-    parser.add_argument("--data.subset", type=str | None, default=None, help="configuration of a hub data set")
+    add_data_options(parser, "the run's", "the run's")
     parser.add_argument(
-        "--data.text_column", type=str | list[str] | None, default=None, help="column of the text; none means the run's"
-    )
-    parser.add_argument(
-        "--data.label_column", type=str | None, default=None, help="column of the class; none means the run's"
-    )
-    parser.add_argument("--data.drop_missing", type=bool, default=False, help="leave out rows with a missing value")
-    parser.add_argument(
-        "--output_dir", type=str | None, default=None, help="where to write; none means RUN/evaluations/<data>"
+        "--output_dir", type=str | None, default=None, help="directory to write; null means RUN/evaluations/<data>"
     )
     add_trust(parser)
-    options = parse(parser, arguments)
-    directory = Path(options["run"])
-    config = check_trust(read_run_config(directory), arguments)
+    return parser
+
+
+def _data_config(options: Any, config: RunConfig) -> DataConfig | None:
+    """Return the data that the options name; None means the run's test split."""
     given = {name: value for name, value in options["data"].items() if value}
-    if given and "source" not in given:
+    if not given:
+        return None
+    if "source" not in given:
         raise ConfigError("the options of data need --data.source")
     columns = {"text_column": config.data.text_column, "label_column": config.data.label_column}
-    data = DataConfig(**{**columns, **given}) if given else None
-    from textmix.data.sources import absolute, source_name
+    return DataConfig(**{**columns, **given})
+
+
+def _choose_target(options: Any, directory: Path, config: RunConfig, data: DataConfig | None) -> Path:
+    """Return the directory to write, once it is sure to overwrite neither a run nor an input."""
+    from textmix.data.sources import source_name
 
     name = f"data-{source_name(data.source)}" if data is not None else "test-split"
     target = Path(options["output_dir"]) if options["output_dir"] else directory / EVALUATIONS / name
@@ -50,24 +79,22 @@ def evaluate(arguments: list[str]) -> None:
         raise RunError(f"{target} is a run, whose own figures would be lost; choose another --output_dir")
     sources = data.sources if data is not None else config.data.sources
     refuse_overwriting(target, [*sources, directory / CONFIG_FILE, directory / MODEL], "output_dir")
+    return target
 
-    quiet_libraries()
-    from textmix.io.files import read_json, write_json
-    from textmix.runs.evaluate import evaluate_run, write_evaluation
 
-    about = {
-        "run": str(directory.absolute()),
-        "data": {**asdict(data), "source": absolute(data.source)} if data is not None else None,
-    }
+def _check_same_evaluation(target: Path, about: dict[str, Any], chosen: bool) -> None:
+    """Refuse to replace an evaluation of another run or on other rows.
+
+    Args:
+        target: The directory to write.
+        about: The run and the data that are evaluated.
+        chosen: Whether the target was given rather than derived from the run.
+    """
     refuse_foreign(target, "an evaluation", (target / METRICS).is_file())
-    if (target / METRICS).is_file():
-        held = read_json(target / METRICS, lambda content: content.get("about"))
-        if held is not None and options["output_dir"] is not None and held["run"] != about["run"]:
-            raise RunError(f"{target} holds an evaluation of {held['run']}; choose another --output_dir")
-        if held is not None and held["data"] != about["data"]:
-            raise RunError(f"{target} holds an evaluation on other rows (see {METRICS}); choose another --output_dir")
-    evaluation, rows, where = evaluate_run(directory, config, data)
-    write_json(target / METRICS, {"about": about, **evaluation.scores(), "report": evaluation.report()})
-    write_evaluation(target, f"{directory.name} on {where}", rows, evaluation)
-    print_evaluation(evaluation, where)
-    print(f"saved to {target}")
+    if not (target / METRICS).is_file():
+        return
+    held = read_json(target / METRICS, lambda content: content.get("about"))
+    if held is not None and chosen and held["run"] != about["run"]:
+        raise RunError(f"{target} holds an evaluation of {held['run']}; choose another --output_dir")
+    if held is not None and held["data"] != about["data"]:
+        raise RunError(f"{target} holds an evaluation on other rows (see {METRICS}); choose another --output_dir")

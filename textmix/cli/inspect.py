@@ -1,4 +1,4 @@
-"""The command `textmix inspect`: its options, and what they mean for a run and for a model. Imports no torch."""
+"""`textmix inspect`, on a run or on an untrained classifier. Imports no torch."""
 
 import json
 from dataclasses import asdict
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from jsonargparse import ArgumentParser, Namespace
 
+from textmix.cli.common import add_data_options
 from textmix.cli.terminal import console
 from textmix.config.parsing import add_trust, check_trust, parse, read_run_config
 from textmix.config.run import RunConfig
@@ -19,21 +20,31 @@ from textmix.mixing.config import DEFAULTS, MixConfig, option_values
 from textmix.mixing.loss_config import LossConfig
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from textmix.analysis.inspect.layout import Texts
+    from textmix.analysis.inspect.pairs import Pair
     from textmix.models.loading import LoadedModel
 
 _LENGTH, _BATCH = 48, 32
 _DESCRIPTION = """Show what mixing does to pairs of texts: textmix inspect RUN_OR_MODEL DATA [OPTIONS].
-Each pair is drawn in a step of its own, by what mixes in training; nothing is trained and nothing is written."""
+Each pair is drawn in its own step, as in training; nothing is trained and nothing is written."""
+
+_JSON_FIELDS = (
+    "step, strategy, site, lam, rows (number, text, text_pair, label, weight, target_weight, ids, tokens; the row"
+    " itself first), target (weight of each class), positions (origin: own, partner, both, special or padding; parts:"
+    " the token of each row; source: position in the partner; id and token, or nearest: tokens with their cosine),"
+    " mixed_text, nearest (of a sentence vector), note"
+)
 
 
 def inspect(arguments: list[str]) -> None:
     """Draw pairs and print them.
 
     Raises:
-        TextmixError: If something is wrong that the user can put right.
+        TextmixError: If options, data or model cannot be used.
     """
-    # A short form of an option must share its default, its check and its place among the others.
+    # --strategy is short for --mix.strategy, with the same default and the same check.
     arguments = [f"--mix.{word[2:]}" if word.split("=")[0] == "--strategy" else word for word in arguments]
     options, config = _read_options(arguments)
     mix: MixConfig = options["mix"]
@@ -57,17 +68,19 @@ def inspect(arguments: list[str]) -> None:
         for pair in pairs:
             print(json.dumps(asdict(pair), ensure_ascii=False))
         return
+    step = min(size, len(texts.texts))
+    title = f"{name} on {options['source']}: each pair from a step of {step} rows, cut at {length} tokens"
+    _print_pairs(pairs, title, fresh and "ssmix" in mix.names)
+
+
+def _print_pairs(pairs: "Iterable[Pair]", title: str, warn_of_saliency: bool) -> None:
     from textmix.analysis.inspect.show import legend, show_pair
 
     screen = console()
-    screen.print(
-        f"{name} on {options['source']}: each pair from a step of {min(size, len(texts.texts))} rows, cut at"
-        f" {length} tokens",
-        markup=False,
-    )
+    screen.print(title, markup=False)
     screen.print(legend())
-    if fresh and "ssmix" in mix.names:
-        screen.print("the classifier on this model is a fresh one: its saliency says little; inspect a run instead")
+    if warn_of_saliency:
+        screen.print("the classifier on this model is untrained: its saliency says little; inspect a run instead")
     for number, pair in enumerate(pairs, start=1):
         show_pair(pair, number, screen)
 
@@ -76,62 +89,45 @@ def _parser() -> ArgumentParser:
     parser = ArgumentParser(prog="textmix inspect", description=_DESCRIPTION, exit_on_error=False, allow_abbrev=False)
     parser.add_argument(
         "run_or_model",
-        help="directory of a run; or a built-in model, a hub id or the directory of a model, with a fresh classifier",
+        help="directory of a run; or a built-in model, a hub id or the directory of a model, with a new classifier",
     )
     parser.add_argument("source", help="labelled data: a file, a glob, a hub id, or a built-in name")
     parser.add_argument(
         "--strategy",
         metavar="STRATEGY",
         default=None,
-        help="short for --mix.strategy; without it the run's, for a model manifold",
+        help="short for --mix.strategy; the default is the run's, for a model manifold",
     )
-    parser.add_argument("-n", "--count", type=int, default=5, help="how many pairs; no more than there are rows")
-    parser.add_argument("--seed", type=int, default=0, help="seed of the order of the rows and of all that is drawn")
+    parser.add_argument("-n", "--count", type=int, default=5, help="number of pairs, at most the number of rows")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the order of the rows and of every draw")
     parser.add_argument(
         "--max_length",
         type=int | None,
         default=None,
-        help=f"texts are cut at this many tokens before they are mixed, so that a pair fits a screen; none means"
-        f" {_LENGTH}, or what the model takes if that is less",
+        help=f"texts are cut at this many tokens before they are mixed, so that a pair fits a screen; null means"
+        f" {_LENGTH}, or the most that the model takes if that is less",
     )
     parser.add_argument(
         "--batch_size",
         type=int | None,
         default=None,
-        help=f"rows of a step, among which partners are found; none means the run's, for a model {_BATCH}",
+        help=f"rows of a step, among which partners are found; null means the run's, for a model {_BATCH}",
     )
     parser.add_argument(
         "--json",
         action="store_true",
-        help="print one JSON object for each pair on a line of its own, and nothing else: step, strategy, site, lam,"
-        " rows (number, text, text_pair, label, weight, target_weight, ids, tokens; the row itself first), target"
-        " (weight of each class), positions (origin: own, partner, both, special or padding; parts: the token of each"
-        " row; source: position in the partner; id and token, or nearest: tokens with their cosine), mixed_text,"
-        " nearest (of a sentence vector), note",
+        help=f"print one JSON object a line for each pair, and nothing else: {_JSON_FIELDS}",
     )
-    parser.add_argument("--data.subset", type=str | None, default=None, help="configuration of a hub data set")
-    parser.add_argument(
-        "--data.text_column",
-        type=str | list[str] | None,
-        default=None,
-        help="column of the text; none means the run's, for a model text",
-    )
-    parser.add_argument(
-        "--data.label_column",
-        type=str | None,
-        default=None,
-        help="column of the class; none means the run's, for a model label",
-    )
-    parser.add_argument("--data.drop_missing", type=bool, default=False, help="leave out rows with a missing value")
+    add_data_options(parser, "the run's, for a model text", "the run's, for a model label")
     add_trust(parser)
     parser.add_class_arguments(MixConfig, "mix")
     return parser
 
 
 def _read_options(arguments: list[str]) -> tuple[Namespace, RunConfig | None]:
-    """Parse the command line; what it leaves open of `mix` is the run's.
+    """Parse the command line; options of `mix` that it does not set are the run's.
 
-    Options of the run's that mean nothing to a strategy given here are left out.
+    Options of another strategy than the one given here are left out.
     """
     parser = _parser()
     options = parse(parser, arguments)
@@ -174,7 +170,7 @@ def _data_config(options: Namespace, config: RunConfig | None) -> DataConfig:
 def _load(
     name: str, config: RunConfig | None, data: DataConfig, seed: int, trust: bool
 ) -> "tuple[LoadedModel, Texts, bool]":
-    """Load model and rows; say whether the classifier is a fresh one."""
+    """Load model and rows; say whether the classifier is untrained."""
     import torch
 
     from textmix.analysis.inspect.layout import Texts
@@ -196,13 +192,13 @@ def _load(
     else:
         if name in WORD_MODELS:
             raise ModelError(f"a {name} has no vocabulary until it is trained; give the directory of a run of it")
-        # Only the head of an architecture of its own is saved with its code.
+        # With trusted code the architecture's own head is part of that code.
         model = ModelConfig(name=name, head="native", trust_remote_code=True) if trust else ModelConfig(name=name)
         check_model(model)
         rows = load_rows(data)
         names = class_names(rows[LABEL][:], where)
         with torch.random.fork_rng():
-            torch.manual_seed(seed)  # the fresh classifier's weights
+            torch.manual_seed(seed)  # weights of the untrained classifier
             loaded = build_model(model, names, [])
     labels = encode_labels(rows[LABEL][:], names, where)
     pairs = rows[PAIR][:] if PAIR in rows.column_names else None
@@ -210,7 +206,7 @@ def _load(
 
 
 def _trained(directory: Path) -> Path | None:
-    """Return the directory if it holds a classifier that textmix has trained, such as the `model` of a run."""
+    """Return the directory if it holds a classifier trained by textmix, such as the `model` of a run."""
     file = directory / "config.json"
     if not file.is_file():
         return None

@@ -3,6 +3,7 @@
 from textmix.cli.common import command_parser
 from textmix.cli.terminal import print_table
 from textmix.config.parsing import parse
+from textmix.evaluation.tables import Table
 from textmix.io.quiet import quiet_libraries
 
 
@@ -11,10 +12,8 @@ def datasets(arguments: list[str]) -> None:
     parse(command_parser("datasets", "List the built-in data sets."), arguments)
     from textmix.data.builtin import BUILTIN_DATASETS
 
-    print_table(
-        ("data.source", "package", "what it is"),
-        [(name, corpus.distribution, corpus.summary) for name, corpus in BUILTIN_DATASETS.items()],
-    )
+    rows = [(name, corpus.distribution, corpus.summary) for name, corpus in BUILTIN_DATASETS.items()]
+    print_table(Table(("data.source", "package", "description"), rows))
     print("Files (csv, tsv, jsonl, parquet), globs, lists of files and hub ids work too.")
 
 
@@ -27,8 +26,8 @@ def models(arguments: list[str]) -> None:
 
     rows = [(name, model.distribution, model.summary) for name, model in BUNDLED_MODELS.items()]
     rows += [(name, "", summary) for name, summary in WORD_MODELS.items()]
-    print_table(("model.name", "package", "what it is"), rows)
-    print("The vocabulary of those without a package is trained on the training texts; their vectors too, or given.")
+    print_table(Table(("model.name", "package", "description"), rows))
+    print("Models without a package train their vocabulary on the training texts, and their vectors unless given.")
     print("Any encoder that transformers' AutoModel loads works too, by hub id or directory.")
 
 
@@ -38,4 +37,4 @@ def strategies(arguments: list[str]) -> None:
     from textmix.mixing.registry import STRATEGIES
 
     rows = [(strategy.name, strategy.summary, strategy.paper) for strategy in STRATEGIES.values()]
-    print_table(("mix.strategy", "what it does", "paper"), rows)
+    print_table(Table(("mix.strategy", "description", "paper"), rows))

@@ -5,9 +5,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from io import TextIOWrapper
 
-from textmix.cli.blend import blend
 from textmix.cli.compare import compare
 from textmix.cli.crossval import crossval
+from textmix.cli.ensemble import ensemble
 from textmix.cli.evaluate import evaluate
 from textmix.cli.export import export
 from textmix.cli.inspect import inspect
@@ -50,7 +50,7 @@ COMMANDS = {
         export,
         compare,
         crossval,
-        blend,
+        ensemble,
         sweep,
         inspect,
         datasets,

@@ -1,10 +1,13 @@
 """`textmix predict`."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
+
+from jsonargparse import ArgumentParser
 
 from textmix.cli.common import command_parser
 from textmix.config.parsing import add_trust, check_trust, parse, read_run_config
+from textmix.config.run import RunConfig
 from textmix.errors import ConfigError
 from textmix.io.inputs import refuse_overwriting
 from textmix.io.quiet import quiet_libraries
@@ -13,57 +16,27 @@ from textmix.io.run_directory import run_paths
 if TYPE_CHECKING:
     from pyarrow import Table
 
+    from textmix.data.windows import Source
+    from textmix.inference.predictor import Predictor
+
 
 def predict(arguments: list[str]) -> None:
     """Predict the classes of new texts."""
-    parser = command_parser("predict", "Predict the classes of new texts: textmix predict RUN SOURCE [OPTIONS]")
-    parser.add_argument("run", help="directory of the run")
-    parser.add_argument("source", help="a csv, tsv, jsonl or parquet file, or - for one text a line on standard input")
-    parser.add_argument(
-        "--output",
-        type=str | None,
-        default=None,
-        help="a csv, tsv, jsonl or parquet file; none prints prediction, confidence and text, separated by tabs",
-    )
-    parser.add_argument(
-        "--data.text_column", type=str | list[str] | None, default=None, help="column of the text; none means the run's"
-    )
-    parser.add_argument("--batch_size", type=int, default=64, help="most rows of a batch")
-    parser.add_argument(
-        "--precision",
-        type=Literal["auto", "fp32", "bf16"],
-        default="fp32",
-        help="bf16 is faster and moves probabilities by up to 1e-2; auto takes it where the machine has it",
-    )
-    parser.add_argument(
-        "--backend", type=Literal["torch", "onnx"], default="torch", help="onnx runs what `textmix export` wrote"
-    )
-    add_trust(parser)
-    options = parse(parser, arguments)
-    if options["batch_size"] < 1:
-        raise ConfigError(f"--batch_size must be at least 1, not {options['batch_size']}")
-    if options["backend"] == "onnx" and options["precision"] != "fp32":
-        raise ConfigError("--precision has no effect with --backend onnx; leave it out")
+    options = parse(_parser(), arguments)
+    _check(options)
     config = check_trust(read_run_config(Path(options["run"])), arguments)
     given = options["data"]["text_column"]
     columns = [given] if isinstance(given, str) else given or config.data.text_columns
+    output = Path(options["output"]) if options["output"] else None
 
     quiet_libraries()
     from textmix.data.windows import open_source
-    from textmix.inference.predictor import Predictor
-    from textmix.inference.writers import check_output, open_writer
+    from textmix.inference.writers import check_output
     from textmix.training.cpu.memory import keep_memory, trim_memory
 
-    keep_memory()
-    predictor = Predictor.from_pretrained(
-        options["run"],
-        backend=options["backend"],
-        precision=options["precision"],
-        batch_size=options["batch_size"],
-        text_columns=columns,
-        trust_remote_code=config.model.trust_remote_code,
-    )
-    output = Path(options["output"]) if options["output"] else None
+    if config.train.cpu_speedups:
+        keep_memory()
+    predictor = _open_predictor(options, config, columns)
     if output is not None:
         check_output(output)
         refuse_overwriting(output, [options["source"], *run_paths(Path(options["run"]))], "--output")
@@ -73,13 +46,66 @@ def predict(arguments: list[str]) -> None:
     if output is None:
         for window in source.windows:
             _print_predictions(predictor(window), columns)
-        return
+    else:
+        _write_predictions(predictor, source, output)
+        print(f"saved to {output}")
+
+
+def _parser() -> ArgumentParser:
+    parser = command_parser("predict", "Predict the classes of new texts: textmix predict RUN SOURCE [OPTIONS]")
+    parser.add_argument("run", help="directory of the run")
+    parser.add_argument("source", help="a csv, tsv, jsonl or parquet file, or - for one text a line on standard input")
+    parser.add_argument(
+        "--output",
+        type=str | None,
+        default=None,
+        help="a csv, tsv, jsonl or parquet file; null prints prediction, confidence and text, separated by tabs",
+    )
+    parser.add_argument(
+        "--data.text_column", type=str | list[str] | None, default=None, help="column of the text; null means the run's"
+    )
+    parser.add_argument("--batch_size", type=int, default=64, help="maximum number of rows in a batch")
+    parser.add_argument(
+        "--precision",
+        type=Literal["auto", "fp32", "bf16"],
+        default="fp32",
+        help="bf16 is faster and changes probabilities by up to 1e-2; auto uses it where the machine supports it",
+    )
+    parser.add_argument(
+        "--backend", type=Literal["torch", "onnx"], default="torch", help="onnx runs the file of `textmix export`"
+    )
+    add_trust(parser)
+    return parser
+
+
+def _check(options: Any) -> None:
+    if options["batch_size"] < 1:
+        raise ConfigError(f"--batch_size must be at least 1, not {options['batch_size']}")
+    if options["backend"] == "onnx" and options["precision"] != "fp32":
+        raise ConfigError("--precision has no effect with --backend onnx; leave it out")
+
+
+def _open_predictor(options: Any, config: RunConfig, columns: list[str]) -> "Predictor":
+    from textmix.inference.predictor import Predictor
+
+    return Predictor.from_pretrained(
+        options["run"],
+        backend=options["backend"],
+        precision=options["precision"],
+        batch_size=options["batch_size"],
+        text_columns=columns,
+        trust_remote_code=config.model.trust_remote_code,
+    )
+
+
+def _write_predictions(predictor: "Predictor", source: "Source", output: Path) -> None:
     from tqdm.auto import tqdm
+
+    from textmix.inference.writers import open_writer
 
     with open_writer(output) as write, tqdm(total=source.size, unit="row") as bar:
         for window in source.windows:
             write(predictor(window, progress=bar.update))
-    print(f"saved to {output}")
 
 
 def _print_predictions(rows: "Table", columns: list[str]) -> None:

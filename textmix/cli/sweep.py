@@ -2,6 +2,9 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
+
+from jsonargparse import ArgumentParser
 
 from textmix.cli.terminal import print_table
 from textmix.config.parsing import check_trust, parse, run_parser, to_run_config, with_recipe
@@ -12,19 +15,7 @@ from textmix.io.quiet import quiet_libraries
 
 def sweep(arguments: list[str]) -> None:
     """Search for the options that do best on validation data."""
-    parser = run_parser(
-        "textmix sweep",
-        "Search for the options that do best on validation data: textmix sweep RECIPE [OPTIONS]. Started again, or"
-        " elsewhere, with the same options, it goes on, or takes part.",
-    )
-    parser.add_argument("--trials", type=int, default=30, help="how many trials there are to be in all")
-    parser.add_argument(
-        "--space",
-        type=str | None,
-        default=None,
-        help="a YAML file with what is tried for each option, as a list or {low: …, high: …, log: true}; null means"
-        " what ships with textmix for the kind of model",
-    )
+    parser = _parser()
     arguments = with_recipe(arguments)
     namespace = parse(parser, arguments)
     trials, space_path = namespace.pop("trials"), namespace.pop("space")
@@ -41,21 +32,43 @@ def sweep(arguments: list[str]) -> None:
         raise RunError("textmix sweep needs optuna; install it with: pip install 'textmix[sweep]'") from None
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     quiet_libraries()
-    from textmix.experiments.sweep.report import BEST, table
     from textmix.experiments.sweep.sweep import Sweep
     from textmix.training.cpu.memory import keep_memory
 
-    keep_memory()
+    if config.train.cpu_speedups:
+        keep_memory()
     work = Sweep(replace(config, output_dir=config.output_dir or _default_directory(config)), space, trials)
-    report = work.run()
-    print_table(*table(report))
+    _print(work.run(), work.directory)
+
+
+def _parser() -> ArgumentParser:
+    parser = run_parser(
+        "textmix sweep",
+        "Search for the options that do best on validation data: textmix sweep RECIPE [OPTIONS]. The same command"
+        " again resumes the search; in another process or on another machine it joins in.",
+    )
+    parser.add_argument("--trials", type=int, default=30, help="total number of trials")
+    parser.add_argument(
+        "--space",
+        type=str | None,
+        default=None,
+        help="a YAML file with the values to try for each option, as a list or {low: …, high: …, log: true}; null means"
+        " the space that ships with textmix for the kind of model",
+    )
+    return parser
+
+
+def _print(report: dict[str, Any], directory: Path) -> None:
+    from textmix.experiments.sweep.report import BEST, trials_table
+
+    print_table(trials_table(report))
     running = sum(row["state"] == "running" for row in report["trials"])
     if running:
         print(f"{running} trials are still running in other processes")
     if report["best"] is None:
-        print(f"no trial was completed; what was tried is in {work.directory}")
+        print(f"no trial was completed; the trials are in {directory}")
     else:
-        print(f"the best is {work.directory / BEST}; train and test it with: textmix train {work.directory / BEST}")
+        print(f"the best is {directory / BEST}; train and test it with: textmix train {directory / BEST}")
 
 
 def _default_directory(config: RunConfig) -> str:

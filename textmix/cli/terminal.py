@@ -1,11 +1,13 @@
-"""What the commands print with: a console and tables of rich's."""
+"""Printing by the commands: log lines, a rich console, tables."""
 
 import logging
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
+
+from textmix.evaluation.tables import Table
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -33,29 +35,24 @@ def logging_to_standard_output() -> Iterator[None]:
 
 
 def console() -> "Console":
-    """Make a console on standard output, without colours where that is no terminal or NO_COLOR is set."""
+    """Build a console on standard output, without colours if it is not a terminal or NO_COLOR is set."""
     from rich.console import Console
 
     class OurConsole(Console):
         def on_broken_pipe(self) -> None:
-            """Leave it to the command line, instead of ending the program here."""
+            """Let `main` handle it instead of ending the program here."""
             raise  # rich calls this while it handles the BrokenPipeError
 
     return OurConsole(file=sys.stdout, highlight=False)
 
 
-def print_table(header: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> None:
+def print_table(table: Table) -> None:
     """Print a table on standard output."""
-    from rich.table import Table
-
-    table = Table(*header)
-    for row in rows:
-        table.add_row(*row)
-    console().print(table)
+    console().print(table.rich())
 
 
 def abandon_output() -> None:
-    """Give up standard output, whose reader has gone, so that the interpreter does not flush it in vain at its exit."""
+    """Redirect standard output after a broken pipe, so that the interpreter's last flush does not fail."""
     null = os.open(os.devnull, os.O_WRONLY)
     os.dup2(null, sys.stdout.fileno())
     os.close(null)

@@ -17,7 +17,7 @@ def train(arguments: list[str]) -> None:
         "--resume",
         metavar="RUN",
         default=None,
-        help="go on with a run that was interrupted or killed; no other options",
+        help="resume an interrupted run (takes no other options)",
     )
     arguments = with_recipe(arguments)
     overwrite = resume = False
@@ -25,8 +25,7 @@ def train(arguments: list[str]) -> None:
         words = [part for word in arguments for part in (word.split("=", 1) if word.startswith("--") else [word])]
         if len(words) not in (2, 4) or words[0] != "--resume" or words[2:] not in ([], [TRUST, "true"]):
             raise ConfigError(
-                f"--resume takes the directory of a run and no other options but {TRUST} true: its config.yaml has"
-                " them all"
+                f"--resume takes the directory of a run and no other options but {TRUST} true: its config.yaml has them"
             )
         config, resume = replace(read_run_config(Path(words[1])), output_dir=words[1]), True
     else:
@@ -41,10 +40,11 @@ def train(arguments: list[str]) -> None:
     from textmix.runs import train as run
     from textmix.training.cpu.memory import keep_memory
 
-    keep_memory()
+    if config.train.cpu_speedups:
+        keep_memory()
     result = run.train(config, overwrite=overwrite, resume=resume)
-    if result is None:  # this is one of several processes, and not the one that evaluates
+    if result is None:  # another process evaluates
         return
-    assert result.test is not None  # it was asked for
+    assert result.test is not None
     print_evaluation(result.test, "test")
     print(f"saved to {result.directory}")

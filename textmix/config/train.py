@@ -5,6 +5,9 @@ from typing import Literal
 
 from textmix.errors import ConfigError
 
+_COUNTS = ("epochs", "batch_size", "accumulation_steps", "eval_batch_size", "log_steps", "keep_checkpoints")
+_OPTIONAL_COUNTS = ("max_steps", "patience")
+
 
 @dataclass(frozen=True)
 class TrainConfig:
@@ -76,28 +79,7 @@ class TrainConfig:
         Raises:
             ConfigError: If a value is out of its range.
         """
-        wrong: list[str] = []
-        at_least_one = (
-            "epochs",
-            "batch_size",
-            "accumulation_steps",
-            "eval_batch_size",
-            "log_steps",
-            "keep_checkpoints",
-        )
-        wrong += [f"train.{name} must be at least 1" for name in at_least_one if getattr(self, name) < 1]
-        wrong += [
-            f"train.{name} must be at least 1, or null"
-            for name in ("max_steps", "patience")
-            if getattr(self, name) is not None and getattr(self, name) < 1
-        ]
-        wrong += [
-            f"train.{name} must be below 2**31, not {getattr(self, name)}"
-            for name in (*at_least_one, "max_steps", "patience", "save_steps")
-            if isinstance(getattr(self, name), int) and getattr(self, name) >= 2**31
-        ]
-        if isinstance(self.save_steps, int) and self.save_steps < 1:
-            wrong.append("train.save_steps must be at least 1, epoch, or null")
+        wrong = self._counts_out_of_range()
         if self.ema_decay is not None and not 0 < self.ema_decay < 1:
             wrong.append(f"train.ema_decay must lie between 0 and 1, or be null, not {self.ema_decay}")
         if self.learning_rate is not None and not 0 < self.learning_rate < float("inf"):
@@ -112,3 +94,17 @@ class TrainConfig:
             wrong.append(f"train.seed must lie in [0, 2**32), not {self.seed}")
         if wrong:
             raise ConfigError("; ".join(wrong))
+
+    def _counts_out_of_range(self) -> list[str]:
+        wrong = []
+        for name in (*_COUNTS, *_OPTIONAL_COUNTS):
+            value, null = getattr(self, name), ", or null" if name in _OPTIONAL_COUNTS else ""
+            if value is not None and value < 1:
+                wrong.append(f"train.{name} must be at least 1{null}")
+            elif value is not None and value >= 2**31:
+                wrong.append(f"train.{name} must be below 2**31, not {value}")
+        if isinstance(self.save_steps, int) and self.save_steps < 1:
+            wrong.append("train.save_steps must be at least 1, epoch, or null")
+        elif isinstance(self.save_steps, int) and self.save_steps >= 2**31:
+            wrong.append(f"train.save_steps must be below 2**31, not {self.save_steps}")
+        return wrong

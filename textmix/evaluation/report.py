@@ -3,30 +3,37 @@
 import pandas as pd
 
 from textmix.evaluation.metrics import Array, Evaluation
+from textmix.evaluation.tables import Table
 
 
 def markdown_report(title: str, evaluation: Evaluation) -> str:
     """Write the scores, the classification report and the confusion matrix as Markdown."""
-    lines = [f"# {title}", "", f"{len(evaluation.labels)} rows", "", "| metric | value |", "| --- | --- |"]
-    lines += [f"| {name} | {value:.4f} |" for name, value in evaluation.scores().items()]
-    lines += ["", "## Classes", "", "| class | precision | recall | F1 | rows |", "| --- | --- | --- | --- | --- |"]
-    report = evaluation.report()
-    for name in evaluation.class_names:
-        row = report[name]
-        values = " | ".join(f"{row[key]:.4f}" for key in ("precision", "recall", "f1-score"))
-        lines.append(f"| {_cell(name)} | {values} | {int(row['support'])} |")
-    names = [_cell(name) for name in evaluation.class_names]
-    lines += ["", "## Confusion matrix", "", "Rows are true classes, columns predicted ones.", ""]
-    lines += [f"| | {' | '.join(names)} |", "| --- " * (len(names) + 1) + "|"]
-    lines += [
-        f"| **{name}** | {' | '.join(map(str, counts))} |"
-        for name, counts in zip(names, evaluation.confusion().tolist(), strict=True)
+    names, report = evaluation.class_names, evaluation.report()
+    scores = Table(("metric", "value"), [(name, f"{value:.4f}") for name, value in evaluation.scores().items()])
+    classes = Table(
+        ("class", "precision", "recall", "F1", "rows"),
+        [
+            (
+                name,
+                *(f"{report[name][key]:.4f}" for key in ("precision", "recall", "f1-score")),
+                str(int(report[name]["support"])),
+            )
+            for name in names
+        ],
+    )
+    counts = evaluation.confusion().tolist()
+    confusion = Table(("", *names), [(f"**{name}**", *map(str, row)) for name, row in zip(names, counts, strict=True)])
+    parts = [
+        f"# {title}",
+        f"{len(evaluation.labels)} rows",
+        scores.markdown(),
+        "## Classes",
+        classes.markdown(),
+        "## Confusion matrix",
+        "Rows are true classes, columns predicted ones.",
+        confusion.markdown(),
     ]
-    return "\n".join(lines) + "\n"
-
-
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|").replace("\n", " ")
+    return "\n\n".join(parts) + "\n"
 
 
 def prediction_columns(probabilities: Array, class_names: list[str]) -> dict[str, list[str] | list[float]]:

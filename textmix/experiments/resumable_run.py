@@ -1,4 +1,4 @@
-"""One run among the many of an experiment, trained once however often the experiment is started."""
+"""One run of an experiment: it is trained once, however often the experiment is started."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,16 +11,18 @@ from textmix.config.run import RunConfig
 from textmix.errors import RunError, TextmixError
 from textmix.io.files import read_json
 from textmix.io.run_directory import CONFIG_FILE, METRICS, has_finished
-from textmix.runs.train import ALONE, Watch, resolve, train
+from textmix.runs.options import resolve
+from textmix.runs.train import train
 from textmix.training.trackers import flatten
+from textmix.training.trainer import OnEvaluation
 
 
 @contextmanager
-def leaving_nothing(directory: Path, marker: str) -> Iterator[None]:
-    """Remove a marker of an experiment, and its directory if this made it, where an error ends it before any run began.
+def removed_if_unused(directory: Path, marker: str) -> Iterator[None]:
+    """Remove the marker and the new directory of an experiment if an error ends it before its first run starts.
 
     Args:
-        directory: Directory of the experiment, which need not be there yet.
+        directory: Directory of the experiment; it may not exist yet.
         marker: Name of the file that is written into it before the first run.
     """
     fresh = not directory.exists()
@@ -34,15 +36,25 @@ def leaving_nothing(directory: Path, marker: str) -> Iterator[None]:
         raise
 
 
-def run_cell(config: RunConfig, watch: Watch = ALONE) -> dict[str, Any]:
-    """Train a run, unless it has finished; one that was interrupted goes on from its newest checkpoint.
+def train_or_resume(
+    config: RunConfig,
+    *,
+    test: bool = True,
+    sibling: Path | None = None,
+    on_evaluation: OnEvaluation | None = None,
+    show_progress: bool = True,
+) -> dict[str, Any]:
+    """Train a run unless it has finished; resume it if it was interrupted.
 
     Args:
-        config: What to do, and in which directory.
-        watch: How the run is followed.
+        config: All options, with the directory of the run.
+        test: As in `textmix.runs.train.train`, like those that follow.
+        sibling: A run of the same experiment, whose data this run must have too.
+        on_evaluation: Called with the validation scores after each epoch.
+        show_progress: Show a progress bar, log lines, and a line for each epoch.
 
     Returns:
-        What stands in metrics.json of the run.
+        The content of metrics.json.
 
     Raises:
         RunError: If the directory holds a run with other options.
@@ -55,7 +67,14 @@ def run_cell(config: RunConfig, watch: Watch = ALONE) -> dict[str, Any]:
     if begun:
         _check_same(directory, config)
     if not has_finished(directory):
-        train(config, resume=begun, watch=watch)
+        train(
+            config,
+            resume=begun,
+            test=test,
+            sibling=sibling,
+            on_evaluation=on_evaluation,
+            show_progress=show_progress,
+        )
     return read_json(directory / METRICS, dict)
 
 

@@ -9,7 +9,6 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from accelerate.utils import set_seed
 from datasets import Dataset
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils import check_consistent_length, check_random_state, column_or_1d
@@ -24,14 +23,14 @@ from textmix.data.tokenization import tokenize_batch
 from textmix.errors import ConfigError, DataError, TrainingInterrupted, did_you_mean
 from textmix.inference.predictor import Predictor
 from textmix.io.quiet import libraries_quiet
-from textmix.io.run_directory import MODEL
 from textmix.mixing.config import SECTIONS, MixConfig
-from textmix.models.loading import build_model, check_model, load_model
-from textmix.runs.train import resolve
+from textmix.models.loading import check_model
+from textmix.runs.fitting import build_seeded_model, build_trainer, load_best
+from textmix.runs.options import resolve
 from textmix.training.random_state import preserved_random_state
-from textmix.training.trainer import MixupTrainer, Reporting, TrainingData
+from textmix.training.trainer import Reporting, TrainingData
 
-# Options that are parameters of the estimator, or that mean nothing to it.
+# Options that are parameters of the estimator, or have no effect in it.
 _OWN = {
     "model.name": "use the parameter model",
     "loss.class_weights": "use the parameter class_weight",
@@ -40,8 +39,8 @@ _OWN = {
     "train.learning_rate": "use the parameter learning_rate",
     "train.seed": "use the parameter random_state",
     "train.save_steps": "nothing is saved",
-    "train.metric": "all rows are trained on, so that no epoch can be chosen",
-    "train.patience": "all rows are trained on, so that no epoch can be chosen",
+    "train.metric": "all rows are used for training, so no epoch can be chosen",
+    "train.patience": "all rows are used for training, so no epoch can be chosen",
 }
 # Fields of MixConfig that the estimator takes beyond the parameters that it names.
 _MIXING = {field.name for field in fields(MixConfig)} - {"strategy", "alpha"}
@@ -51,7 +50,7 @@ class MixupClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
     """A text classifier that is trained with mixing.
 
     `X` holds one text a row, as a list, an array or a Series; an array or DataFrame with two columns holds pairs of
-    sentences. All rows are trained on, for so many epochs. A fitted estimator pickles with its model and tokenizer.
+    sentences. All rows are used for training. A fitted estimator pickles with its model and tokenizer.
 
     Args:
         model: `textcnn`, a built-in name, a hub id, or a directory, as `model.name` of a recipe.
@@ -133,9 +132,8 @@ class MixupClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
             X: N texts, or N pairs of texts, shape (N, 2).
             y: Their classes, shape (N,).
             sample_weight: How much each row counts, shape (N,), scaled to a mean of 1. A blended row counts with the
-                weights of the rows that its labels come from. Rows that weigh 0 are left out: classes that only they
-                have are unknown. A weight of 2 is about, but not just, a row given twice: that would be shuffled and
-                mixed twice.
+                weights of the rows that its labels come from. Rows of weight 0 are left out, with the classes that only
+                they have. A weight of 2 is close to a row given twice, which would be shuffled and mixed twice.
 
         Returns:
             The estimator itself.
@@ -198,7 +196,7 @@ class MixupClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
             if section == "mix":
                 raise ConfigError(f"options cannot hold '{name}': use the parameter {option.split('.')[0]}")
             if name in _OWN or section in ("data", "output_dir"):
-                raise ConfigError(f"options cannot hold '{name}': {_OWN.get(name, 'the data are what fit is given')}")
+                raise ConfigError(f"options cannot hold '{name}': {_OWN.get(name, 'fit takes the data')}")
         given = {
             "model.name": self.model,
             **_dotted({"strategy": self.strategy, "alpha": self.alpha, **mixing}),
@@ -232,7 +230,7 @@ def _dotted(mixing: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _columns(X: Any) -> list[list[str]]:
-    """Lay texts or pairs of texts out as one or two lists of N strings."""
+    """Return texts as one list of N strings, pairs of texts as two."""
     array = np.asarray(X, dtype=object)
     if array.ndim == 2 and array.shape[1] in (1, 2):
         columns = [array[:, number].tolist() for number in range(array.shape[1])]
@@ -279,25 +277,16 @@ def _train(
     verbose: bool,
 ) -> Predictor:
     """Build a model and train it; leaves no files behind."""
-    set_seed(config.train.seed)
-    loaded = build_model(config.model, class_names, [text for column in columns for text in column])
+    loaded = build_seeded_model(config, class_names, [text for column in columns for text in column])
     rows: dict[str, Any] = {**tokenize_batch(loaded.tokenizer, *columns), "labels": labels}
     if weights is not None:
         rows["sample_weight"] = weights.astype(np.float32)
-    with TemporaryDirectory(prefix="textmix-") as directory:
-        trainer = MixupTrainer(
-            loaded.model,
-            loaded.tokenizer,
-            TrainingData(Dataset.from_dict(rows), None, class_names),
-            config.train,
-            config.mix,
-            config.loss,
-            Path(directory),
-            Reporting(show_progress=verbose),
-        )
+    data = TrainingData(Dataset.from_dict(rows), None, class_names)
+    with TemporaryDirectory(prefix="textmix-") as name:
+        directory = Path(name)
+        trainer = build_trainer(config, loaded, data, directory, Reporting(show_progress=verbose))
         try:
             trainer.train()
-        except TrainingInterrupted:  # nobody could resume from what it has saved
+        except TrainingInterrupted:  # its checkpoint is removed with the directory
             raise KeyboardInterrupt from None
-        trained = load_model(Path(directory) / MODEL, config.model.trust_remote_code)
-    return Predictor(trained.model, trained.tokenizer, config.train.eval_batch_size)
+        return load_best(config, directory)

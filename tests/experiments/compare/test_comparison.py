@@ -1,4 +1,4 @@
-"""A comparison as a whole: equal beginnings, runs that are made once, and what stays of them."""
+"""A comparison: equal beginnings, runs that are trained once, and the files it keeps."""
 
 import json
 import sys
@@ -9,10 +9,11 @@ from typing import Any
 import pandas as pd
 import pytest
 import torch
+from datasets import Dataset
 
 from tests.cli.helpers import SMALL, fails, fails_quietly
 from textmix.cli.main import main
-from textmix.runs import train as run
+from textmix.runs import fitting
 from textmix.training.trainer import MixupTrainer
 
 STRATEGIES = "none,word,sentence(regmix=1.0,alpha=0.2)"
@@ -35,18 +36,21 @@ class Beginnings:
     def __init__(self) -> None:
         self.found: list[dict[str, str]] = []
 
-    def note(self, trainer: MixupTrainer, train: Any, validation: Any) -> None:
+    def note(self, trainer: MixupTrainer) -> None:
         weights = [tensor.tolist() for tensor in trainer.model.state_dict().values()]
-        batches = []
+        train, validation, batches = trainer.data.train, trainer.data.validation, trainer._batches()
+        assert isinstance(train, Dataset)
+        assert isinstance(validation, Dataset)
+        order = []
         for epoch in range(2):
-            trainer._batches.epoch = epoch
-            batches.append(list(trainer._batches))
+            batches.epoch = epoch
+            order.append(list(batches))
         self.found.append(
             {
                 "training rows": digest(train["input_ids"][:], train["labels"][:]),
                 "validation rows": digest(validation["input_ids"][:], validation["labels"][:]),
                 "weights": digest(weights),
-                "batches": digest(batches),
+                "batches": digest(order),
                 "dropout": digest(torch.get_rng_state().tolist()),
             }
         )
@@ -56,12 +60,12 @@ class Beginnings:
 def beginnings(monkeypatch: pytest.MonkeyPatch) -> Beginnings:
     noted = Beginnings()
 
-    class Noting(MixupTrainer):
-        def __init__(self, model: Any, tokenizer: Any, train: Any, validation: Any, *others: Any) -> None:
-            super().__init__(model, tokenizer, train, validation, *others)
-            noted.note(self, train, validation)
+    def build_trainer(*arguments: Any) -> MixupTrainer:
+        trainer = fitting.build_trainer(*arguments)
+        noted.note(trainer)
+        return trainer
 
-    monkeypatch.setattr(run, "MixupTrainer", Noting)
+    monkeypatch.setattr("textmix.runs.train.build_trainer", build_trainer)
     return noted
 
 
@@ -122,12 +126,12 @@ def test_what_is_written(topics_csv: Path, tmp_path: Path, capsys: pytest.Captur
         record = found["strategies"][name]
         assert {"accuracy", "macro_f1", "nll", "ece", "scaled_nll", "scaled_ece", "p_value", "options"} < set(record)
         for seed in range(2):
-            cell = directory / place / f"seed-{seed}"
-            metrics = json.loads((cell / "metrics.json").read_text())
+            run_directory = directory / place / f"seed-{seed}"
+            metrics = json.loads((run_directory / "metrics.json").read_text())
             for figure in ("accuracy", "nll", "ece", "scaled_nll", "scaled_ece"):
                 assert record[figure]["values"][seed] == metrics["test"][figure]
-            assert not (cell / "model").exists()
-            assert all((cell / kept).is_file() for kept in ("predictions.csv", "history.jsonl", "config.yaml"))
+            assert not (run_directory / "model").exists()
+            assert all((run_directory / kept).is_file() for kept in ("predictions.csv", "history.jsonl", "config.yaml"))
     assert found["strategies"][NAMES[2]]["options"] == {"strategy": "sentence", "alpha": 0.2, "regmix": 1.0}
 
 
@@ -178,7 +182,7 @@ def test_wrong_input_is_told_before_anything_is_written(
     for more, message in (
         (["--seeds", "0"], "--seeds must be at least 1, not 0"),
         (["--folds", "1", "--seeds", "null"], "--folds must be at least 2, not 1"),
-        (["--folds", "3"], "give --seeds or --folds, not both: each fold has a seed of its own"),
+        (["--folds", "3"], "give --seeds or --folds, not both: each fold has its own seed"),
         (["--strategies", "wrod"], "unknown mix.strategy 'wrod'"),
         (["--train.seed", str(2**32 - 1)], "train.seed must lie in"),
         (["--sedes", "3"], "unknown option --sedes; did you mean '--seeds'?"),

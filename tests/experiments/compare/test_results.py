@@ -7,7 +7,7 @@ import pytest
 
 from textmix.experiments.compare.results import NOT_SHOWN, fewest_pairs, summarize
 from textmix.experiments.compare.statistics import bootstrap_interval, holm, pairs_needed, sign_flip_test
-from textmix.experiments.compare.tables import differences_table, notes, report, scores_table, standing_table
+from textmix.experiments.compare.tables import differences_table, notes, progress_table, report, scores_table
 
 NONE = [0.90, 0.91, 0.89, 0.92, 0.90, 0.91, 0.90, 0.89]
 GAIN = [0.02, 0.03, 0.01, 0.02, 0.02, 0.03, 0.02, 0.01]
@@ -132,7 +132,7 @@ def test_unequal_steps_are_told() -> None:
 
 
 def test_a_table_while_it_goes_on() -> None:
-    table = standing_table(
+    table = progress_table(
         {"none": runs(count=2), "word": runs(GAIN, count=1)}, ["none", "word", "cutmix"], ["seed 0", "seed 1", "seed 2"]
     )
     assert table.header[:3] == ["strategy", "runs", "accuracy"]
@@ -141,7 +141,7 @@ def test_a_table_while_it_goes_on() -> None:
         ["word", "1 of 3", "0.9200"],
         ["cutmix", "0 of 3", ""],
     ]
-    assert standing_table({}, ["none"], ["seed 0"]).rows[0][:2] == ["none", "0 of 1"]
+    assert progress_table({}, ["none"], ["seed 0"]).rows[0][:2] == ["none", "0 of 1"]
 
 
 def test_the_first_is_the_baseline_without_none_and_a_bar_does_not_break_the_table() -> None:

@@ -117,16 +117,16 @@ def test_an_interruption_says_how_to_go_on(tmp_path: Path, monkeypatch: pytest.M
     def stop(*arguments: object) -> None:
         raise TrainingInterrupted("stopped", 15)
 
-    monkeypatch.setattr(experiment, "run_cell", stop)
-    with pytest.raises(TrainingInterrupted, match=r"stopped in .*cv/fold-0; the same command goes on") as caught:
+    monkeypatch.setattr(experiment, "train_or_resume", stop)
+    with pytest.raises(TrainingInterrupted, match=r"stopped in .*cv/fold-0; run the same command again") as caught:
         cross_validate(prepare(config(tmp_path), FOLDS))
     assert caught.value.number == 15
 
 
 def test_the_cut_is_one_for_all_folds(tmp_path: Path) -> None:
     source(tmp_path)
-    assert {prepare(config(tmp_path), FOLDS).cell(fold).data.split_seed for fold in range(FOLDS)} == {3}
-    assert prepare(config(tmp_path, split_seed=7), FOLDS).cell(1).data.split_seed == 7
+    assert {prepare(config(tmp_path), FOLDS).fold_config(fold).data.split_seed for fold in range(FOLDS)} == {3}
+    assert prepare(config(tmp_path, split_seed=7), FOLDS).fold_config(1).data.split_seed == 7
 
 
 @pytest.mark.parametrize(
@@ -158,7 +158,7 @@ def _begin(folder: Path) -> None:
     crossval = prepare(config(folder), FOLDS)
     experiment._claim(crossval)
     crossval.folds[0].mkdir()
-    (crossval.folds[0] / "config.yaml").write_text(crossval.cell(0).to_yaml())
+    (crossval.folds[0] / "config.yaml").write_text(crossval.fold_config(0).to_yaml())
 
 
 def test_a_directory_with_something_else_is_left_alone(tmp_path: Path) -> None:

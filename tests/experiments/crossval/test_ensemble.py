@@ -1,4 +1,4 @@
-"""Weights of a blend, against plain loops; what is read and written."""
+"""Weights of an ensemble, against plain loops; what is read and written."""
 
 import json
 import math
@@ -13,7 +13,7 @@ import pytest
 from tests.cli.helpers import snapshot
 from textmix.errors import RunError
 from textmix.evaluation.metrics import Evaluation
-from textmix.experiments.crossval.ensemble import blend, blend_runs, fit_weights, read_runs
+from textmix.experiments.crossval.ensemble import combine_runs, fit_ensemble, fit_weights, read_runs
 from textmix.experiments.crossval.out_of_fold import OOF, OutOfFold, read_out_of_fold
 from textmix.experiments.crossval.submission import Layout, write_submission
 
@@ -84,7 +84,7 @@ class TestWeights:
 
 def test_nested_predictions_come_from_weights_of_the_other_folds() -> None:
     runs = [out_of_fold(0), out_of_fold(1)]
-    found = blend(runs, "nll")
+    found = fit_ensemble(runs, "nll")
     for fold in range(3):
         others = [row for row in range(60) if row % 3 != fold]
         weights = fit_weights(stacked(runs)[:, others], runs[0].evaluation.labels[others], "nll")
@@ -111,51 +111,52 @@ class TestFiles:
         layout = Layout({"id": "id", "target": "prediction"}, ["id"])
         write_submission(directory, layout, [(pa.table({"id": ids}), probabilities)], CLASSES)
 
-    def test_a_blend_is_written_like_a_cross_validation(self, tmp_path: Path) -> None:
+    def test_an_ensemble_is_written_like_a_cross_validation(self, tmp_path: Path) -> None:
         directories = self.write(tmp_path)
-        result = blend_runs(directories, tmp_path / "blend", "nll")
-        assert json.loads((tmp_path / "blend" / "blend.json").read_text()) == result
+        result = combine_runs(directories, tmp_path / "ensemble", "nll")
+        assert json.loads((tmp_path / "ensemble" / "ensemble.json").read_text()) == result
         weights = list(result["weights"].values())
         probabilities = [np.random.default_rng(seed).dirichlet(np.ones(3), size=2) for seed in range(2)]
         mixed = weights[0] * probabilities[0] + weights[1] * probabilities[1]
         lines = [f"{number},{CLASSES[row.argmax()]}" for number, row in zip(["01", "02"], mixed, strict=True)]
-        assert (tmp_path / "blend" / "submission.csv").read_text().splitlines() == ["id,target", *lines]
-        assert read_out_of_fold(tmp_path / "blend").evaluation.scores() == pytest.approx(result["nested"])
-        again = blend_runs([tmp_path / "blend", directories[0]], tmp_path / "again", "accuracy")
-        assert again["runs"][str(tmp_path / "blend")] == pytest.approx(result["nested"])
+        assert (tmp_path / "ensemble" / "submission.csv").read_text().splitlines() == ["id,target", *lines]
+        assert read_out_of_fold(tmp_path / "ensemble").evaluation.scores() == pytest.approx(result["nested"])
+        again = combine_runs([tmp_path / "ensemble", directories[0]], tmp_path / "again", "accuracy")
+        assert again["runs"][str(tmp_path / "ensemble")] == pytest.approx(result["nested"])
 
     def test_without_a_submission_of_each_there_is_none(self, tmp_path: Path) -> None:
         directories = self.write(tmp_path)
-        blend_runs(directories, tmp_path / "blend", "nll")
-        assert (tmp_path / "blend" / "submission.csv").is_file()
+        combine_runs(directories, tmp_path / "ensemble", "nll")
+        assert (tmp_path / "ensemble" / "submission.csv").is_file()
         (directories[1] / "submission.json").unlink()
-        blend_runs(directories, tmp_path / "blend", "nll")  # nor does that of an earlier blend stay
-        assert sorted(path.name for path in (tmp_path / "blend").iterdir()) == ["blend.json", OOF]
+        combine_runs(directories, tmp_path / "ensemble", "nll")  # nor does that of an earlier ensemble stay
+        assert sorted(path.name for path in (tmp_path / "ensemble").iterdir()) == ["ensemble.json", OOF]
 
     @pytest.mark.parametrize("ids", [["01"], ["01", "03"], ["01", "02", "03"]])
     def test_submissions_of_other_rows_are_refused(self, tmp_path: Path, ids: list[str]) -> None:
         directories = self.write(tmp_path)
         self.submit(directories[1], 1, ids)
         with pytest.raises(RunError, match="submissions of different rows or columns"):
-            blend_runs(directories, tmp_path / "blend", "nll")
-        assert not list((tmp_path / "blend").iterdir())
+            combine_runs(directories, tmp_path / "ensemble", "nll")
+        assert not list((tmp_path / "ensemble").iterdir())
 
     def test_a_directory_with_something_else_is_left_alone(self, tmp_path: Path) -> None:
         directories, other = self.write(tmp_path), tmp_path / "other"
         other.mkdir()
         (other / "mine").write_text("")
-        with pytest.raises(RunError, match="other exists and is not a blend"):
-            blend_runs(directories, other, "nll")
+        with pytest.raises(RunError, match="other exists and is not an ensemble"):
+            combine_runs(directories, other, "nll")
 
-    def test_a_blend_does_not_replace_what_it_is_made_of(self, tmp_path: Path) -> None:
+    def test_an_ensemble_does_not_replace_what_it_is_made_of(self, tmp_path: Path) -> None:
         directories = self.write(tmp_path)
-        blend_runs(directories, tmp_path / "blend", "nll")
-        before = snapshot(tmp_path / "blend")
+        combine_runs(directories, tmp_path / "ensemble", "nll")
+        before = snapshot(tmp_path / "ensemble")
         with pytest.raises(
-            RunError, match=r"output_dir .*blend would overwrite .*blend, an input of this command; choose another"
+            RunError,
+            match=r"output_dir .*ensemble would overwrite .*ensemble, an input",
         ):
-            blend_runs([tmp_path / "blend", directories[0]], tmp_path / "x" / ".." / "blend", "nll")
-        assert snapshot(tmp_path / "blend") == before
+            combine_runs([tmp_path / "ensemble", directories[0]], tmp_path / "x" / ".." / "ensemble", "nll")
+        assert snapshot(tmp_path / "ensemble") == before
 
 
 def test_runs_that_do_not_belong_together_are_refused(tmp_path: Path) -> None:

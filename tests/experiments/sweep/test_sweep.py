@@ -26,7 +26,7 @@ from textmix.experiments.sweep.sweep import Sweep
 from textmix.io.locks import locked
 from textmix.mixing.config import MixConfig
 from textmix.models.config import ModelConfig
-from textmix.runs.train import Watch
+from textmix.training.trainer import OnEvaluation
 
 SPACE: Space = {
     "mix.strategy": Choices(["none", "word", "manifold"]),
@@ -54,21 +54,20 @@ def scripted(monkeypatch: pytest.MonkeyPatch) -> list[RunConfig]:
     """Runs that are not trained: their score follows from their learning rate, epoch by epoch."""
     runs: list[RunConfig] = []
 
-    def run_cell(config: RunConfig, watch: Watch) -> dict[str, Any]:
+    def trained(config: RunConfig, *, test: bool, on_evaluation: OnEvaluation, **others: Any) -> dict[str, Any]:
         runs.append(config)
-        assert not watch.test
+        assert not test
         rate = config.train.learning_rate
         assert rate is not None
-        assert watch.on_evaluation is not None
         scores: dict[str, float] = {}
         for epoch in range(1, config.train.epochs + 1):
             scores = {"macro_f1": 1 / (1 + abs(np.log(rate / 0.01))), "nll": rate}
-            watch.on_evaluation(epoch, scores)
+            on_evaluation(epoch, scores)
         (Path(str(config.output_dir)) / "model").mkdir(parents=True)
         (Path(str(config.output_dir)) / "config.yaml").write_text(config.to_yaml())
         return {"validation": scores, "train": {"epochs": config.train.epochs, "seconds": 1.0}}
 
-    monkeypatch.setattr(module, "run_cell", run_cell)
+    monkeypatch.setattr(module, "train_or_resume", trained)
     return runs
 
 
@@ -90,7 +89,7 @@ class TestReal:
     def test_what_it_leaves(self, done: Path) -> None:
         report = json.loads((done / "sweep.json").read_text())
         assert [row["number"] for row in report["trials"]] == [0, 1, 2]
-        assert {row["state"] for row in report["trials"]} <= {"complete", "given up"}
+        assert {row["state"] for row in report["trials"]} <= {"complete", "pruned"}
         values = [row["value"] for row in report["trials"] if row["value"] is not None]
         assert report["best"]["value"] == max(values)
         best = done / "trials" / str(report["best"]["number"])
@@ -173,13 +172,13 @@ class TestTrials:
         whole = run(recipe(topics_csv, tmp_path / "e"), 12)
         assert parts["trials"] == whole["trials"]
 
-    def test_hopeless_ones_are_given_up(self, scripted: list[RunConfig], topics_csv: Path, tmp_path: Path) -> None:
+    def test_hopeless_ones_are_pruned(self, scripted: list[RunConfig], topics_csv: Path, tmp_path: Path) -> None:
         space: Space = {"train.learning_rate": Range(1e-3, 5e-2, log=True)}
         report = run(recipe(topics_csv, tmp_path / "d", epochs=4), 12, space)
-        given_up = [row for row in report["trials"] if row["state"] == "given up"]
-        assert given_up
-        assert {row["epochs"] for row in given_up} == {2}
-        assert min(row["number"] for row in given_up) >= 5
+        pruned = [row for row in report["trials"] if row["state"] == "pruned"]
+        assert pruned
+        assert {row["epochs"] for row in pruned} == {2}
+        assert min(row["number"] for row in pruned) >= 5
         assert len(report["trials"]) == 12
 
     def test_one_that_fails_is_told_and_the_others_go_on(
@@ -190,14 +189,14 @@ class TestTrials:
         monkeypatch: pytest.MonkeyPatch,
         caplog: pytest.LogCaptureFixture,
     ) -> None:
-        works = module.run_cell
+        works = module.train_or_resume
 
-        def fails_for_some(config: RunConfig, watch: Watch) -> dict[str, Any]:
+        def fails_for_some(config: RunConfig, **others: Any) -> dict[str, Any]:
             if config.train.seed == 1:
                 raise ModelError("it has no site layer:9")
-            return works(config, watch)
+            return works(config, **others)
 
-        monkeypatch.setattr(module, "run_cell", fails_for_some)
+        monkeypatch.setattr(module, "train_or_resume", fails_for_some)
         caplog.set_level("INFO", "textmix")
         report = run(recipe(topics_csv, tmp_path / "d"), 3)
         assert [row["state"] for row in report["trials"]] == ["complete", "failed", "complete"]
@@ -215,19 +214,18 @@ class TestKilled:
         caplog: pytest.LogCaptureFixture,
     ) -> None:
         config = recipe(topics_csv, tmp_path / "d")
-        works = module.run_cell
+        works = module.train_or_resume
 
-        def dies(config: RunConfig, watch: Watch) -> dict[str, Any]:
+        def dies(config: RunConfig, **others: Any) -> dict[str, Any]:
             if len(scripted) == 1:
-                assert watch.on_evaluation is not None
-                watch.on_evaluation(1, {"macro_f1": 0.5})
+                others["on_evaluation"](1, {"macro_f1": 0.5})
                 raise KeyboardInterrupt
-            return works(config, watch)
+            return works(config, **others)
 
-        monkeypatch.setattr(module, "run_cell", dies)
+        monkeypatch.setattr(module, "train_or_resume", dies)
         with pytest.raises(KeyboardInterrupt):
             run(config, 3)
-        monkeypatch.setattr(module, "run_cell", works)
+        monkeypatch.setattr(module, "train_or_resume", works)
         caplog.set_level("INFO", "textmix")
         report = run(config, 3)
         assert caplog.messages[0] == "trial 1 was left unfinished and goes on"
@@ -253,13 +251,13 @@ class TestKilled:
     def test_an_interrupted_training_says_how_to_go_on(
         self, topics_csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        def interrupted(config: RunConfig, watch: Watch) -> dict[str, Any]:
-            raise TrainingInterrupted("interrupted at step 3 of 9; go on with: textmix train --resume there")
+        def interrupted(config: RunConfig, **others: Any) -> dict[str, Any]:
+            raise TrainingInterrupted("interrupted at step 3 of 9; resume with: textmix train --resume there")
 
-        monkeypatch.setattr(module, "run_cell", interrupted)
+        monkeypatch.setattr(module, "train_or_resume", interrupted)
         with pytest.raises(TrainingInterrupted) as caught:
             run(recipe(topics_csv, tmp_path / "d"), 2)
-        assert str(caught.value) == "trial 0 interrupted at step 3 of 9; go on with the same command"
+        assert str(caught.value) == "trial 0 interrupted at step 3 of 9; run the same command again to resume"
 
     def test_after_sigkill_it_goes_on_from_the_checkpoint_to_the_same_results(
         self, topics_csv: Path, tmp_path: Path

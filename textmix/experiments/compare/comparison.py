@@ -1,4 +1,4 @@
-"""Train every strategy with the same seeds, and compare what comes of it."""
+"""Train every strategy with the same seeds or folds, and compare their scores."""
 
 import shutil
 from collections.abc import Callable, Sequence
@@ -12,23 +12,23 @@ from textmix.data.sources import source_name
 from textmix.errors import RunError, TextmixError, TrainingInterrupted
 from textmix.experiments.compare.results import summarize
 from textmix.experiments.compare.variants import NONE, Variant
-from textmix.experiments.resumable_run import leaving_nothing, run_cell
+from textmix.experiments.resumable_run import removed_if_unused, train_or_resume
 from textmix.io.inputs import refuse_overwriting
 from textmix.io.run_directory import CONFIG_FILE, DATA, MODEL, check_data, data_digests, refuse_foreign
 from textmix.runs.environment import environment
-from textmix.runs.train import Watch, resolve
+from textmix.runs.options import resolve
 
 COMPARISON, LOG = "comparison.json", "log.txt"
 
 
 @dataclass(frozen=True)
-class Cell:
+class PlannedRun:
     """One run of a comparison.
 
     Args:
         name: The strategy, as it was written.
-        pair: The seed or fold that it shares with a run of each other strategy, such as `seed 0`.
-        config: What to do, and where.
+        pair: The seed or fold that it shares with one run of each other strategy, such as `seed 0`.
+        config: All options, with the directory of the run.
     """
 
     name: str
@@ -37,65 +37,65 @@ class Cell:
 
 
 @dataclass
-class Standing:
-    """How far a comparison has come.
+class Progress:
+    """The progress of a comparison.
 
     Args:
-        cells: All runs, in the order in which they are made: all strategies with the first seed or fold come first.
-        metrics: For each strategy what is in metrics.json of the runs that have finished.
+        runs: All runs in the order of their training: all strategies with the first seed or fold come first.
+        metrics: For each strategy the content of metrics.json of its finished runs.
     """
 
-    cells: list[Cell]
+    runs: list[PlannedRun]
     metrics: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
 
     @property
     def names(self) -> list[str]:
         """The strategies."""
-        return list(dict.fromkeys(cell.name for cell in self.cells))
+        return list(dict.fromkeys(run.name for run in self.runs))
 
     @property
     def pairs(self) -> list[str]:
         """The seeds or folds."""
-        return list(dict.fromkeys(cell.pair for cell in self.cells))
+        return list(dict.fromkeys(run.pair for run in self.runs))
 
     @property
     def done(self) -> int:
-        """How many runs have finished."""
+        """The number of finished runs."""
         return sum(map(len, self.metrics.values()))
 
 
-def plan_cells(config: RunConfig, variants: Sequence[Variant], count: int, folds: bool = False) -> list[Cell]:
+def plan_runs(config: RunConfig, variants: Sequence[Variant], count: int, folds: bool = False) -> list[PlannedRun]:
     """Lay out the runs of a comparison.
 
-    Splits, initial weights, batch order and dropout depend on the seed alone, mixing has a generator of its own: for a
-    seed, strategies differ in nothing but mixing.
+    Splits, initial weights, batch order and dropout depend on the seed alone, and mixing has its own generator: with
+    the same seed, strategies differ in nothing but mixing.
 
     Args:
         config: The recipe; its `train.seed` is the first seed.
-        variants: What to compare.
+        variants: The strategies to compare.
         count: Number of seeds.
-        folds: Cut the data into so many folds, and take one after the other as test split, each with a seed of its own.
+        folds: Cut the data into `count` folds; each is the test split once, with its own seed.
 
     Raises:
-        ConfigError: If the seeds are not in their range, or the data cannot be cut into folds.
+        ConfigError: If the seeds are out of range, or the data cannot be cut into folds.
     """
     assert config.output_dir is not None
-    cells = []
+    runs = []
     for number in range(count):
         data, seed = config.data, config.train.seed + number
         pair = f"fold {number}" if folds else f"seed {seed}"
-        if folds:  # which are those of one seed, whatever the seed of the run
+        if folds:  # all cut with one seed, whatever the seed of the run
             data = replace(data, folds=count, fold=number, split_seed=data.seed(config.train.seed))
         for variant in variants:
             directory = Path(config.output_dir) / variant.directory / pair.replace(" ", "-")
             train = replace(config.train, seed=seed)
             own = replace(config, data=data, mix=variant.mix, train=train, output_dir=str(directory))
-            cells.append(Cell(variant.name, pair, own))
-    return cells
+            runs.append(PlannedRun(variant.name, pair, own))
+    return runs
 
 
 def place(config: RunConfig) -> RunConfig:
-    """Choose a directory for a comparison, unless there is one, and resolve all that depends on this machine.
+    """Choose the directory of a comparison unless one is given, and resolve the options.
 
     Raises:
         RunError: If the directory is a run, or holds anything else.
@@ -109,59 +109,65 @@ def place(config: RunConfig) -> RunConfig:
     return resolve(replace(config, output_dir=directory))
 
 
-def make_runs(
+def compare_runs(
     config: RunConfig,
     variants: Sequence[Variant],
-    cells: list[Cell],
+    runs: list[PlannedRun],
     keep_models: bool,
-    watch: Callable[[Standing], None],
+    on_progress: Callable[[Progress], None],
 ) -> dict[str, Any]:
-    """Make all runs that have not been made, and summarise them.
-
-    What the runs print goes to log.txt in the directory of the comparison.
+    """Train the runs that have not finished, and compare the strategies.
 
     Args:
         config: The recipe, with the directory of the comparison.
-        variants: What to compare; `none`, or else the first, is what the others are tested against.
-        cells: The runs.
-        keep_models: Keep the models, instead of removing each when its run has finished.
-        watch: Called before each run, and at the end.
+        variants: The strategies; `none`, or else the first, is the baseline of the tests.
+        runs: The runs, as `plan_runs` returns them.
+        keep_models: Keep the model of each run instead of removing it when the run has finished.
+        on_progress: Called before each run, and at the end.
 
     Returns:
-        What is to be written to comparison.json.
+        The content of comparison.json.
 
     Raises:
-        TextmixError: If a run cannot be made; says which.
+        TextmixError: If a run fails; says which.
         TrainingInterrupted: On Ctrl-C or SIGTERM.
     """
     assert config.output_dir is not None
-    directory = Path(config.output_dir)
-    standing = Standing(cells)
-    like = _begun_alike(directory)
-    with leaving_nothing(directory, LOG):
-        directory.mkdir(parents=True, exist_ok=True)
-        with (directory / LOG).open("a", encoding="utf-8", buffering=1) as log:
-            for cell in cells:
-                watch(standing)
-                log.write(f"\n{cell.config.output_dir}\n")
-                with redirect_stdout(log), redirect_stderr(log):
-                    standing.metrics.setdefault(cell.name, []).append(_run(cell, keep_models, like))
-                like = like or Path(str(cell.config.output_dir))
-    watch(standing)
+    progress = _train_all(Path(config.output_dir), runs, keep_models, on_progress)
     names = [variant.name for variant in variants]
     baseline = NONE if NONE in names else names[0]
-    records = summarize(standing.metrics, baseline)
+    records = summarize(progress.metrics, baseline)
     return {
         "baseline": baseline,
-        "pairs": standing.pairs,
+        "pairs": progress.pairs,
         "strategies": {variant.name: {"options": variant.options, **records[variant.name]} for variant in variants},
         "config": config.to_dict(),
         "environment": environment(config.train.precision),
     }
 
 
-def _begun_alike(directory: Path) -> Path | None:
-    """Make sure that all runs in a comparison are on the same data; returns one of them."""
+def _train_all(
+    directory: Path, runs: list[PlannedRun], keep_models: bool, on_progress: Callable[[Progress], None]
+) -> Progress:
+    """Train the runs one after the other; their output goes to log.txt in the directory of the comparison."""
+    progress = Progress(runs)
+    sibling = _find_sibling(directory)
+    with removed_if_unused(directory, LOG):
+        directory.mkdir(parents=True, exist_ok=True)
+        with (directory / LOG).open("a", encoding="utf-8", buffering=1) as log:
+            for run in runs:
+                on_progress(progress)
+                log.write(f"\n{run.config.output_dir}\n")
+                with redirect_stdout(log), redirect_stderr(log):
+                    metrics = _train(run, keep_models, sibling)
+                progress.metrics.setdefault(run.name, []).append(metrics)
+                sibling = sibling or Path(str(run.config.output_dir))
+    on_progress(progress)
+    return progress
+
+
+def _find_sibling(directory: Path) -> Path | None:
+    """Return a run of the comparison, once all of them are known to be on the same data."""
     runs = sorted(path.parent for path in directory.glob(f"*/*/{DATA}"))
     if not runs:
         return None
@@ -172,16 +178,16 @@ def _begun_alike(directory: Path) -> Path | None:
     return runs[0]
 
 
-def _run(cell: Cell, keep_models: bool, like: Path | None) -> dict[str, Any]:
-    directory = Path(str(cell.config.output_dir))
+def _train(run: PlannedRun, keep_models: bool, sibling: Path | None) -> dict[str, Any]:
+    directory = Path(str(run.config.output_dir))
     try:
-        metrics = run_cell(cell.config, Watch(like=like))
+        metrics = train_or_resume(run.config, sibling=sibling)
     except TrainingInterrupted as interruption:
         raise TrainingInterrupted(
-            f"interrupted in {directory}; the same command goes on from there", interruption.number
+            f"interrupted in {directory}; run the same command again to resume", interruption.number
         ) from None
     except TextmixError as error:
-        raise type(error)(f"{cell.name}, {cell.pair}: {error}") from error
+        raise type(error)(f"{run.name}, {run.pair}: {error}") from error
     if not keep_models:
         shutil.rmtree(directory / MODEL, ignore_errors=True)
     return metrics

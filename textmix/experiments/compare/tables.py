@@ -1,44 +1,11 @@
-"""Tables of a comparison: as Markdown, and in a terminal while it goes on."""
+"""Tables and notes of a comparison."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from textmix.evaluation.tables import Table
 from textmix.experiments.compare.results import COMPARED, NOT_SHOWN, SECONDS_PER_STEP, STEPS, fewest_pairs, summarize
 from textmix.experiments.compare.statistics import FEWEST_FOR_INTERVALS
-
-if TYPE_CHECKING:
-    from rich.table import Table as RichTable
-
-
-@dataclass(frozen=True)
-class Table:
-    """A table of text.
-
-    Args:
-        header: Names of its columns.
-        rows: Its cells, row by row.
-    """
-
-    header: list[str]
-    rows: list[list[str]]
-
-    def markdown(self) -> str:
-        """Return it as Markdown."""
-        lines = [self.header, ["---"] * len(self.header), *self.rows]
-        return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
-
-    def rich(self) -> "RichTable":
-        """Return it for rich's console."""
-        from rich.table import Table as RichTable
-        from rich.text import Text
-
-        table = RichTable()
-        for number, name in enumerate(self.header):
-            table.add_column(name, justify="right" if number else "left")
-        for row in self.rows:
-            table.add_row(*map(Text, row))
-        return table
 
 
 def scores_table(strategies: Mapping[str, Mapping[str, Any]]) -> Table:
@@ -55,10 +22,10 @@ def scores_table(strategies: Mapping[str, Mapping[str, Any]]) -> Table:
     return Table(["strategy", *shown, "ms a step"], rows)
 
 
-def standing_table(
+def progress_table(
     metrics: Mapping[str, Sequence[Mapping[str, Any]]], names: Sequence[str], pairs: Sequence[str]
 ) -> Table:
-    """Lay out the scores of the runs that have finished, for each strategy of as many as there are."""
+    """Lay out the scores of the finished runs, and the number of them, for each strategy."""
     records = {name: summarize({name: metrics[name]}, name)[name] if name in metrics else {} for name in names}
     table = scores_table(records)
     done = [f"{len(metrics.get(name, ()))} of {len(pairs)}" for name in names]

@@ -19,11 +19,11 @@ from textmix.errors import DataError, RunError, TrainingInterrupted, listed, nea
 from textmix.evaluation.metrics import Evaluation
 from textmix.evaluation.report import markdown_report
 from textmix.experiments.crossval.out_of_fold import FOLD, PROBABILITY, OutOfFold, probabilities_of, read_predictions
-from textmix.experiments.resumable_run import leaving_nothing, run_cell
+from textmix.experiments.resumable_run import removed_if_unused, train_or_resume
 from textmix.io.files import read_json, write_json, write_text
 from textmix.io.inputs import refuse_overwriting
 from textmix.io.run_directory import CONFIG_FILE, PREDICTIONS, refuse_foreign
-from textmix.runs.train import resolve
+from textmix.runs.options import resolve
 
 # Written first: it tells a cross-validation from other directories, and this source from another one.
 FOLDS, SCORES, REPORT = "folds.json", "crossval.json", "report.md"
@@ -56,7 +56,7 @@ class CrossValidation:
         assert self.config.data.folds is not None
         return [self.directory / f"fold-{fold}" for fold in range(self.config.data.folds)]
 
-    def cell(self, fold: int) -> RunConfig:
+    def fold_config(self, fold: int) -> RunConfig:
         """Return the configuration of the run of a fold."""
         data = replace(self.config.data, fold=fold)
         return replace(self.config, data=data, output_dir=str(self.folds[fold]))
@@ -119,13 +119,13 @@ def cross_validate(crossval: CrossValidation) -> tuple[OutOfFold, dict[str, Any]
     """
     count = len(crossval.folds)
     scores: list[dict[str, float]] = []
-    with leaving_nothing(crossval.directory, FOLDS):
+    with removed_if_unused(crossval.directory, FOLDS):
         _claim(crossval)
         for fold in range(count):
             try:
-                metrics = run_cell(crossval.cell(fold))
+                metrics = train_or_resume(crossval.fold_config(fold))
             except TrainingInterrupted as stop:
-                message = f"stopped in {crossval.folds[fold]}; the same command goes on from there"
+                message = f"stopped in {crossval.folds[fold]}; run the same command again to resume"
                 raise TrainingInterrupted(message, stop.number) from None
             scores.append({name: value for name, value in metrics["test"].items() if name != "report"})
             logger.info(

@@ -1,4 +1,4 @@
-"""Blend cross-validations: weights fitted on out-of-fold predictions, and an honest estimate of what that gains."""
+"""Ensembles of cross-validations: weights fitted on out-of-fold predictions, and an unbiased estimate of the gain."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -30,19 +30,19 @@ from textmix.io.inputs import refuse_overwriting
 from textmix.io.run_directory import refuse_foreign
 
 Metric = Literal["nll", "accuracy", "macro_f1"]
-BLEND = "blend.json"
+ENSEMBLE = "ensemble.json"
 # How much weight the search for accuracy and macro F1 moves at a time, coarse steps first.
 _STEPS = (0.2, 0.1, 0.05, 0.02, 0.01)
 
 
 @dataclass(frozen=True)
-class Blend:
-    """Weights of runs, and what they reach.
+class Ensemble:
+    """Weights of runs, and the predictions of their weighted average.
 
     Args:
         weights: Weight of each run, not negative, summing to 1; shape (R,).
-        fitted: The blend with these weights on the rows that they were fitted on: an optimistic view of new rows.
-        nested: Each fold blended with weights that were fitted on the other folds: an honest one.
+        fitted: The average with these weights on the rows that they were fitted on: an optimistic estimate.
+        nested: Each fold averaged with weights that were fitted on the other folds: an unbiased estimate.
     """
 
     weights: Array
@@ -50,26 +50,26 @@ class Blend:
     nested: Evaluation
 
 
-def blend(runs: list[OutOfFold], metric: Metric) -> Blend:
-    """Fit weights of runs, and estimate what the blend reaches on new rows.
+def fit_ensemble(runs: list[OutOfFold], metric: Metric) -> Ensemble:
+    """Fit weights of runs, and estimate the scores of the ensemble on new rows.
 
     Args:
-        runs: Out-of-fold predictions of the same rows, as `check_alike` has found; the folds are those of the first.
-        metric: What the weights are to be good for.
+        runs: Out-of-fold predictions of the same rows; the folds are those of the first run.
+        metric: The metric that the weights are fitted for.
     """
     probabilities = np.stack([run.evaluation.probabilities for run in runs])
     first = runs[0].evaluation
     nested = np.empty_like(first.probabilities)
     for fold in np.unique(runs[0].folds):
         out = runs[0].folds == fold
-        nested[out] = _mixed(fit_weights(probabilities[:, ~out], first.labels[~out], metric), probabilities[:, out])
+        nested[out] = _average(fit_weights(probabilities[:, ~out], first.labels[~out], metric), probabilities[:, out])
     weights = fit_weights(probabilities, first.labels, metric)
-    fitted = replace(first, probabilities=_mixed(weights, probabilities))
-    return Blend(weights, fitted, replace(first, probabilities=nested))
+    fitted = replace(first, probabilities=_average(weights, probabilities))
+    return Ensemble(weights, fitted, replace(first, probabilities=nested))
 
 
 def fit_weights(probabilities: Array, labels: Array, metric: Metric) -> Array:
-    """Find the weights of runs whose blend scores best.
+    """Find the weights of runs whose average scores best.
 
     The negative log-likelihood is convex in the weights: SLSQP (Kraft 1988) finds its minimum. Accuracy and macro F1
     change in jumps: from that minimum on, weight is moved from one run to another, the best of all pairs each time, as
@@ -92,10 +92,10 @@ def fit_weights(probabilities: Array, labels: Array, metric: Metric) -> Array:
             f1_score(labels, predicted, labels=range(probabilities.shape[2]), average="macro", zero_division=0)
         ),
     }
-    return _climb(lambda tried: scores[metric](_mixed(tried, probabilities).argmax(axis=1)), weights)
+    return _climb(lambda tried: scores[metric](_average(tried, probabilities).argmax(axis=1)), weights)
 
 
-def _mixed(weights: Array, probabilities: Array) -> Array:
+def _average(weights: Array, probabilities: Array) -> Array:
     return np.tensordot(weights, probabilities, axes=1)
 
 
@@ -145,7 +145,7 @@ def read_runs(directories: list[Path]) -> list[OutOfFold]:
         RunError: If one is missing or damaged, given twice, or of other rows, labels or classes than the first.
     """
     if len({directory.resolve() for directory in directories}) < max(2, len(directories)):
-        raise RunError("a blend needs two or more different runs of textmix crossval")
+        raise RunError("an ensemble needs two or more different runs of textmix crossval")
     runs = [read_out_of_fold(directory) for directory in directories]
     for directory, run in zip(directories, runs, strict=True):
         _check_alike(runs[0], directories[0], run, directory)
@@ -158,63 +158,65 @@ def _check_alike(first: OutOfFold, where: Path, other: OutOfFold, directory: Pat
         raise RunError(f"{directory} has other classes than {where}: {names} instead of {expected}")
     if not np.array_equal(other.keys[ROW], first.keys[ROW]):
         counts = f"{len(other.keys)} instead of {len(first.keys)}"
-        raise RunError(f"{directory} has predicted other rows than {where} ({counts}); blend runs of the same source")
+        raise RunError(f"{directory} has predicted other rows than {where} ({counts}); use runs of the same source")
     different = np.flatnonzero(other.evaluation.labels != first.evaluation.labels)
     if len(different):
         row = first.keys[ROW].iloc[different[0]]
-        raise RunError(f"{directory} has other labels than {where}, first in row {row}; blend runs of the same source")
+        raise RunError(f"{directory} has other labels than {where}, first in row {row}; use runs of the same source")
 
 
-def blend_runs(directories: list[Path], target: Path, metric: Metric) -> dict[str, Any]:
-    """Blend the runs in directories and write blend.json, oof_predictions.csv, and a submission if all have one.
+def combine_runs(directories: list[Path], target: Path, metric: Metric) -> dict[str, Any]:
+    """Fit an ensemble and write ensemble.json, oof_predictions.csv, and a submission if all runs have one.
 
-    In oof_predictions.csv each fold is blended with weights fitted on the others: a blend of blends would otherwise
-    believe in weights that have seen its own rows.
+    In oof_predictions.csv the weights of each fold were fitted on the other folds, so that an ensemble of ensembles
+    does not use weights that have seen the rows they are judged on.
 
     Args:
         directories: Two or more results of `cross_validate`, or of this function.
-        target: Where to write.
-        metric: As in `blend`.
+        target: Directory to write.
+        metric: As in `fit_ensemble`.
 
     Returns:
-        What stands in blend.json: the weights, and the scores of each run, of the plain average (`equal`), of the blend
-        on the rows that its weights were fitted on (`fitted`), and its honest estimate (`nested`).
+        The content of ensemble.json: the weights, and the scores of each run, of the plain average (`equal`), of the
+        ensemble on the rows that its weights were fitted on (`fitted`), and its unbiased estimate (`nested`).
 
     Raises:
         RunError: If runs do not belong together, or the target is in use.
     """
     runs = read_runs(directories)
     refuse_overwriting(target, directories, "output_dir")
-    refuse_foreign(target, "a blend", (target / BLEND).is_file())
+    refuse_foreign(target, "an ensemble", (target / ENSEMBLE).is_file())
     layouts = [read_layout(directory) for directory in directories]
-    found = blend(runs, metric)
-    first = runs[0].evaluation
-    equal = np.mean([run.evaluation.probabilities for run in runs], axis=0)
-    names = [str(directory) for directory in directories]
-    result = {
-        "metric": metric,
-        "weights": dict(zip(names, found.weights.tolist(), strict=True)),
-        "runs": {name: run.evaluation.scores() for name, run in zip(names, runs, strict=True)},
-        "equal": replace(first, probabilities=equal).scores(),
-        "fitted": found.fitted.scores(),
-        "nested": found.nested.scores(),
-    }
+    found = fit_ensemble(runs, metric)
+    result = {"metric": metric, **_scores([str(directory) for directory in directories], runs, found)}
     target.mkdir(parents=True, exist_ok=True)
     if layouts[0] is not None and None not in layouts:
-        blocks = _blended_blocks(directories, layouts[0], first.class_names, found.weights)
-        write_submission(target, layouts[0], blocks, first.class_names)
+        class_names = runs[0].evaluation.class_names
+        blocks = _averaged_blocks(directories, layouts[0], class_names, found.weights)
+        write_submission(target, layouts[0], blocks, class_names)
     else:
-        for name in (SUBMISSION, TEST_PROBABILITIES, COLUMNS):  # of an earlier blend: no figures of this one
+        for name in (SUBMISSION, TEST_PROBABILITIES, COLUMNS):  # of an earlier ensemble in the same directory
             (target / name).unlink(missing_ok=True)
     replace(runs[0], evaluation=found.nested).write(target)
-    write_json(target / BLEND, result)
+    write_json(target / ENSEMBLE, result)
     return result
 
 
-def _blended_blocks(
+def _scores(names: list[str], runs: list[OutOfFold], found: Ensemble) -> dict[str, Any]:
+    equal = np.mean([run.evaluation.probabilities for run in runs], axis=0)
+    return {
+        "weights": dict(zip(names, found.weights.tolist(), strict=True)),
+        "runs": {name: run.evaluation.scores() for name, run in zip(names, runs, strict=True)},
+        "equal": replace(runs[0].evaluation, probabilities=equal).scores(),
+        "fitted": found.fitted.scores(),
+        "nested": found.nested.scores(),
+    }
+
+
+def _averaged_blocks(
     directories: list[Path], layout: Layout, class_names: list[str], weights: Array
 ) -> Iterator[tuple[pa.Table, Array]]:
-    """Read the test_probabilities.csv of all runs side by side and blend them, part by part."""
+    """Read the test_probabilities.csv of all runs side by side and average them, block by block."""
     files = [prediction_blocks(directory / TEST_PROBABILITIES, WINDOW) for directory in directories]
     for parts in zip_longest(*files, fillvalue=pd.DataFrame()):
         kept = [part.filter(layout.kept).reset_index(drop=True) for part in parts]
@@ -223,4 +225,4 @@ def _blended_blocks(
             if names != class_names or not rows.equals(kept[0]):
                 raise RunError(f"{directory} and {directories[0]} have submissions of different rows or columns")
         probabilities = np.stack([values for _, values in predicted])
-        yield pa.Table.from_pandas(kept[0], preserve_index=False), _mixed(weights, probabilities)
+        yield pa.Table.from_pandas(kept[0], preserve_index=False), _average(weights, probabilities)

@@ -51,14 +51,14 @@ class OutOfFold:
 
 
 def read_out_of_fold(directory: Path) -> OutOfFold:
-    """Read the oof_predictions.csv of a cross-validation or of a blend.
+    """Read the oof_predictions.csv of a cross-validation or of an ensemble.
 
     Raises:
         RunError: If there is none, or it was damaged.
     """
     path = directory / OOF
     if not path.is_file():
-        raise RunError(f"{directory} has no {OOF}; textmix crossval and textmix blend write one when they are done")
+        raise RunError(f"{directory} has no {OOF}; textmix crossval and textmix ensemble write one when they are done")
     try:
         table = read_predictions(path)
         names, probabilities = probabilities_of(table)

@@ -153,7 +153,7 @@ def _add(submission: Submission, run: Path, sums: Array, batch_size: int, trust_
 def write_submission(
     directory: Path, layout: Layout, blocks: Iterable[tuple[pa.Table, Array]], class_names: list[str]
 ) -> None:
-    """Write submission.csv, test_probabilities.csv, and submission.json, which lets a blend write the same columns.
+    """Write submission.csv, test_probabilities.csv, and submission.json, which lets an ensemble write the same columns.
 
     Args:
         directory: Where to write.

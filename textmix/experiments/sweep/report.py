@@ -11,13 +11,14 @@ from optuna.study import StudyDirection
 from optuna.trial import FrozenTrial, TrialState
 
 from textmix.config.parsing import read_run_config
+from textmix.evaluation.tables import Table
 from textmix.experiments.sweep.space import Space, plain
 from textmix.io.files import write_json, write_text
 
 BEST, JSON, MARKDOWN = "best.yaml", "sweep.json", "sweep.md"
 _STATES = {
     TrialState.COMPLETE: "complete",
-    TrialState.PRUNED: "given up",
+    TrialState.PRUNED: "pruned",
     TrialState.FAIL: "failed",
     TrialState.RUNNING: "running",
 }
@@ -33,17 +34,17 @@ def best_of(trials: list[FrozenTrial], direction: StudyDirection) -> FrozenTrial
 def write_report(
     directory: Path, study: Study, metric: str, place: Callable[[int], Path], space: Space
 ) -> dict[str, Any]:
-    """Write how a sweep stands.
+    """Write the report of a sweep.
 
     Args:
         directory: Directory of the sweep.
         study: Its study.
-        metric: What trials are compared by.
-        place: Gives the run directory of a trial.
-        space: What is searched.
+        metric: The metric that trials are compared by.
+        place: Returns the run directory of a trial.
+        space: The search space.
 
     Returns:
-        What stands in sweep.json.
+        The content of sweep.json.
     """
     trials = study.get_trials(deepcopy=False)
     best = best_of(trials, study.direction)
@@ -78,12 +79,12 @@ def _row(trial: FrozenTrial) -> dict[str, Any]:
     }
 
 
-def table(report: dict[str, Any]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
-    """Lay the trials of a report out as a header and rows of strings, the best first, those without a value last."""
+def trials_table(report: dict[str, Any]) -> Table:
+    """Lay out the trials of a report, the best first, those without a value last."""
     sign = -1 if report["direction"] == "maximize" else 1
     order = sorted(report["trials"], key=lambda row: (row["value"] is None, sign * (row["value"] or 0.0)))
     header = ("trial", f"{report['metric']} ({report['split']})", "epochs", "options")
-    return header, [
+    rows = [
         (
             str(row["number"]),
             row["state"] if row["value"] is None else f"{row['value']:.4f}",
@@ -92,6 +93,7 @@ def table(report: dict[str, Any]) -> tuple[tuple[str, ...], list[tuple[str, ...]
         )
         for row in order
     ]
+    return Table(header, rows)
 
 
 def _short(value: Any) -> str:
@@ -99,15 +101,12 @@ def _short(value: Any) -> str:
 
 
 def _markdown(directory: Path, report: dict[str, Any]) -> str:
-    header, rows = table(report)
     lines = [
         f"# Sweep of {len(report['trials'])} trials by {report['metric']} on the validation split",
         "",
-        f"The best of many is better by chance, too. What it is worth, `textmix train {directory / BEST}` says on the"
-        " test split.",
+        "The best of many trials is partly the luckiest. Measure it on the test split:"
+        f" `textmix train {directory / BEST}`.",
         "",
-        f"| {' | '.join(header)} |",
-        f"|{' --- |' * len(header)}",
-        *("| " + " | ".join(cell.replace("|", r"\|") for cell in row) + " |" for row in rows),
+        trials_table(report).markdown(),
     ]
     return "\n".join(lines) + "\n"

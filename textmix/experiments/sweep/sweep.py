@@ -21,7 +21,7 @@ from textmix.config.run import RunConfig
 from textmix.config.train import TrainConfig
 from textmix.errors import ConfigError, ModelError, RunError, TrainingError, TrainingInterrupted, one_line
 from textmix.evaluation.metrics import SELECTION_METRICS
-from textmix.experiments.resumable_run import run_cell
+from textmix.experiments.resumable_run import train_or_resume
 from textmix.experiments.sweep.report import best_of, write_report
 from textmix.experiments.sweep.space import Space, draw, plain
 from textmix.io.compat import stored_trial
@@ -30,10 +30,10 @@ from textmix.io.inputs import refuse_overwriting
 from textmix.io.locks import locked
 from textmix.io.run_directory import MODEL, check_parents, checkpoint_directory, data_digests, refuse_foreign
 from textmix.models.loading import check_model
-from textmix.runs.train import Watch, resolve
+from textmix.runs.options import resolve
 
 JOURNAL, QUESTION, TRIALS = "journal.log", "sweep.yaml", "trials"
-# A trial is given up after an epoch when its best score so far is worse than the median of the others at that epoch
+# A trial is pruned after an epoch when its best score so far is worse than the median of the others at that epoch
 # (Golovin et al. 2017), but neither after its first epoch nor before so many trials have been completed.
 _STARTUP_TRIALS, _WARMUP_EPOCHS = 5, 2
 
@@ -179,10 +179,9 @@ class Sweep:
         try:
             config = self._configure(trial)
             others = (self._place(number) for number in range(trial.number))
-            like = next((place for place in others if data_digests(place) is not None), None)
+            sibling = next((place for place in others if data_digests(place) is not None), None)
             evaluated = partial(self._evaluated, trial, config.train)
-            watch = Watch(evaluated, show_progress=False, test=False, like=like)
-            metrics = run_cell(config, watch)
+            metrics = train_or_resume(config, test=False, sibling=sibling, on_evaluation=evaluated, show_progress=False)
         except optuna.TrialPruned:
             self._tell(trial, TrialState.PRUNED)
         except (ConfigError, ModelError, TrainingError) as error:  # of these options; others may do better
@@ -190,7 +189,7 @@ class Sweep:
             self._tell(trial, TrialState.FAIL)
         except TrainingInterrupted as interruption:
             reason = f"trial {trial.number} {interruption}".partition(";")[0]
-            raise TrainingInterrupted(f"{reason}; go on with the same command", interruption.number) from None
+            raise TrainingInterrupted(f"{reason}; run the same command again to resume", interruption.number) from None
         else:
             trial.set_user_attr("epochs", metrics["train"]["epochs"])
             trial.set_user_attr("seconds", metrics["train"]["seconds"])
@@ -234,6 +233,6 @@ def _line(trial: FrozenTrial, best: FrozenTrial | None, metric: str) -> str:
     if trial.state == TrialState.FAIL:
         return f"trial {trial.number} failed: {trial.user_attrs['reason']}"
     epochs = f" after {trial.user_attrs['epochs']} epochs"
-    result = "given up" if trial.state == TrialState.PRUNED else f"{metric} {trial.value:.4f}"
+    result = "pruned" if trial.state == TrialState.PRUNED else f"{metric} {trial.value:.4f}"
     line = f"trial {trial.number}: {result}{epochs}"
     return line if best is None else f"{line}; best {best.value:.4f} of trial {best.number}"

@@ -1,0 +1,58 @@
+"""`textmix ensemble`."""
+
+from pathlib import Path
+from typing import Any, Literal
+
+from jsonargparse import ArgumentParser
+
+from textmix.cli.common import command_parser
+from textmix.cli.terminal import print_table
+from textmix.config.parsing import parse
+from textmix.evaluation.tables import Table
+from textmix.io.quiet import quiet_libraries
+
+_SHOWN = ("nll", "accuracy", "macro_f1")
+
+
+def ensemble(arguments: list[str]) -> None:
+    """Average cross-validations with weights fitted on their out-of-fold predictions."""
+    options = parse(_parser(), arguments)
+
+    quiet_libraries()
+    from textmix.experiments.crossval.ensemble import combine_runs
+    from textmix.experiments.crossval.submission import SUBMISSION
+
+    target = Path(options["output_dir"])
+    result = combine_runs([Path(run) for run in options["runs"]], target, options["metric"])
+    print_table(_table(result))
+    if not (target / SUBMISSION).is_file():
+        print("no submission is written, as not every run has one (textmix crossval --submit)")
+    print(f"saved to {target}")
+
+
+def _parser() -> ArgumentParser:
+    parser = command_parser(
+        "ensemble", "Average runs of textmix crossval with fitted weights: textmix ensemble RUN RUN ... [OPTIONS]"
+    )
+    parser.add_argument("runs", nargs="+", help="directories that textmix crossval has written, of the same rows")
+    parser.add_argument(
+        "--metric",
+        type=Literal["nll", "accuracy", "macro_f1"],
+        default="nll",
+        help="metric that the weights are fitted for; the search for the others starts from the optimum of nll",
+    )
+    parser.add_argument("--output_dir", type=str, default="runs/ensemble", help="directory to write")
+    return parser
+
+
+def _table(result: dict[str, Any]) -> Table:
+    rows = [(name, f"{weight:.3f}", result["runs"][name]) for name, weight in result["weights"].items()]
+    rows += [
+        ("equal weights", "", result["equal"]),
+        ("ensemble, on the rows that its weights were fitted on (optimistic)", "", result["fitted"]),
+        ("ensemble, nested: weights fitted on the other folds", "", result["nested"]),
+    ]
+    return Table(
+        ("out-of-fold predictions of", "weight", *_SHOWN),
+        [(name, weight, *(f"{scores[key]:.4f}" for key in _SHOWN)) for name, weight, scores in rows],
+    )

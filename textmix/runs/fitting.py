@@ -1,0 +1,109 @@
+"""Middle stages of a run: model and tokenizer, tokenised rows, trainer, and the best model."""
+
+import math
+from collections.abc import Iterable
+from pathlib import Path
+
+from accelerate import PartialState
+from accelerate.utils import set_seed
+from datasets import Dataset
+from transformers import PreTrainedTokenizerBase
+
+from textmix.config.run import RunConfig
+from textmix.config.train import TrainConfig
+from textmix.data.labels import ClassIds
+from textmix.data.splits import TRAIN, VALIDATION
+from textmix.data.standardize import IN_MEMORY
+from textmix.data.tokenization import LazyTokens, tokenize
+from textmix.inference.predictor import Predictor
+from textmix.io.run_directory import MODEL
+from textmix.models.loading import LoadedModel, build_model, load_model
+from textmix.models.sequence_classifier import MixupForSequenceClassification
+from textmix.runs.data import RunData
+from textmix.training.distributed import ProcessGroup
+from textmix.training.pooled import pool_rows
+from textmix.training.trainer import MixupTrainer, Reporting, TrainingData
+
+
+def build_seeded_model(config: RunConfig, class_names: list[str], texts: Iterable[str]) -> LoadedModel:
+    """Build model and tokenizer with the initial weights of the run's seed.
+
+    Args:
+        config: The resolved options of the run.
+        class_names: Names of the classes.
+        texts: Training texts, from which word models take their vocabulary.
+
+    Raises:
+        ModelError: If the model cannot be loaded.
+    """
+    set_seed(config.train.seed)
+    return build_model(config.model, class_names, texts)
+
+
+def tokenize_splits(config: RunConfig, data: RunData, loaded: LoadedModel) -> TrainingData:
+    """Tokenise the training and validation rows; with a frozen encoder, compute their sentence vectors."""
+    rows: dict[str, Dataset | LazyTokens] = {}
+    for name in (TRAIN, VALIDATION):
+        if name not in data.splits:
+            continue
+        split, labels = data.splits[name], data.labels[name]
+        if config.model.freeze == "encoder":
+            assert isinstance(loaded.model, MixupForSequenceClassification)
+            tokens = tokenize(split, loaded.tokenizer, labels)
+            rows[name] = pool_rows(loaded.model, loaded.tokenizer, tokens, config.train.eval_batch_size)
+        else:
+            used = _count_rows_used(config.train) if name == TRAIN else math.inf
+            rows[name] = _tokenize(split, loaded.tokenizer, labels, used)
+    return TrainingData(rows[TRAIN], rows.get(VALIDATION), data.class_names)
+
+
+def check_processes_agree(config: RunConfig, data: RunData, tokenizer: PreTrainedTokenizerBase) -> None:
+    """Make sure that all processes train on the same data with the same options and vocabulary.
+
+    Checked before weights are shared among the processes, which fails at the first weight of another size.
+
+    Raises:
+        RunError: If they differ; says in what.
+    """
+    ProcessGroup().check_same(
+        {
+            "options": (config.train, config.mix, config.loss),
+            "data": data.fingerprint(),
+            "vocabulary": sorted(tokenizer.get_vocab().items()),
+        }
+    )
+
+
+def build_trainer(
+    config: RunConfig, loaded: LoadedModel, data: TrainingData, directory: Path, reporting: Reporting
+) -> MixupTrainer:
+    """Build the trainer of a run; changes neither the model nor the directory.
+
+    Raises:
+        ConfigError: If class counts or weights do not fit the classes, or a tracker is not installed.
+        ModelError: If the model lacks a site that the strategy needs.
+    """
+    return MixupTrainer(
+        loaded.model, loaded.tokenizer, data, config.train, config.mix, config.loss, directory, reporting
+    )
+
+
+def load_best(config: RunConfig, directory: Path) -> Predictor:
+    """Load the model that a run has saved, in float32."""
+    best = load_model(directory / MODEL, config.model.trust_remote_code)
+    return Predictor(best.model, best.tokenizer, config.train.eval_batch_size)
+
+
+def _count_rows_used(config: TrainConfig) -> float:
+    """Return the most training rows that the run reads."""
+    if config.max_steps is None:
+        return math.inf
+    processes: int = PartialState().num_processes
+    return config.max_steps * config.accumulation_steps * config.batch_size * processes
+
+
+def _tokenize(rows: Dataset, tokenizer: PreTrainedTokenizerBase, labels: ClassIds, used: float) -> Dataset | LazyTokens:
+    """Tokenise rows in advance, or on demand where there are many or not all of them are used."""
+    if rows.num_rows > min(IN_MEMORY, used):
+        return LazyTokens(rows, tokenizer, labels)
+    return tokenize(rows, tokenizer, labels)

@@ -1,0 +1,49 @@
+"""First stage of a run: options that depend on other options, on this machine, or on the working directory."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from textmix.config.run import RunConfig, slug
+from textmix.data.sources import absolute, source_name
+from textmix.models.bundled import BUNDLED_MODELS
+from textmix.models.config import BUNDLED_VECTORS, WORD_MODELS
+from textmix.training.optimization import choose_precision
+
+# Devlin et al. 2019 for encoders, the default of Adam (Kingma and Ba 2015) for word models.
+_LEARNING_RATE, _WORDS_LEARNING_RATE = 5e-5, 1e-3
+
+
+def resolve(config: RunConfig) -> RunConfig:
+    """Fill in the output directory, the learning rate and the precision, and make paths absolute.
+
+    Raises:
+        ConfigError: If the requested precision is unavailable.
+    """
+    data, model, train = config.data, config.model, config.train
+    directory = Path("runs") / f"{source_name(data.source)}-{slug(model.name)}-{config.mix.strategy}"
+    # A built-in name means the built-in model, even where a directory has the same name.
+    is_local = model.name not in (*BUNDLED_MODELS, *WORD_MODELS) and Path(model.name).is_dir()
+    vectors = model.words.vectors
+    if vectors not in (None, BUNDLED_VECTORS):
+        vectors = str(Path(vectors).absolute())
+    default_rate = _WORDS_LEARNING_RATE if model.name in WORD_MODELS else _LEARNING_RATE
+    return replace(
+        config,
+        output_dir=config.output_dir or str(directory),
+        data=replace(
+            data,
+            source=absolute(data.source),
+            test_source=absolute(data.test_source) if data.test_source else None,
+            validation_source=absolute(data.validation_source) if data.validation_source else None,
+        ),
+        model=replace(
+            model,
+            name=str(Path(model.name).absolute()) if is_local else model.name,
+            words=replace(model.words, vectors=vectors),
+        ),
+        train=replace(
+            train,
+            learning_rate=default_rate if train.learning_rate is None else train.learning_rate,
+            precision=choose_precision(train.precision),
+        ),
+    )

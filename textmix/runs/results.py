@@ -1,0 +1,74 @@
+"""Last stages of a run: the scores of its best model, and the files that a finished run holds."""
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from textmix.config.run import RunConfig
+from textmix.data.sources import source_name
+from textmix.data.splits import TEST, VALIDATION
+from textmix.evaluation.metrics import Evaluation, scaled_scores
+from textmix.inference.predictor import Predictor
+from textmix.io.files import write_json
+from textmix.io.run_directory import METRICS, checkpoint_directory
+from textmix.runs.data import RunData
+from textmix.runs.evaluate import evaluate_rows, write_evaluation
+from textmix.training.progress import TrainProgress
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """The result of a run.
+
+    Args:
+        directory: Directory of the run.
+        metrics: The content of metrics.json.
+        test: The evaluation on the test split; None if it was not evaluated.
+    """
+
+    directory: Path
+    metrics: dict[str, Any]
+    test: Evaluation | None
+
+
+def evaluate_splits(predictor: Predictor, data: RunData, test: bool = True) -> dict[str, Evaluation]:
+    """Evaluate the test split, if asked for, and the validation split, where there is one."""
+    names = [name for name in ((TEST, VALIDATION) if test else (VALIDATION,)) if name in data.splits]
+    return {name: evaluate_rows(predictor, data.splits[name], data.labels[name]) for name in names}
+
+
+def write_results(
+    directory: Path, config: RunConfig, data: RunData, evaluations: dict[str, Evaluation], progress: TrainProgress
+) -> RunResult:
+    """Write report.md, predictions.csv and metrics.json, and remove the checkpoints."""
+    metrics = _metrics(evaluations, progress, data.report.sizes)
+    if TEST in evaluations:
+        title = f"Test split of {source_name(config.data.source)}"
+        write_evaluation(directory, title, data.splits[TEST], evaluations[TEST])
+    write_json(directory / METRICS, metrics)  # last: it marks the run as finished
+    remove_checkpoints(directory)
+    return RunResult(directory, metrics, evaluations.get(TEST))
+
+
+def remove_checkpoints(directory: Path) -> None:
+    """Remove the checkpoints of a finished run."""
+    shutil.rmtree(checkpoint_directory(directory), ignore_errors=True)
+
+
+def _metrics(
+    evaluations: dict[str, Evaluation], progress: TrainProgress, sizes: dict[str, int]
+) -> dict[str, dict[str, Any]]:
+    metrics = {name: {**item.scores(), "report": item.report()} for name, item in evaluations.items()}
+    if TEST in evaluations and VALIDATION in evaluations:
+        metrics[TEST] |= scaled_scores(evaluations[VALIDATION], evaluations[TEST])
+    metrics["train"] = {
+        "seconds": progress.seconds,
+        "samples_per_second": progress.samples / progress.seconds,
+        "samples": progress.samples,
+        "steps": progress.step,
+        "epochs": progress.epoch,
+        "best_epoch": progress.best_epoch,
+        "rows": sizes,
+    }
+    return metrics
