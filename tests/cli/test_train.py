@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -22,7 +23,7 @@ from textmix.config.parsing import option_names
 from textmix.io.locks import locked
 from textmix.mixing.registry import STRATEGIES
 from textmix.training.checkpoint import find_checkpoints, find_damage
-from textmix.training.trainer import MixupTrainer
+from textmix.training.loop import TrainingLoop
 
 
 class TestTrain:
@@ -170,18 +171,17 @@ class TestTrain:
 
         arguments = ["train", "--data.source", str(topics_csv), *QUICK]
         assert main([*arguments, "--output_dir", str(tmp_path / "whole")]) == 0
-        original = MixupTrainer._finish_epoch
+        original = TrainingLoop._finish_epoch
 
-        def finish_then_stop(self: MixupTrainer, bar: object) -> bool:
-            result = original(self, bar)
+        def finish_then_stop(self: TrainingLoop, bar: Any) -> None:
+            original(self, bar)
             if self.progress.epoch == 2:
                 self._save()
                 raise TrainingInterrupted("interrupted")
-            return result
 
-        monkeypatch.setattr(MixupTrainer, "_finish_epoch", finish_then_stop)
+        monkeypatch.setattr(TrainingLoop, "_finish_epoch", finish_then_stop)
         assert main([*arguments, "--output_dir", str(tmp_path / "parts")]) == 130
-        monkeypatch.setattr(MixupTrainer, "_finish_epoch", original)
+        monkeypatch.setattr(TrainingLoop, "_finish_epoch", original)
         assert main(["train", "--resume", str(tmp_path / "parts")]) == 0
         for name in ("history.jsonl", "predictions.csv", "model/model.safetensors"):
             assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "parts" / name).read_bytes(), name
@@ -227,15 +227,15 @@ class TestTrain:
     ) -> None:
         arguments = ["train", "--data.source", str(topics_csv), *QUICK]
         assert main([*arguments, "--output_dir", str(tmp_path / "whole")]) == 0
-        limits, original, directory = resource.getrlimit(resource.RLIMIT_FSIZE), MixupTrainer._save, tmp_path / "parts"
+        limits, original, directory = resource.getrlimit(resource.RLIMIT_FSIZE), TrainingLoop._save, tmp_path / "parts"
 
-        def save_without_room(self: MixupTrainer) -> None:
+        def save_without_room(self: TrainingLoop) -> None:
             if self.progress.epoch == 3:
                 resource.setrlimit(resource.RLIMIT_FSIZE, (4096, limits[1]))
             original(self)
 
         with monkeypatch.context() as patch:
-            patch.setattr(MixupTrainer, "_save", save_without_room)
+            patch.setattr(TrainingLoop, "_save", save_without_room)
             capsys.readouterr()
             code = main([*arguments, "--output_dir", str(directory)])
             resource.setrlimit(resource.RLIMIT_FSIZE, limits)

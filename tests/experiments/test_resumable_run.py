@@ -61,9 +61,8 @@ def test_a_run_can_be_followed_and_ended_and_goes_on_from_there(
     caplog.set_level("INFO", "textmix")
     with pytest.raises(EnoughError):
         train_or_resume(config, on_evaluation=follow, show_progress=False, test=False)
-    metrics = train_or_resume(
-        config, on_evaluation=follow, show_progress=False, test=False
-    )  # from the checkpoint of the first epoch
+    # From the checkpoint of the first epoch.
+    metrics = train_or_resume(config, on_evaluation=follow, show_progress=False, test=False)
     assert [epoch for epoch, _ in seen] == [1, 2, 2, 3]
     assert seen[1] == seen[2]
     assert not caplog.messages

@@ -264,10 +264,10 @@ class TestKilled:
     ) -> None:
         space: Space = {"train.learning_rate": Range(1e-3, 5e-2, log=True)}
         code = (
-            "import os, signal, sys\nfrom pathlib import Path\nfrom textmix.training import trainer\n"
-            "save = trainer.MixupTrainer._save\n"
+            "import os, signal, sys\nfrom pathlib import Path\nfrom textmix.training import loop\n"
+            "save = loop.TrainingLoop._save\n"
             "def dies(self):\n    save(self)\n    self.progress.epoch == 2 and os.kill(os.getpid(), signal.SIGKILL)\n"
-            "trainer.MixupTrainer._save = dies\n"
+            "loop.TrainingLoop._save = dies\n"
             "from tests.experiments.sweep.test_sweep import recipe, run\n"
             "from textmix.experiments.sweep.space import Range\n"
             f"space = {space!r}\n"
