@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 import torch
 
-from tests.cli.helpers import SMALL, fails, fails_quietly
+from tests.support.commands import SMALL, fails, fails_quietly
 from textmix.cli.main import main
 from textmix.runs import train as run
 from textmix.training.trainer import MixupTrainer
