@@ -1,9 +1,9 @@
 """Try bad input for a while: python -m benchmarks.fuzz [--minutes 10] [--first 0] [--limit 60].
 
-Each case of tests/hostile.py is one call of the command line in a process of its own, forked from one that has loaded
-everything. It must end within the time limit, in success or with exit code 2 and one line; without a traceback, with
-all files that were there as they were, and, after an error, without a new one. Failures are printed with their number,
-by which `--first NUMBER --cases 1` repeats them. Counts go to standard output and benchmarks/results/fuzz.json.
+Each case of tests/support/hostile.py is one call of the command line in a process of its own, forked from one that has
+loaded everything. It must end within the time limit, in success or with exit code 2 and one line; without a traceback,
+with all files that were there as they were, and, after an error, without a new one. Failures are printed with their
+number, by which `--first NUMBER --cases 1` repeats them. Counts go to standard output and benchmarks/results/fuzz.json.
 """
 
 import argparse
@@ -25,7 +25,8 @@ os.environ.update(HF_HUB_OFFLINE="1", HF_DATASETS_CACHE=str(WORK / "cache"), TOK
 import torch  # noqa: E402
 
 import textmix.runs.train  # noqa: E402, F401  # loaded once, before the cases fork
-from tests.hostile import QUICK, ROWS, Case, make_case, write_rows  # noqa: E402
+from tests.support.hostile import QUICK, Case, make_case  # noqa: E402
+from tests.support.hostile_tables import ROWS, write_rows  # noqa: E402
 from textmix.cli.main import main as run_command  # noqa: E402
 from textmix.runs.environment import environment  # noqa: E402
 

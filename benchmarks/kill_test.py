@@ -17,9 +17,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tests import killing
-from tests.cli.helpers import SMALL
-from tests.conftest import topic_rows
+from tests.support import killing
+from tests.support.commands import SMALL
+from tests.support.topics import topic_rows
 
 RESULTS = Path(__file__).resolve().parent / "results" / "kill_test.json"
 EPOCHS, BATCH, ROWS = 4, 8, 120

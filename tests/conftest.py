@@ -6,16 +6,13 @@ import os
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 
-import random
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
 from accelerate.state import AcceleratorState
 from transformers import (
-    BertConfig,
     BertForSequenceClassification,
     DistilBertConfig,
     DistilBertForSequenceClassification,
@@ -27,7 +24,8 @@ from transformers import (
 # Workers of pytest-xdist share the cores; more threads each only get in each other's way.
 torch.set_num_threads(1)
 
-from textmix.mixing.config import MixConfig  # noqa: E402
+from tests.support.families import BERT_LIKE, VOCAB, bert_config  # noqa: E402
+from tests.support.topics import topic_rows  # noqa: E402
 from textmix.models.sequence_classifier import MixupEncoderConfig, MixupForSequenceClassification  # noqa: E402
 from textmix.models.words.fasttext import FastText, FastTextConfig  # noqa: E402
 from textmix.models.words.textcnn import TextCNN, TextCNNConfig  # noqa: E402
@@ -36,24 +34,7 @@ from textmix.models.words.textrnn import TextRNN, TextRNNConfig  # noqa: E402
 # accelerate collects garbage at the end of each run: half a second, most of it among the objects of libraries.
 gc.freeze()
 
-VOCAB, LABELS = 60, 3
-
-
-SMALL = {
-    "vocab_size": VOCAB,
-    "hidden_size": 16,
-    "num_hidden_layers": 3,
-    "num_attention_heads": 2,
-    "intermediate_size": 24,
-    "max_position_embeddings": 64,
-    "hidden_dropout_prob": 0.0,
-    "attention_probs_dropout_prob": 0.0,
-    "num_labels": LABELS,
-}
-
-
-def bert_config() -> BertConfig:
-    return BertConfig(**SMALL)
+LABELS = 3
 
 
 def _own(pooling: str) -> PreTrainedModel:
@@ -68,7 +49,7 @@ def _distilbert() -> PreTrainedModel:
 
 
 def _roberta() -> PreTrainedModel:
-    return RobertaForSequenceClassification(RobertaConfig(pad_token_id=1, **SMALL))
+    return RobertaForSequenceClassification(RobertaConfig(pad_token_id=1, num_labels=LABELS, **BERT_LIKE))
 
 
 def _textcnn() -> PreTrainedModel:
@@ -100,20 +81,6 @@ MODELS: dict[str, Callable[[], PreTrainedModel]] = {
 }
 
 
-# What a strategy must be told beside its name. The ids 0, 1 and 2 are special; words begin at 5.
-SPECIAL_IDS = [0, 1, 2]
-NEEDS: dict[str, dict[str, Any]] = {
-    "cutmix": {"special_ids": SPECIAL_IDS},
-    "ssmix": {"special_ids": SPECIAL_IDS},
-    "any": {"any": {"choices": {"word": 1.0, "cutmix": 1.0, "multi": 1.0}}, "special_ids": SPECIAL_IDS},
-}
-
-
-def mix(strategy: str, **options: Any) -> MixConfig:
-    """Make a configuration with what the strategy must be told."""
-    return MixConfig(strategy=strategy, **{**NEEDS.get(strategy, {}), **options})
-
-
 @pytest.fixture(autouse=True)
 def _no_accelerator_left() -> Iterator[None]:
     """Forget the accelerator of a test: its precision would bind every later one of the process."""
@@ -141,26 +108,6 @@ def ragged() -> dict[str, torch.Tensor]:
     mask = (torch.arange(max(lengths))[None] < torch.tensor(lengths)[:, None]).long()
     pad = torch.where(mask.bool(), ids, torch.ones_like(ids))
     return {"input_ids": pad, "attention_mask": mask, "labels": torch.tensor([0, 1, 2, 1, 0])}
-
-
-TOPICS = {
-    "food": ["soup", "bread", "cheese", "salad", "pepper", "butter", "lemon", "rice"],
-    "sport": ["goal", "match", "team", "race", "player", "coach", "league", "score"],
-    "music": ["song", "guitar", "chorus", "album", "drum", "melody", "singer", "tune"],
-}
-
-
-def topic_rows(count: int, seed: int = 0) -> list[tuple[str, str]]:
-    """Make `count` short texts of three topics that a small model can tell apart."""
-    chooser = random.Random(seed)
-    fillers = ["the", "a", "of", "with", "and", "new", "some", "very"]
-    rows = []
-    for number in range(count):
-        topic = list(TOPICS)[number % len(TOPICS)]
-        words = chooser.sample(TOPICS[topic], 3) + chooser.sample(fillers, 3)
-        chooser.shuffle(words)
-        rows.append((f"{' '.join(words)} {number}", topic))
-    return rows
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from accelerate.commands.config.config_args import load_config_from_file
 
-from tests.conftest import topic_rows
+from tests.support.topics import topic_rows
 from textmix.cli.main import main
 from textmix.config.parsing import parse, run_parser, to_run_config
 from textmix.config.run import RunConfig

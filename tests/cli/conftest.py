@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.helpers import QUICK
-from tests.conftest import topic_rows
+from tests.support.commands import QUICK
+from tests.support.topics import topic_rows
 from textmix.cli.main import main
 
 

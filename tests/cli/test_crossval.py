@@ -6,8 +6,8 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from tests.cli.helpers import QUICK, csv_of, fails, fails_quietly, snapshot
-from tests.conftest import topic_rows
+from tests.support.commands import QUICK, csv_of, fails, fails_quietly, snapshot
+from tests.support.topics import topic_rows
 from textmix.cli.main import main
 
 OOF = "oof_predictions.csv"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.helpers import fails
+from tests.support.commands import fails
 from textmix.cli.main import main
 
 

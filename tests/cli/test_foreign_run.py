@@ -10,8 +10,9 @@ import pytest
 import yaml
 from transformers import BertForSequenceClassification
 
-from tests.cli.helpers import SMALL, fails, fails_quietly, snapshot
-from tests.conftest import bert_config, topic_rows
+from tests.support.commands import SMALL, fails, fails_quietly, snapshot
+from tests.support.families import bert_config
+from tests.support.topics import topic_rows
 from textmix.cli.main import main
 from textmix.models.words.tokenizer_training import train_tokenizer
 

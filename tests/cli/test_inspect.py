@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 from transformers import BertModel
 
-from tests.cli.helpers import QUICK, csv_of, fails_quietly, snapshot
-from tests.conftest import bert_config, topic_rows
+from tests.support.commands import QUICK, csv_of, fails_quietly, snapshot
+from tests.support.families import bert_config
+from tests.support.topics import topic_rows
 from textmix.cli.main import main
 from textmix.mixing.registry import STRATEGIES
 from textmix.models.words.tokenizer_training import train_tokenizer

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.helpers import SMALL, fails, fails_quietly, snapshot
-from tests.conftest import topic_rows
+from tests.support.commands import SMALL, fails, fails_quietly, snapshot
+from tests.support.topics import topic_rows
 
 ROWS = "review,stars\n" + "".join(f"{text},{label}\n" for text, label in topic_rows(30))
 

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from tests.cli.helpers import QUICK, csv_of, fails, snapshot
+from tests.support.commands import QUICK, csv_of, fails, snapshot
 from textmix.cli.main import main
 
 

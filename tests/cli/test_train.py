@@ -16,8 +16,8 @@ import pandas as pd
 import pytest
 import yaml
 
-from tests.cli.helpers import QUICK, SMALL, fails, fails_quietly, snapshot
-from tests.conftest import topic_rows
+from tests.support.commands import QUICK, SMALL, fails, fails_quietly, snapshot
+from tests.support.topics import topic_rows
 from textmix.cli.main import main
 from textmix.config.parsing import option_names
 from textmix.io.locks import locked

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.helpers import SMALL, csv_of, fails, fails_quietly, snapshot
-from tests.conftest import topic_rows
+from tests.support.commands import SMALL, csv_of, fails, fails_quietly, snapshot
+from tests.support.topics import topic_rows
 
 BODY = "".join(f"{text},{label}\n" for text, label in topic_rows(30))
 # What a user gets wrong, and the line that tells them.

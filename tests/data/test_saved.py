@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from datasets import ClassLabel, Dataset, DatasetDict, Features, Value
 
-from tests.cli.helpers import QUICK, fails_quietly, snapshot
-from tests.conftest import topic_rows
+from tests.support.commands import QUICK, fails_quietly, snapshot
+from tests.support.topics import topic_rows
 from textmix.cli.main import main
 from textmix.data import columns
 from textmix.data import splits as splits_module

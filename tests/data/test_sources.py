@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 from datasets import Dataset, DatasetDict
 
-from tests.hostile import write_rows
+from tests.support.hostile_tables import write_rows
 from textmix.data import sources
 from textmix.data.sources import absolute, load_source, source_name
 from textmix.errors import DataError

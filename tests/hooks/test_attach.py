@@ -5,9 +5,11 @@ import torch
 from torch import nn
 from transformers import PreTrainedModel
 
-from tests.conftest import MODELS, mix
-from tests.helpers import MIXING, Batch, Build, counting_blocks, hooks, unlabelled
+from tests.conftest import MODELS
 from tests.reference import reference_logits
+from tests.support.batches import Batch, Build, unlabelled
+from tests.support.counting import counting_blocks, hooks
+from tests.support.strategies import MIXING, mix
 from textmix.hooks.attach import attach
 from textmix.mixing.config import MixConfig
 from textmix.mixing.registry import STRATEGIES

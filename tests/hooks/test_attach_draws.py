@@ -8,8 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from tests.conftest import MODELS, VOCAB, mix
-from tests.helpers import Batch, Build
+from tests.conftest import MODELS
+from tests.support.batches import Batch, Build
+from tests.support.families import VOCAB
+from tests.support.strategies import mix
 from textmix.errors import ConfigError
 from textmix.hooks.attach import attach
 from textmix.mixing.config import MixConfig

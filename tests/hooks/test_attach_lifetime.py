@@ -7,8 +7,10 @@ import torch
 from torch import nn
 from transformers.modeling_outputs import BaseModelOutputWithPastAndCrossAttentions
 
-from tests.conftest import VOCAB, mix
-from tests.helpers import MIXING, Batch, Build, hooks, unlabelled
+from tests.support.batches import Batch, Build, unlabelled
+from tests.support.counting import hooks
+from tests.support.families import VOCAB
+from tests.support.strategies import MIXING, mix
 from textmix.errors import ConfigError, ModelError
 from textmix.hooks.attach import attach
 from textmix.mixing.config import MixConfig

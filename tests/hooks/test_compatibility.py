@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from torch.distributed.algorithms._checkpoint.checkpoint_wrapper import checkpoint_wrapper
 from transformers.modeling_outputs import SequenceClassifierOutput
 
-from tests.conftest import VOCAB, mix
-from tests.families import LLAMA_LIKE, build
-from tests.helpers import hooks
+from tests.support.counting import hooks
+from tests.support.families import LLAMA_LIKE, VOCAB, build
+from tests.support.strategies import mix
 from textmix.errors import ConfigError, ModelError
 from textmix.hooks.attach import attach
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from tests.conftest import mix
-from tests.families import build
+from tests.support.families import build
+from tests.support.strategies import mix
 from textmix.hooks.attach import attach
 
 pytestmark = pytest.mark.filterwarnings("ignore")

@@ -13,9 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import PreTrainedModel
 
-from tests.conftest import LABELS, MODELS, NEEDS, VOCAB
-from tests.helpers import counting_blocks, hooks
+from tests.conftest import LABELS, MODELS
 from tests.mixing import loops
+from tests.support.counting import counting_blocks, hooks
+from tests.support.families import VOCAB
+from tests.support.strategies import NEEDS
 from textmix.hooks.attach import attach
 from textmix.hooks.attached_mixer import AttachedMixer
 from textmix.mixing.config import MixConfig

@@ -10,11 +10,11 @@ import torch
 import transformers as hf
 from torch import Tensor, nn
 
-from tests import family_table
-from tests.alone import Row, cut_logits, pair_logits
-from tests.conftest import SPECIAL_IDS
-from tests.families import BY_NAME, CLS, END, FAMILIES, VOCAB, Family, build, head_for
-from tests.family_table import CELLS, sites_of
+from tests.support import family_table
+from tests.support.families import BY_NAME, CLS, END, FAMILIES, VOCAB, Family, build, head_for
+from tests.support.family_table import CELLS, sites_of
+from tests.support.pairs import Row, cut_logits, pair_logits
+from tests.support.strategies import SPECIAL_IDS
 from textmix.errors import ModelError
 from textmix.hooks.attach import attach
 from textmix.hooks.sites import find_sites

@@ -3,9 +3,9 @@ import copy
 import pytest
 import torch
 
-from tests.conftest import mix
-from tests.families import build
-from tests.helpers import Batch
+from tests.support.batches import Batch
+from tests.support.families import build
+from tests.support.strategies import mix
 from textmix.errors import ModelError
 from textmix.hooks.attach import attach
 from textmix.hooks.saliency import mean_embeddings, token_saliency

@@ -3,7 +3,7 @@ import torch
 from torch import nn
 from transformers import BertConfig, PreTrainedModel
 
-from tests.families import BERT_LIKE
+from tests.support.families import BERT_LIKE
 from textmix.hooks.attach import attach
 from textmix.hooks.sites import find_sites, hidden_of, hidden_size, pad_token_id
 

@@ -9,8 +9,8 @@ import pytest
 import torch
 from transformers import BertForSequenceClassification
 
-from tests.cli.helpers import snapshot
-from tests.conftest import bert_config
+from tests.support.commands import snapshot
+from tests.support.families import bert_config
 from textmix import (
     FastText,
     FastTextConfig,

@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.conftest import topic_rows
-from tests.launching import ROOT
+from tests.support.launching import ROOT
+from tests.support.topics import topic_rows
 from textmix import Predictor, TextCNN, TextCNNConfig
 from textmix.models.words.tokenizer_training import train_tokenizer
 

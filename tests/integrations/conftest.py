@@ -17,7 +17,7 @@ from transformers import (
     TrainingArguments,
 )
 
-from tests.helpers import hooks
+from tests.support.counting import hooks
 from textmix import MixupCallback, MixupTrainerMixin
 from textmix.data.builtin import BUILTIN_DATASETS, load_builtin
 from textmix.models.bundled import resolve_model_path

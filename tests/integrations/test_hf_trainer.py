@@ -22,7 +22,6 @@ from transformers import (
     TrainerCallback,
 )
 
-from tests.helpers import hooks
 from tests.integrations.conftest import (
     MakeTrainer,
     MixupTrainer,
@@ -33,6 +32,7 @@ from tests.integrations.conftest import (
     weights,
     without_times,
 )
+from tests.support.counting import hooks
 from textmix import LossConfig, MixConfig, MixupCallback, resolve_model_path
 from textmix.mixing.registry import STRATEGIES
 

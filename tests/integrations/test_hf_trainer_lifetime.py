@@ -8,8 +8,8 @@ import pytest
 import torch
 from transformers import Trainer, TrainerCallback
 
-from tests.helpers import hooks
 from tests.integrations.conftest import MakeTrainer, MixupTrainer, tiny_bert, training_logs
+from tests.support.counting import hooks
 from textmix import MixupCallback
 
 

@@ -8,8 +8,8 @@ import torch
 from datasets import Dataset
 from transformers import Trainer
 
-from tests.helpers import hooks
 from tests.integrations.conftest import MakeTrainer, MixupTrainer, tiny_bert, training_logs
+from tests.support.counting import hooks
 from textmix import LossConfig, MixConfig, MixupCallback, attach
 from textmix.errors import ConfigError, ModelError, TextmixError
 

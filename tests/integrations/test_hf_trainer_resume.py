@@ -100,7 +100,7 @@ def test_two_processes_draw_differently_and_resume_alike(tmp_path: Path) -> None
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     common = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", "tests.integrations.two_processes", str(tmp_path)]
+    command = [sys.executable, "-m", "tests.support.trainer_in_two_processes", str(tmp_path)]
     processes = [
         subprocess.Popen(command, cwd=ROOT, env={**os.environ, **common, "RANK": str(rank), "LOCAL_RANK": str(rank)})
         for rank in range(2)

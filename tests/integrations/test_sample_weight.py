@@ -5,8 +5,8 @@ import math
 import pytest
 import torch
 
-from tests.conftest import SPECIAL_IDS, mix
-from tests.helpers import MIXING, Batch, Build
+from tests.support.batches import Batch, Build
+from tests.support.strategies import MIXING, SPECIAL_IDS, mix
 from textmix.errors import ConfigError
 from textmix.hooks.attach import attach
 from textmix.mixing.config import MixConfig

@@ -20,7 +20,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
 import textmix
-from tests.conftest import topic_rows
+from tests.support.topics import topic_rows
 from textmix.errors import ConfigError, DataError, ModelError
 from textmix.integrations.sklearn import MixupClassifier
 from textmix.mixing.config import MixConfig

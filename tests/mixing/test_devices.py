@@ -6,9 +6,9 @@ from dataclasses import replace
 import pytest
 import torch
 
-from tests.conftest import mix
 from tests.mixing.batches import generator, random_batch
 from tests.mixing.test_strategies import MIXING, tensors
+from tests.support.strategies import mix
 from textmix.mixing import sampling
 from textmix.mixing.batch import MixBatch
 from textmix.mixing.config import MixConfig

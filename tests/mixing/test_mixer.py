@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from tests.conftest import SPECIAL_IDS, mix
+from tests.support.strategies import SPECIAL_IDS, mix
 from textmix.errors import ConfigError
 from textmix.mixing.config import MixConfig
 from textmix.mixing.loss_config import LossConfig

@@ -6,9 +6,9 @@ from itertools import product
 import pytest
 import torch
 
-from tests.conftest import NEEDS, mix
 from tests.mixing import loops
 from tests.mixing.batches import generator, random_batch
+from tests.support.strategies import NEEDS, mix
 from textmix.errors import ConfigError
 from textmix.mixing.config import MixConfig
 from textmix.mixing.loss_config import LossConfig

@@ -10,8 +10,9 @@ from transformers import (
     PreTrainedModel,
 )
 
-from tests.conftest import bert_config, mix
-from tests.helpers import Batch
+from tests.support.batches import Batch
+from tests.support.families import bert_config
+from tests.support.strategies import mix
 from textmix import MixConfig, MixupForSequenceClassification, MixupForTokenClassification
 from textmix.errors import ModelError
 from textmix.hooks.attach import attach

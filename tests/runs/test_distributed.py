@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
+PROGRAM = "tests.support.mixing_in_two_processes"
 
 
 def test_two_processes_draw_apart_and_share_gradients(tmp_path: Path) -> None:
@@ -16,7 +17,7 @@ def test_two_processes_draw_apart_and_share_gradients(tmp_path: Path) -> None:
     results = [tmp_path / f"{rank}.json" for rank in range(2)]
     processes = [
         subprocess.Popen(
-            [sys.executable, "-m", "tests.two_processes", str(rank), str(tmp_path / "meeting"), str(results[rank])],
+            [sys.executable, "-m", PROGRAM, str(rank), str(tmp_path / "meeting"), str(results[rank])],
             cwd=ROOT,
             env=environment,
             stderr=subprocess.PIPE,

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from safetensors.torch import load_file
 
-from tests.launching import SIZES, finished, history, launch, sources
+from tests.support.launching import SIZES, finished, history, launch, sources
 from textmix.cli.main import main
 
 PLAIN = ["--model.dropout", "0", "--train.precision", "fp32", "--train.epochs", "2", "--train.log_steps", "1"]

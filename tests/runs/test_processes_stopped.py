@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.launching import ROOT, SIZES, finished, history, launch, said, sources
+from tests.support.launching import ROOT, SIZES, finished, history, launch, said, sources
 from textmix.cli.main import main
 
 pytestmark = pytest.mark.slow

@@ -7,7 +7,7 @@ import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState, GradientState
 
-from tests.training.test_trainer import trainer
+from tests.support.trainer import trainer
 
 
 def learns(accelerator: Accelerator) -> bool:

@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from tests.training.test_trainer import data, history, on_loop, stop_at, topic_rows, trainer, weights
+from tests.support.topics import topic_rows
+from tests.support.trainer import data, history, on_loop, stop_at, trainer, weights
 from textmix.evaluation.metrics import Evaluation
 from textmix.inference.predictor import Predictor
 from textmix.models.loading import load_model

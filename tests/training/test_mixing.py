@@ -7,8 +7,8 @@ import pytest
 import torch
 from transformers import BertForSequenceClassification
 
-from tests.conftest import bert_config
-from tests.training.test_trainer import (
+from tests.support.families import bert_config
+from tests.support.trainer import (
     NAMES,
     ROWS,
     TOKENIZER,

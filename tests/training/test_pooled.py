@@ -6,7 +6,8 @@ import torch
 from datasets import Dataset
 from transformers import AutoModelForSequenceClassification, BertModel
 
-from tests.conftest import bert_config, topic_rows
+from tests.support.families import bert_config
+from tests.support.topics import topic_rows
 from textmix.cli.main import main
 from textmix.data.tokenization import tokenize
 from textmix.errors import ConfigError

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from safetensors.torch import load_file
 
-from tests.launching import finished, history, launch, said, sources
+from tests.support.launching import finished, history, launch, said, sources
 from textmix.cli.main import main
 
 pytestmark = pytest.mark.slow
@@ -33,7 +33,7 @@ def test_divided_weights_train_like_whole_ones(model: str, tmp_path: Path) -> No
         "fp32",
     ]
     divided = [*arguments, "--train.batch_size", "8", "--output_dir", str(tmp_path / "divided")]
-    finished(launch(divided, program="tests.fsdp_on_cpu", launcher=FSDP))
+    finished(launch(divided, program="tests.support.fsdp_on_cpu", launcher=FSDP))
     assert main([*arguments, "--train.batch_size", "16", "--output_dir", str(tmp_path / "whole")]) == 0
     for line, other in zip(history(tmp_path / "whole"), history(tmp_path / "divided"), strict=True):
         scores, others = line.pop("validation", {}), other.pop("validation", {})
@@ -50,11 +50,11 @@ def test_mixing_trains_divided_weights_and_what_needs_them_whole_is_refused(tmp_
     arguments = ["train", *sources(tmp_path, train=30, validation=9), *MODELS["minilm"], "--train.epochs", "1"]
     arguments += ["--train.log_steps", "1", "--train.batch_size", "8", "--output_dir", str(tmp_path / "run")]
     refused = [*arguments, "--train.save_steps", "5", "--mix.partner", "nearest"]
-    _, errors = launch(refused, program="tests.fsdp_on_cpu", launcher=FSDP).communicate(timeout=240)
+    _, errors = launch(refused, program="tests.support.fsdp_on_cpu", launcher=FSDP).communicate(timeout=240)
     (line,) = said(errors)
     assert line == (
         "textmix: error: under FSDP, checkpoints to go on from are not supported: set train.save_steps to null; and"
         " partner nearest needs the embedding table whole"
     )
-    finished(launch(arguments, program="tests.fsdp_on_cpu", launcher=FSDP))
+    finished(launch(arguments, program="tests.support.fsdp_on_cpu", launcher=FSDP))
     assert any(0 < line["lam"] < 1 for line in history(tmp_path / "run") if "lam" in line)

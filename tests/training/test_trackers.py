@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from tests.training.test_trainer import history, stop_at, trainer
+from tests.support.trainer import history, stop_at, trainer
 from textmix.errors import ConfigError
 from textmix.training import trackers
 from textmix.training.loop import TrainingLoop

@@ -7,7 +7,8 @@ import torch
 from tokenizers import processors
 from transformers import BertForSequenceClassification, PreTrainedModel, PreTrainedTokenizerBase
 
-from tests.conftest import TOPICS, bert_config, topic_rows
+from tests.support.families import bert_config
+from tests.support.topics import TOPICS, topic_rows
 from textmix.analysis.inspect.draw import draw_pairs
 from textmix.analysis.inspect.layout import Texts
 from textmix.analysis.inspect.pairs import Pair

@@ -11,7 +11,7 @@ import pytest
 import torch
 from datasets import Dataset
 
-from tests.cli.helpers import SMALL, fails, fails_quietly
+from tests.support.commands import SMALL, fails, fails_quietly
 from textmix.cli.main import main
 from textmix.runs import fitting
 from textmix.training.trainer import MixupTrainer

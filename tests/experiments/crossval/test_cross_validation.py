@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.conftest import topic_rows
+from tests.support.topics import topic_rows
 from textmix.config.run import RunConfig
 from textmix.config.train import TrainConfig
 from textmix.data.config import DataConfig

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.cli.helpers import snapshot
+from tests.support.commands import snapshot
 from textmix.errors import RunError
 from textmix.evaluation.metrics import Evaluation
 from textmix.experiments.crossval.ensemble import combine_runs, fit_ensemble, fit_weights, read_runs

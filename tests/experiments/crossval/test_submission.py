@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 import torch
 
-from tests.conftest import topic_rows
+from tests.support.topics import topic_rows
 from textmix.data.config import DataConfig
 from textmix.errors import ConfigError, DataError
 from textmix.experiments.crossval.submission import plan_submission, read_layout, submit

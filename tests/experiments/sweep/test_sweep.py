@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 import yaml
 
-from tests.cli.helpers import SMALL, fails, fails_quietly, snapshot
-from tests.conftest import topic_rows
+from tests.support.commands import SMALL, fails, fails_quietly, snapshot
+from tests.support.topics import topic_rows
 from textmix.cli.main import main
 from textmix.config.parsing import with_options
 from textmix.config.run import RunConfig

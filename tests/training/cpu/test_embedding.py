@@ -12,8 +12,8 @@ from datasets import Dataset
 from torch import Tensor, nn
 from transformers import PreTrainedModel, T5Config, T5ForSequenceClassification
 
-from tests.conftest import TOPICS, topic_rows
-from tests.training.test_trainer import on_loop
+from tests.support.topics import TOPICS, topic_rows
+from tests.support.trainer import on_loop
 from textmix import TextCNN, TextCNNConfig
 from textmix.config.train import TrainConfig
 from textmix.data.tokenization import LazyTokens, tokenize

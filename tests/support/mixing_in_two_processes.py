@@ -8,8 +8,8 @@ import torch
 from torch import distributed
 from torch.nn.parallel import DistributedDataParallel
 
-from tests.conftest import mix
-from tests.families import VOCAB, build
+from tests.support.families import VOCAB, build
+from tests.support.strategies import mix
 from textmix.hooks.attach import attach
 
 

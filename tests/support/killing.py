@@ -1,7 +1,7 @@
 """Train in processes that are really killed, without waiting for their imports each time.
 
-`python -m tests.killing` is a nursery: it imports what training needs, and forks a process for each line of JSON that
-it reads. `Nursery` talks to it.
+`python -m tests.support.killing` is a nursery: it imports what training needs, and forks a process for each line of
+JSON that it reads. `Nursery` talks to it.
 """
 
 import json
@@ -32,9 +32,9 @@ class Nursery:
     def __init__(self, log: Path, threads: int | None = 1) -> None:
         self.log = log
         environment = {**os.environ, "TOKENIZERS_PARALLELISM": "false", "HF_HUB_OFFLINE": "1"}
-        command = [sys.executable, "-m", "tests.killing", str(log), str(threads or 0)]
+        command = [sys.executable, "-m", "tests.support.killing", str(log), str(threads or 0)]
         pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-        self._process = subprocess.Popen(command, env=environment, cwd=Path(__file__).parents[1], **pipes)
+        self._process = subprocess.Popen(command, env=environment, cwd=Path(__file__).parents[2], **pipes)
 
     def __enter__(self) -> Self:
         return self

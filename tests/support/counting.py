@@ -1,25 +1,16 @@
-"""What several tests do with a model: strip labels, count hooks, count the calls of its blocks."""
+"""Count what mixing leaves behind at a model, and how often it runs the blocks."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 
-import torch
 from torch import nn
 from transformers import PreTrainedModel
 
 from textmix.hooks.sites import find_sites
-from textmix.mixing.registry import STRATEGIES
-
-Build = Callable[[str], PreTrainedModel]
-Batch = dict[str, torch.Tensor]
-MIXING = [name for name in STRATEGIES if name != "none"]
-
-
-def unlabelled(batch: Batch) -> Batch:
-    return {name: value for name, value in batch.items() if name != "labels"}
 
 
 def hooks(model: nn.Module) -> int:
+    """Count the hooks of a model."""
     return sum(
         len(getattr(module, name))
         for module in model.modules()

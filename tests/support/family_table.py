@@ -1,6 +1,9 @@
-"""The table of the README: which family is mixed where, with which labels. Printed by python -m tests.family_table"""
+"""The table of families in the documentation: which is mixed where, with which labels.
 
-from tests.families import FAMILIES, LABELS, Family
+`python -m tests.support.family_table` prints it.
+"""
+
+from tests.support.families import FAMILIES, LABELS, Family
 
 COLUMNS = ("tokens", "embeddings", "layer:k", "pooled")
 SIGNS = {"integer": "C", "soft": "S", "multi-label": "M", "regression": "R", "tokens": "T"}

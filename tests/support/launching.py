@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tests.conftest import topic_rows
+from tests.support.topics import topic_rows
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 SIZES = ["--model.name", "textcnn", "--model.words.embedding_dim", "16", "--model.textcnn.num_filters", "8"]
 
 

@@ -98,8 +98,8 @@ LLAMA_LIKE: dict[str, Any] = {
 DEBERTA: dict[str, Any] = {**BERT_LIKE, "relative_attention": True, "pos_att_type": ["p2c", "c2p"]}
 
 
-def bert() -> hf.PreTrainedConfig:
-    return hf.BertConfig(**BERT_LIKE)
+def bert_config() -> hf.BertConfig:
+    return hf.BertConfig(**BERT_LIKE, num_labels=3)
 
 
 def distilbert() -> hf.PreTrainedConfig:
@@ -212,7 +212,7 @@ def own_heads(config: Callable[[], hf.PreTrainedConfig], pooling: str) -> tuple[
 
 
 FAMILIES = (
-    Family("BERT", native_heads(bert), "bert.encoder.layer"),
+    Family("BERT", native_heads(bert_config), "bert.encoder.layer"),
     Family(
         "RoBERTa",
         native_heads(lambda: hf.RobertaConfig(**BERT_LIKE, pad_token_id=1), "classifier.out_proj"),
@@ -278,7 +278,7 @@ FAMILIES = (
     Family("Llama", native_heads(lambda: hf.LlamaConfig(**LLAMA_LIKE), "score", "score"), "model.layers"),
     Family("Qwen2", native_heads(lambda: hf.Qwen2Config(**LLAMA_LIKE), "score", "score"), "model.layers"),
     Family("Qwen3", native_heads(lambda: hf.Qwen3Config(**LLAMA_LIKE, head_dim=8), "score", "score"), "model.layers"),
-    Family("BERT, linear head", own_heads(bert, "mean"), "encoder.encoder.layer"),
+    Family("BERT, linear head", own_heads(bert_config, "mean"), "encoder.encoder.layer"),
     Family("T5 encoder, linear head", own_heads(t5, "mean"), "encoder.encoder.block"),
     Family("BART encoder, linear head", own_heads(bart, "cls"), "encoder.layers"),
     Family("GPT-2, linear head", own_heads(gpt2, "last"), "encoder.h"),

@@ -1,4 +1,4 @@
-"""Bad input as tests/hostile.py makes it: one line, exit code 2, nothing lost. benchmarks/fuzz.py tries more of it."""
+"""Bad input gets one line and exit code 2, and nothing is lost. benchmarks/fuzz.py tries more of it."""
 
 import signal
 from collections.abc import Iterator
@@ -9,7 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.hostile import QUICK, ROWS, make_case, write_rows
+from tests.support.hostile import QUICK, make_case
+from tests.support.hostile_tables import ROWS, write_rows
 from textmix.cli.main import main
 
 LIMIT = 60

@@ -9,7 +9,7 @@ import torch
 import transformers as hf
 from torch import Tensor, nn
 
-from tests.families import Family, Head, blocks_of
+from tests.support.families import Family, Head, blocks_of
 
 
 @dataclass(frozen=True)
