@@ -1,4 +1,4 @@
-"""Reports of an evaluation: Markdown for people, a table of predictions for everything else."""
+"""Reports of an evaluation: a Markdown page and a table of predictions."""
 
 import pandas as pd
 
@@ -16,7 +16,7 @@ def markdown_report(title: str, evaluation: Evaluation) -> str:
         values = " | ".join(f"{row[key]:.4f}" for key in ("precision", "recall", "f1-score"))
         lines.append(f"| {_cell(name)} | {values} | {int(row['support'])} |")
     names = [_cell(name) for name in evaluation.class_names]
-    lines += ["", "## Confusion matrix", "", "Rows are true classes, columns predicted ones.", ""]
+    lines += ["", "## Confusion matrix", "", "Rows are true classes, columns are predicted classes.", ""]
     lines += [f"| | {' | '.join(names)} |", "| --- " * (len(names) + 1) + "|"]
     lines += [
         f"| **{name}** | {' | '.join(map(str, counts))} |"
@@ -30,7 +30,7 @@ def _cell(text: str) -> str:
 
 
 def prediction_columns(probabilities: Array, class_names: list[str]) -> dict[str, list[str] | list[float]]:
-    """Lay predictions out as columns.
+    """Convert predictions to columns.
 
     Args:
         probabilities: Shape (N, C).
@@ -49,7 +49,7 @@ def prediction_columns(probabilities: Array, class_names: list[str]) -> dict[str
 
 
 def predictions_table(texts: dict[str, list[str]], evaluation: Evaluation) -> pd.DataFrame:
-    """Lay out every example: its text, its label, and what was predicted."""
+    """Return a table with the text, the label and the prediction of every row."""
     names = evaluation.class_names
     labels = [names[number] for number in evaluation.labels]
     return pd.DataFrame({**texts, "label": labels, **prediction_columns(evaluation.probabilities, names)})
