@@ -206,14 +206,14 @@ class TestText:
         options = [str(run), source, "--strategy", "batch", "-n", "1", "--batch_size", "9"]
         (pair,) = pairs_of(options, capsys)
         rest = sum(row["weight"] for row in pair["rows"][4:])
-        assert f"and 5 rows more, which weigh {rest:.2f} together" in shown(options, capsys)
+        assert f"and 5 more rows with a total weight of {rest:.2f}" in shown(options, capsys)
 
     def test_a_row_without_a_partner_is_said_so(
         self, run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
         path = csv_of(tmp_path / "n.csv", "review,stars\ngoal,sport\nsoup,food\n")
         text = shown([str(run), path, "--strategy", "word", "--mix.partner", "same_class"], capsys)
-        assert "none of the kind asked for in this batch" in " ".join(text.split())
+        assert "none in this batch satisfies mix.partner" in " ".join(text.split())
 
     def test_what_would_steer_the_terminal_is_left_out(
         self, run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]

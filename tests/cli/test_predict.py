@@ -190,7 +190,7 @@ class TestPredict:
     def test_no_column_is_overwritten(self, run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         source = csv_of(tmp_path / "n.csv", "review,confidence\ngoal,mine\n")
         message = fails(["predict", str(run), source, "--output", str(tmp_path / "o.csv")], capsys, progress=True)
-        assert message == "the source has a column 'confidence' already; rename it or leave it out"
+        assert message == "the source already has a column 'confidence'; rename it or leave it out"
         assert not (tmp_path / "o.csv").exists()
 
     def test_a_directory_is_never_replaced(self, run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -28,9 +28,7 @@ def test_scores_by_hand() -> None:
 def test_probabilities_that_are_no_numbers_are_told_apart_from_bad_ones() -> None:
     probabilities = one_hot([0, 1, 2])
     probabilities[1, 0] = np.nan
-    with pytest.raises(
-        TrainingError, match=r"predicts for 1 of 3 rows is not a number: .* lower train\.learning_rate$"
-    ):
+    with pytest.raises(TrainingError, match=r"predicts NaN for 1 of 3 rows: .* lower train\.learning_rate$"):
         Evaluation(np.array([0, 1, 2]), probabilities, NAMES)
 
 

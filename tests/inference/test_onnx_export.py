@@ -101,7 +101,7 @@ def test_something_else_is_never_replaced(tmp_path: Path) -> None:
     (tmp_path / "onnx" / "notes.json").write_text("mine")
     before = snapshot(tmp_path / "onnx")
     with pytest.raises(
-        RunError, match=r"onnx holds 'notes\.json', which would be lost with the earlier export; choose"
+        RunError, match=r"onnx holds 'notes\.json', which would be removed with the earlier export; choose"
     ):
         export_onnx(model, tmp_path / "onnx")
     assert snapshot(tmp_path / "onnx") == before

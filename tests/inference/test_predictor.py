@@ -47,7 +47,7 @@ def test_no_texts_give_no_rows(predictor: Predictor) -> None:
 
 def test_a_text_alone_is_no_list_of_texts(predictor: Predictor) -> None:
     for given in ("a b", iter(["a b"])):
-        with pytest.raises(DataError, match=r"^a text must stand in a list"):
+        with pytest.raises(DataError, match=r"^give a list of texts, not a single string"):
             list(predictor(given))
 
 
@@ -154,7 +154,7 @@ class TestRows:
     def test_a_column_that_is_missing_or_taken(self, predictor: Predictor) -> None:
         with pytest.raises(DataError, match=r"^the rows have no column 'text'; they have words$"):
             predictor({"words": ["a"]})
-        with pytest.raises(DataError, match=r"^the source has a column 'confidence' already"):
+        with pytest.raises(DataError, match=r"^the source already has a column 'confidence'"):
             predictor(pd.DataFrame({"text": ["a"], "confidence": [1]}))
 
 

@@ -52,7 +52,7 @@ def inspect(arguments: list[str]) -> None:
     data = _data_config(options, config)
 
     quiet_libraries()
-    from textmix.analysis.inspect.draw import draw_pairs
+    from textmix.analysis.inspect.draw import DrawOptions, draw_pairs
     from textmix.hooks.special_tokens import special_ids
 
     name, loss = options["run_or_model"], config.loss if config is not None else LossConfig()
@@ -61,9 +61,8 @@ def inspect(arguments: list[str]) -> None:
     size = options["batch_size"] or max(config.train.batch_size if config is not None else _BATCH, 2)
     counts = [texts.labels.count(number) for number in range(len(texts.class_names))]
     mix = complete(mix, loss, lambda: special_ids(loaded.tokenizer), lambda: counts)
-    pairs = draw_pairs(
-        loaded.model, loaded.tokenizer, texts, mix, loss, options["count"], size, length, options["seed"]
-    )
+    drawing = DrawOptions(options["count"], size, length, options["seed"])
+    pairs = draw_pairs(loaded.model, loaded.tokenizer, texts, mix, loss, drawing)
     if options["json"]:
         for pair in pairs:
             print(json.dumps(asdict(pair), ensure_ascii=False))

@@ -1,1 +1,1 @@
-"""Arrays in, numbers and reports out."""
+"""Metrics, calibration and reports, computed from arrays of labels and probabilities."""

@@ -1,4 +1,4 @@
-"""How far predicted probabilities can be believed, and the temperature that makes them more believable."""
+"""Calibration: the expected calibration error, and temperature scaling."""
 
 from typing import Any
 
@@ -9,13 +9,13 @@ from scipy.special import log_softmax, softmax
 
 Array = npt.NDArray[Any]
 
-# Bins of Guo et al. 2017.
+# Number of bins in Guo et al. 2017.
 _BINS = 15
-# Predictions further from what was observed than this are of no use at any temperature.
+# Predictions that need a larger temperature are useless at any temperature.
 LARGEST_TEMPERATURE = 100.0
-# Of log T: 95 % of the prior lie between T = 0.37 and T = 2.7.
+# Standard deviation of the prior on log T: 95 % of the prior lie between T = 0.37 and T = 2.7.
 PRIOR_SD = 0.5
-# In place of probabilities that float32 rounded to 0, so that they have a logarithm.
+# Replaces probabilities that float32 rounded to 0, which have no logarithm.
 _SMALLEST = float(np.finfo(np.float32).tiny)
 
 
@@ -38,20 +38,20 @@ def expected_calibration_error(labels: Array, probabilities: Array, bins: int = 
 
 
 def fit_temperature(labels: Array, probabilities: Array, prior_sd: float = PRIOR_SD) -> float:
-    """Fit the temperature of temperature scaling (Guo et al. 2017), with a prior that keeps few rows from ruling it.
+    """Fit the temperature T of temperature scaling (Guo et al. 2017), with a prior against overfitting to few rows.
 
-    T maximises likelihood times a normal prior on log T. On 2 to 16 rows, T of maximum likelihood can run away: scaling
-    raised the NLL of other rows by up to 29.7. With the prior it rose by at most 0.26 and fell on average for every
-    number of rows. A minimum of 32 rows gains nothing below it and still allowed 1.3. On 2048 rows the prior moves T by
-    0.2 % (`benchmarks/temperature_prior.py`).
+    T maximises the likelihood times a normal prior on log T. On 2 to 16 rows the T of maximum likelihood can diverge:
+    scaling raised the NLL of other rows by up to 29.7. With the prior the NLL rose by at most 0.26 and fell on average
+    for every number of rows. A minimum of 32 rows without a prior gains nothing on fewer rows and still allowed a rise
+    of 1.3. On 2048 rows the prior changes T by 0.2 % (`benchmarks/temperature_prior.py`).
 
     Args:
         labels: True class ids of rows that the model was not trained on, shape (N,).
-        probabilities: Predicted ones, shape (N, C).
+        probabilities: Predicted probabilities, shape (N, C).
         prior_sd: Standard deviation of the prior on log T; infinity means maximum likelihood.
 
     Returns:
-        T, at most 100. It is 1 where every row is predicted right: the likelihood has no maximum there.
+        T, at most 100. If every prediction is correct, the likelihood has no maximum and T is 1.
     """
     logits = _logits(probabilities)
     own = logits[np.arange(len(labels)), labels]
@@ -67,7 +67,7 @@ def fit_temperature(labels: Array, probabilities: Array, prior_sd: float = PRIOR
     lowest = -np.log(LARGEST_TEMPERATURE)
     if slope(lowest) >= 0:
         return LARGEST_TEMPERATURE
-    # From T = 1 downhill to the nearest minimum: with few rows there may be several.
+    # Go downhill from T = 1 to the nearest minimum: with few rows there may be several.
     step = 1.0 if slope(0.0) < 0 else -1.0
     end = step
     while end > lowest and slope(end) * step < 0:
@@ -76,7 +76,7 @@ def fit_temperature(labels: Array, probabilities: Array, prior_sd: float = PRIOR
 
 
 def scale(probabilities: Array, temperature: float) -> Array:
-    """Divide logits by a temperature; predicted classes stay what they are.
+    """Divide logits by a temperature; the predicted classes do not change.
 
     Args:
         probabilities: Shape (N, C).
@@ -89,5 +89,5 @@ def scale(probabilities: Array, temperature: float) -> Array:
 
 
 def _logits(probabilities: Array) -> Array:
-    # The logarithms of a softmax are its logits but for a constant in each row, which changes nothing.
+    # The logarithms of a softmax equal its logits up to a constant for each row, which does not matter.
     return np.asarray(log_softmax(np.log(np.maximum(probabilities.astype(np.float64), _SMALLEST)), axis=1))

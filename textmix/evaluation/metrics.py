@@ -1,4 +1,4 @@
-"""Metrics of a classifier, by scikit-learn."""
+"""Metrics of a classifier, computed by scikit-learn."""
 
 from dataclasses import dataclass, replace
 from typing import Any
@@ -12,13 +12,13 @@ from textmix.evaluation.calibration import expected_calibration_error, fit_tempe
 
 Array = npt.NDArray[Any]
 
-# What a run may select its best epoch by, and whether more is better.
+# Metrics that can select the best epoch of a run, and whether larger values are better.
 SELECTION_METRICS = {"accuracy": True, "macro_f1": True, "micro_f1": True, "weighted_f1": True, "nll": False}
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Predictions for N rows beside their labels.
+    """Labels and predictions of N rows.
 
     Args:
         labels: True class ids, shape (N,).
@@ -26,7 +26,7 @@ class Evaluation:
         class_names: Names of the C classes.
 
     Raises:
-        TrainingError: If a probability is not a number, because training has led to weights that are none.
+        TrainingError: If a probability is NaN or infinite, because training has diverged.
     """
 
     labels: Array
@@ -37,8 +37,8 @@ class Evaluation:
         broken = np.count_nonzero(~np.isfinite(self.probabilities).all(axis=1))
         if broken:
             raise TrainingError(
-                f"what the model predicts for {broken} of {len(self.labels)} rows is not a number: training has"
-                " diverged; lower train.learning_rate"
+                f"the model predicts NaN for {broken} of {len(self.labels)} rows: training has diverged; lower"
+                " train.learning_rate"
             )
 
     @property
@@ -48,14 +48,14 @@ class Evaluation:
 
     @property
     def _ids(self) -> list[int]:
-        # Always named: a class that is absent from this split must not shift or break the report.
+        # Always given: without it, a class that is absent from this split would shift the report.
         return list(range(len(self.class_names)))
 
     def scores(self) -> dict[str, float]:
         """Score the predictions.
 
         Returns:
-            `accuracy`; F1 averaged in three ways over all classes, also absent ones (`macro_f1`, `micro_f1`,
+            `accuracy`; F1 averaged in three ways over all classes, including absent ones (`macro_f1`, `micro_f1`,
             `weighted_f1`); the mean negative log-likelihood (`nll`); the expected calibration error (`ece`).
         """
         averages = {
@@ -70,11 +70,11 @@ class Evaluation:
         }
 
     def report(self) -> dict[str, Any]:
-        """scikit-learn's `classification_report` as a dictionary."""
+        """Return scikit-learn's `classification_report` as a dictionary."""
         return dict(self._classification_report(output_dict=True))
 
     def report_text(self) -> str:
-        """scikit-learn's `classification_report` as text."""
+        """Return scikit-learn's `classification_report` as text."""
         return str(self._classification_report(output_dict=False))
 
     def _classification_report(self, output_dict: bool) -> Any:
@@ -89,16 +89,16 @@ class Evaluation:
         )
 
     def confusion(self) -> Array:
-        """Confusion matrix, shape (C, C): rows are true classes, columns predicted ones."""
+        """Return the confusion matrix, shape (C, C): rows are true classes, columns are predicted classes."""
         return np.asarray(confusion_matrix(self.labels, self.predictions, labels=self._ids))
 
 
 def scaled_scores(validation: Evaluation, test: Evaluation) -> dict[str, float]:
-    """Score test predictions after temperature scaling, which leaves accuracy and F1 as they are.
+    """Score test predictions after temperature scaling, which does not change accuracy and F1.
 
     Args:
-        validation: What the temperature is fitted on.
-        test: What is scored.
+        validation: Predictions that the temperature is fitted on.
+        test: Predictions to score.
 
     Returns:
         `temperature`, and `nll` and `ece` of the scaled test predictions as `scaled_nll` and `scaled_ece`.

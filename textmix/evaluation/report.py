@@ -1,4 +1,4 @@
-"""Reports of an evaluation: Markdown for people, a table of predictions for everything else."""
+"""Reports of an evaluation: a Markdown page and a table of predictions."""
 
 import pandas as pd
 
@@ -30,14 +30,14 @@ def markdown_report(title: str, evaluation: Evaluation) -> str:
         "## Classes",
         classes.markdown(),
         "## Confusion matrix",
-        "Rows are true classes, columns predicted ones.",
+        "Rows are true classes, columns are predicted classes.",
         confusion.markdown(),
     ]
     return "\n\n".join(parts) + "\n"
 
 
 def prediction_columns(probabilities: Array, class_names: list[str]) -> dict[str, list[str] | list[float]]:
-    """Lay predictions out as columns.
+    """Convert predictions to columns.
 
     Args:
         probabilities: Shape (N, C).
@@ -56,7 +56,7 @@ def prediction_columns(probabilities: Array, class_names: list[str]) -> dict[str
 
 
 def predictions_table(texts: dict[str, list[str]], evaluation: Evaluation) -> pd.DataFrame:
-    """Lay out every example: its text, its label, and what was predicted."""
+    """Return a table with the text, the label and the prediction of every row."""
     names = evaluation.class_names
     labels = [names[number] for number in evaluation.labels]
     return pd.DataFrame({**texts, "label": labels, **prediction_columns(evaluation.probabilities, names)})

@@ -1,1 +1,1 @@
-"""Predictions: for texts and tables, in torch or ONNX, and the files that they go to."""
+"""Prediction for texts and tables, with torch or ONNX, and the files that predictions are written to."""

@@ -1,4 +1,4 @@
-"""A classifier that onnxruntime runs, to be called like one of torch."""
+"""A classifier that onnxruntime runs, with the interface of a torch classifier."""
 
 from pathlib import Path
 from typing import Any
@@ -34,8 +34,8 @@ class OnnxClassifier(nn.Module):
         self._names = [put.name for put in session.get_inputs()]
 
     def forward(self, **inputs: Tensor) -> SequenceClassifierOutput:
-        """Classify a batch; inputs that the file does not know are left out."""
-        # Where every text of the batch is empty, one masked position stands for nothing.
+        """Classify a batch; inputs that the exported model does not take are ignored."""
+        # If every text of the batch is empty, add one masked position.
         if inputs["input_ids"].shape[1] == 0:
             inputs = {name: nn.functional.pad(value, (0, 1)) for name, value in inputs.items()}
         (logits,) = self._session.run(None, {name: inputs[name].numpy() for name in self._names})
@@ -43,7 +43,7 @@ class OnnxClassifier(nn.Module):
 
 
 def load_onnx(directory: Path) -> tuple[OnnxClassifier, PreTrainedTokenizerBase]:
-    """Load the classifier that `textmix export` wrote, and its tokenizer.
+    """Load an exported classifier and its tokenizer.
 
     Raises:
         RunError: If onnxruntime is not installed or cannot read the file.
@@ -56,7 +56,7 @@ def load_onnx(directory: Path) -> tuple[OnnxClassifier, PreTrainedTokenizerBase]
         session = onnxruntime.InferenceSession(str(directory / ONNX_FILE), providers=["CPUExecutionProvider"])
         config = AutoConfig.from_pretrained(directory)
         tokenizer = AutoTokenizer.from_pretrained(directory)
-    except Exception as error:  # onnxruntime raises many kinds, none of them a child of the others
+    except Exception as error:  # the exceptions of onnxruntime have no common base class
         reason = str(error).strip().splitlines()[0]
         raise RunError(f"cannot load the model at {directory}: {reason}") from error
     return OnnxClassifier(session, config), tokenizer

@@ -1,4 +1,4 @@
-"""Write the model of a run as an ONNX file, with its tokenizer and its labels beside it."""
+"""Export the model of a run as an ONNX file, together with its tokenizer and its class names."""
 
 import logging
 import shutil
@@ -19,12 +19,12 @@ from textmix.io.files import replacing
 from textmix.io.run_directory import refuse_foreign
 from textmix.models.loading import load_model
 
-# Two rows of different lengths: a dimension of size 1 would be taken for a constant, and padding shows.
+# Two rows: a dimension of size 1 would be exported as a constant. Different lengths: the example has padding.
 _EXAMPLE = ["one two three four five", "one two three"]
 
 
 class _Logits(nn.Module):
-    """A classifier from input tensors in a fixed order to logits alone."""
+    """A classifier that maps input tensors in a fixed order to logits only."""
 
     def __init__(self, model: PreTrainedModel, names: list[str]) -> None:
         super().__init__()
@@ -37,10 +37,10 @@ class _Logits(nn.Module):
 
 
 def check_target(target: Path) -> None:
-    """Fail early when an export cannot be written there.
+    """Check that an export can be written to `target`.
 
     Raises:
-        RunError: If something else is there already.
+        RunError: If `target` exists and is not an export.
     """
     refuse_foreign(target, "an export", (target / ONNX_FILE).is_file())
 
@@ -48,20 +48,20 @@ def check_target(target: Path) -> None:
 def export_onnx(model_directory: Path, target: Path, int8: bool = False, trust_remote_code: bool = False) -> None:
     """Export a saved classifier.
 
-    The directory then holds `model.onnx` (inputs of any batch size and length, output `logits`), the tokenizer, and
-    `config.json` with the names of the classes. An earlier export there is replaced.
+    Writes `model.onnx` (inputs of any batch size and length, output `logits`), the tokenizer, and `config.json` with
+    the names of the classes. Replaces an earlier export.
 
     Args:
         model_directory: Directory of the saved model.
         target: Directory to write.
-        int8: Round the weights of matrix products to 8-bit integers, and their inputs as they come (dynamic
-            quantisation): a smaller file, and probabilities that differ.
-        trust_remote_code: Run the Python code that a model of an architecture of its own was saved with.
+        int8: Quantise the weights of matrix products to 8-bit integers, and their inputs at run time (dynamic
+            quantisation). The file is smaller and the probabilities differ.
+        trust_remote_code: Run the Python code saved with a model that has a custom architecture.
 
     Raises:
-        RunError: If there is no model, something else is at `target` or in it, or a package of the extra `export` is
-            missing.
-        ModelError: If the exporter of torch cannot express the model.
+        RunError: If there is no model, `target` is not an export or holds other files, or a package of the extra
+            `export` is missing.
+        ModelError: If torch cannot export the model.
     """
     check_target(target)
     try:
@@ -82,12 +82,12 @@ def export_onnx(model_directory: Path, target: Path, int8: bool = False, trust_r
 
 
 def _refuse_foreign(target: Path, replacement: Path) -> None:
-    """Make sure that an earlier export holds nothing that its replacement has not, as it would be lost."""
+    """Check that replacing an earlier export removes no other file."""
     if target.exists():
         foreign = sorted({path.name for path in target.iterdir()} - {path.name for path in replacement.iterdir()})
         if foreign:
             raise RunError(
-                f"{target} holds '{foreign[0]}', which would be lost with the earlier export; choose another"
+                f"{target} holds '{foreign[0]}', which would be removed with the earlier export; choose another"
                 " --output_dir"
             )
 
@@ -108,7 +108,7 @@ def _write(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, file: Pat
                 external_data=False,
                 verbose=False,
             )
-    except Exception as error:  # the exporter raises what it meets
+    except Exception as error:  # the exporter raises exceptions of many types
         reason = str(error).strip().splitlines()[0]
         raise ModelError(f"torch cannot export {type(model).__name__} to ONNX: {reason}") from error
 
@@ -125,7 +125,7 @@ def _quantize(file: Path) -> None:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep back warnings, which are about the inside of the libraries."""
+    """Suppress warnings about the internals of the libraries."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:

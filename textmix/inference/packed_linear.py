@@ -1,4 +1,4 @@
-"""Linear maps laid out and rounded beforehand, for prediction."""
+"""Linear layers whose weights are packed, and optionally rounded, in advance, for faster prediction."""
 
 import platform
 
@@ -9,22 +9,22 @@ from transformers import PreTrainedModel
 
 from textmix.io.compat import pack_weight, packed_linear
 
-# How much wider the middle of a transformer's feed-forward part is than its ends (Vaswani et al. 2017).
+# Ratio of the sizes of the inner and the outer layer of a transformer's feed-forward network (Vaswani et al. 2017).
 _FEED_FORWARD = 4
 
 
 class PackedLinear(nn.Linear):
-    """A linear map for prediction, which can be neither trained nor saved.
+    """A linear layer for prediction; it can be neither trained nor saved.
 
-    On an x86 CPU its weight has the layout that oneDNN computes with. torch multiplies float32 matrices with MKL, which
-    leaves half of the vector units of an AMD processor idle; oneDNN does not, and in bfloat16 a layout made once spares
-    making it for each batch.
+    On an x86 CPU its weight is stored in the layout that oneDNN computes with. torch multiplies float32 matrices with
+    MKL, which leaves half of the vector units of an AMD processor idle; oneDNN uses them all. In bfloat16 the stored
+    layout need not be made for each batch.
 
     Args:
-        linear: The map to pack.
-        dtype: What its weight and inputs are rounded to. Results come in the type that the weight had, so that sums and
-            normalisations between linear maps keep their precision; but those of a map to four times the width, whose
-            activation the next map would round in any case, stay as they are.
+        linear: The layer to pack.
+        dtype: Type that its weight and inputs are rounded to. The output has the type of the original weight, so that
+            sums and normalisations between linear layers keep their precision. A layer with at least four times as many
+            outputs as inputs returns `dtype`, because the next layer would round its activation anyway.
     """
 
     def __init__(self, linear: nn.Linear, dtype: torch.dtype) -> None:
@@ -38,7 +38,7 @@ class PackedLinear(nn.Linear):
         packed = pack_weight(weight) if usable else None
         self._packed = packed is not None
         self.weight = nn.Parameter(weight if packed is None else packed, requires_grad=False)
-        # Never rounded: its error would be the same in every row.
+        # The bias is not rounded: its error would be the same in every row.
         self.bias = None if linear.bias is None else nn.Parameter(linear.bias.detach(), requires_grad=False)
         widens = linear.out_features >= _FEED_FORWARD * linear.in_features
         self._result = dtype if widens else linear.weight.dtype
@@ -54,19 +54,19 @@ class PackedLinear(nn.Linear):
 
 
 def pack_linears(model: PreTrainedModel, dtype: torch.dtype) -> bool:
-    """Pack the linear maps of a model in place; the last one, which makes the logits, keeps its precision.
+    """Pack the linear layers of a model in place, except the last one, which computes the logits.
 
     Args:
         model: A classifier.
-        dtype: What weights and inputs of linear maps are rounded to.
+        dtype: Type that weights and inputs of linear layers are rounded to.
 
     Returns:
-        Whether there were any; else the model is as it was.
+        Whether any layer was packed.
     """
     packed = False
     for parent in list(model.modules()):
         for name, child in list(parent.named_children()):
-            # Subclasses compute something of their own.
+            # Subclasses may compute something else.
             if type(child) is nn.Linear and child.out_features != model.config.num_labels:
                 setattr(parent, name, PackedLinear(child, dtype))
                 packed = True

@@ -1,4 +1,4 @@
-"""Predictor: classes for texts, or for the rows of a table, from a model that may still lie on disk."""
+"""Predictor: predict classes of texts or table rows, with a model that is loaded when it is needed."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import deepcopy
@@ -31,15 +31,15 @@ Precision = Literal["auto", "fp32", "bf16"]
 Table = TypeVar("Table", pd.DataFrame, pa.Table)
 Rows = TypeVar("Rows")
 Probabilities = npt.NDArray[np.float64]
-# bfloat16 moves most probabilities by less than 1e-3, and the first two classes may change places where they lie close:
-# of 16 614 sentences it gave 14 another label, and their first two classes lay within 3e-3 (MiniLM on TREC and MR).
+# bfloat16 changes most probabilities by less than 1e-3; the two most likely classes can swap if they are close. It
+# changed the label of 14 of 16 614 sentences, whose two most likely classes lay within 3e-3 (MiniLM on TREC and MR).
 _BORDER = 0.005
-# Rows of a batch of those that are computed once more: so few, of all lengths, would be half padding in large ones.
+# Batch size for the rows that are computed again in float32: there are few, and large batches would be half padding.
 _FEW = 8
 
 
 class _Loaded(NamedTuple):
-    """A model, its tokenizer, and, if it is rounded, the same model in float32."""
+    """A model, its tokenizer, and, if the model is rounded, the same model in float32."""
 
     model: PreTrainedModel | OnnxClassifier
     tokenizer: PreTrainedTokenizerBase
@@ -48,7 +48,7 @@ class _Loaded(NamedTuple):
 
 @dataclass(frozen=True)
 class _Place:
-    """Where a model lies and how it is to be loaded."""
+    """Where a model is and how to load it."""
 
     directory: Path
     backend: Backend
@@ -56,8 +56,8 @@ class _Place:
     trust_remote_code: bool
 
     def load(self) -> _Loaded:
-        # A worker of Ray or Spark unpickles the predictor anew for each of its tasks: the process keeps the model.
-        # The time of writing tells a model from the one that it has replaced.
+        # A worker of Ray or Spark unpickles the predictor for each task; the cache keeps the model in the process.
+        # The modification time distinguishes a model from one that it has replaced.
         written = (self.directory / "config.json").stat().st_mtime_ns
         return _load(self, written)
 
@@ -79,18 +79,18 @@ def _load(place: _Place, written: int) -> _Loaded:
 class Predictor:
     """Predicts class probabilities.
 
-    What it is called with decides what it returns. Texts give an array of probabilities. Rows give the same rows with
-    the columns `prediction`, `confidence` and `probability_<class>` added, as the same kind of thing: a mapping of
-    columns (`datasets.map` with `batched=True`, Ray Data's `map_batches`), a DataFrame, an Arrow table, or an iterator
-    of any of these (Spark's `mapInPandas`).
+    Called with texts, it returns an array of probabilities. Called with rows, it returns them with the columns
+    `prediction`, `confidence` and `probability_<class>` added, in the same type: a mapping of columns (`datasets.map`
+    with `batched=True`, Ray Data's `map_batches`), a DataFrame, an Arrow table, or an iterator of any of these (Spark's
+    `mapInPandas`).
 
-    A predictor of `from_pretrained` pickles as the path of the model, which is loaded at the first call.
+    A predictor from `from_pretrained` pickles as the path of its model, which is loaded at the first call.
 
     Args:
         model: A sequence classifier.
         tokenizer: Its tokenizer; inputs are cut at its `model_max_length`.
-        batch_size: Most rows of a batch.
-        text_columns: Where rows have their text; of several the second and further ones are the second sentence.
+        batch_size: Maximum number of rows in a batch.
+        text_columns: Names of the text columns; the second and all further columns form the second sentence.
     """
 
     def __init__(
@@ -116,36 +116,23 @@ class Predictor:
         text_columns: Sequence[str] | None = None,
         trust_remote_code: bool = False,
     ) -> Self:
-        """Make a predictor whose model is loaded when it is first needed, in the process that needs it.
+        """Make a predictor that loads its model at the first call, in the process of that call.
 
         Args:
-            path: Directory of a run, of a saved model, or of what `textmix export` wrote.
-            backend: `torch`, or `onnx` for what `textmix export` wrote; None takes what is in the directory, and of a
-                run `torch`.
-            precision: `bf16` rounds weights and inputs of linear maps to 8 bits, which is faster and moves
-                probabilities by up to about 1e-2; rows whose first two classes lie within 5e-3 are computed once more
-                in float32. `auto` does so where the machine has instructions for it. Without effect on ONNX.
-            batch_size: Most rows of a batch.
-            text_columns: Where rows have their text; None means those of the run, else `text`.
-            trust_remote_code: Run the Python code that lies there, if the model has an architecture of its own.
+            path: Directory of a run, of a saved model, or of an export.
+            backend: `torch`, or `onnx` for an export. None chooses by the directory; for a run it means `torch`.
+            precision: `bf16` rounds weights and inputs of linear layers to 8 bits. It is faster and changes
+                probabilities by up to about 1e-2; rows whose two most likely classes lie within 5e-3 are computed again
+                in float32. `auto` means `bf16` where the machine has instructions for it. No effect on ONNX.
+            batch_size: Maximum number of rows in a batch.
+            text_columns: Names of the text columns; None means those of the run, else `text`.
+            trust_remote_code: Run the Python code in the directory, if the model has a custom architecture.
 
         Raises:
             RunError: If there is no such model.
-            ConfigError: If the configuration of the run was damaged.
+            ConfigError: If the configuration of the run is damaged.
         """
-        directory = Path(path).absolute()
-        if not directory.is_dir():
-            raise RunError(f"no run or model at {path}")
-        if (directory / CONFIG_FILE).is_file():
-            columns = read_run_config(directory).data.text_columns
-            directory = directory / (ONNX if backend == "onnx" else MODEL)
-        else:
-            columns = [TEXT]
-        backend = backend or ("onnx" if (directory / ONNX_FILE).is_file() else "torch")
-        if backend == "onnx" and not (directory / ONNX_FILE).is_file():
-            raise RunError(f"no {ONNX_FILE} at {directory}; make it with: textmix export {path}")
-        if not (directory / "config.json").is_file():
-            raise RunError(f"no saved model at {directory}; has the run finished?")
+        directory, columns, backend = _find_model(path, backend)
         predictor = cls.__new__(cls)
         predictor.batch_size = batch_size
         predictor.text_columns = list(text_columns) if text_columns is not None else columns
@@ -156,7 +143,7 @@ class Predictor:
         return {**self.__dict__, "_loaded": None if self._place is not None else self._loaded}
 
     def load(self) -> _Loaded:
-        """Return model and tokenizer, loaded at the first call.
+        """Return model and tokenizer; the first call loads them.
 
         Raises:
             RunError: If they cannot be loaded.
@@ -168,7 +155,7 @@ class Predictor:
 
     @property
     def model(self) -> PreTrainedModel | OnnxClassifier:
-        """The classifier, loaded when it is first asked for."""
+        """The classifier; the first access loads it."""
         return self.load().model
 
     @property
@@ -178,7 +165,7 @@ class Predictor:
 
     @property
     def class_names(self) -> list[str]:
-        """Names of the classes, in the order of the columns of the probabilities."""
+        """Names of the classes, in the order of the probability columns."""
         names: dict[int, str] = self.model.config.id2label  # type: ignore[assignment]  # int keys once loaded
         return [names[number] for number in range(len(names))]
 
@@ -207,14 +194,14 @@ class Predictor:
             progress: Called with the number of rows after each batch.
 
         Returns:
-            Of texts, probabilities of shape (N, C); of rows, the rows with columns added. In the order given.
+            For texts, probabilities of shape (N, C); for rows, the rows with columns added. The order is kept.
 
         Raises:
-            DataError: If rows lack a text column or have a column of such a name already, or a text stands alone.
+            DataError: If rows lack a text column or already have one of the added columns, or `rows` is a string.
             RunError: If the model cannot be loaded.
         """
         if isinstance(rows, str):
-            raise DataError("a text must stand in a list, also when it is the only one; of an iterator, in rows")
+            raise DataError("give a list of texts, not a single string; an iterator must yield rows, not texts")
         if isinstance(rows, Iterator):
             return (self(part, progress=progress) for part in rows)
         if isinstance(rows, Mapping):
@@ -244,7 +231,7 @@ class Predictor:
         return logits.double().softmax(dim=-1).numpy()
 
     def _columns(self, columns: dict[str, Any], progress: Callable[[int], object]) -> dict[str, Any]:
-        """Predict from the text columns among these; returns the columns to add."""
+        """Predict from the text columns; returns the columns to add."""
         for name in self.text_columns:
             if name not in columns:
                 raise DataError(f"the rows have no column '{name}'; they have {', '.join(columns)}")
@@ -252,12 +239,28 @@ class Predictor:
         predicted = prediction_columns(self._probabilities(texts[TEXT], texts.get(PAIR), progress), self.class_names)
         taken = predicted.keys() & columns.keys()
         if taken:
-            raise DataError(f"the source has a column '{min(taken)}' already; rename it or leave it out")
+            raise DataError(f"the source already has a column '{min(taken)}'; rename it or leave it out")
         return predicted
 
 
+def _find_model(path: str | Path, backend: Backend | None) -> tuple[Path, list[str], Backend]:
+    """Return the directory of the model at a path, the text columns of its run, and its backend."""
+    directory, columns = Path(path).absolute(), [TEXT]
+    if not directory.is_dir():
+        raise RunError(f"no run or model at {path}")
+    if (directory / CONFIG_FILE).is_file():
+        columns = read_run_config(directory).data.text_columns
+        directory = directory / (ONNX if backend == "onnx" else MODEL)
+    exported = (directory / ONNX_FILE).is_file()
+    if backend == "onnx" and not exported:
+        raise RunError(f"no {ONNX_FILE} at {directory}; make it with: textmix export {path}")
+    if not (directory / "config.json").is_file():
+        raise RunError(f"no saved model at {directory}; has the run finished?")
+    return directory, columns, backend or ("onnx" if exported else "torch")
+
+
 def _border_rows(logits: Tensor) -> list[int]:
-    """Find the rows whose first two classes lie so close that rounding may have decided between them."""
+    """Find the rows whose two most likely classes are so close that rounding may have swapped them."""
     first, second = logits.softmax(dim=-1).topk(2, dim=-1).values.unbind(dim=-1)
     rows: list[int] = (first - second < _BORDER).nonzero().flatten().tolist()
     return rows

@@ -1,4 +1,4 @@
-"""Where predictions go: csv, tsv, jsonl or parquet, written batch by batch."""
+"""Write predictions batch by batch as csv, tsv, jsonl or parquet."""
 
 import csv
 import json
@@ -19,12 +19,12 @@ from textmix.io.files import replacing
 
 FORMATS = (".csv", ".tsv", ".jsonl", ".parquet")
 
-# Takes the rows batch by batch.
+# Called with each batch of rows.
 Writer = Callable[[pa.Table], None]
 
 
 def check_output(path: Path) -> None:
-    """Fail early when predictions cannot be written there.
+    """Check that predictions can be written to a path.
 
     Raises:
         RunError: If the format is unknown or the directory is missing.
@@ -39,7 +39,7 @@ def check_output(path: Path) -> None:
 
 @contextmanager
 def open_writer(path: Path) -> Iterator[Writer]:
-    """Open a file of predictions; it appears under its name when the block ends without an exception.
+    """Open a file for predictions; it replaces `path` when the `with` block ends without an exception.
 
     Args:
         path: The file to write.
@@ -62,10 +62,10 @@ def open_writer(path: Path) -> Iterator[Writer]:
 
 def _frame(table: pa.Table) -> pd.DataFrame:
     for place, column in enumerate(table.columns):
-        if pa.types.is_nested(column.type):  # of which pandas would write what a person sees, with the middle left out
+        if pa.types.is_nested(column.type):  # pandas would write an abbreviated repr
             cells = [None if cell is None else _as_json(cell) for cell in column.to_pylist()]
             table = table.set_column(place, table.column_names[place], pa.array(cells, pa.string()))
-    # Types stay those of Arrow, whose integers stay integers beside missing values.
+    # Arrow types keep integers in a column with missing values.
     frame: pd.DataFrame = table.to_pandas(types_mapper=pd.ArrowDtype)
     return frame
 
@@ -87,7 +87,7 @@ def _csv_writer(file: Any, separator: str) -> Writer:
             sep=separator,
             index=False,
             header=first,
-            # A lone carriage return would end its line, and is not among what makes to_csv quote a text.
+            # A lone carriage return would end the line, but to_csv does not quote a text for it.
             quoting=csv.QUOTE_NONNUMERIC if _has_carriage_return(table) else csv.QUOTE_MINIMAL,
         )
         first = False
@@ -100,7 +100,7 @@ def _as_json(value: Any) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """Make values of what JSON has: it has no NaN, infinity, times or bytes."""
+    """Convert a value to JSON types, which have no NaN, infinity, times or bytes."""
     if isinstance(value, dict):
         return {name: _plain(part) for name, part in value.items()}
     if isinstance(value, list):

@@ -9,7 +9,7 @@ from transformers import BertForSequenceClassification, PreTrainedModel, PreTrai
 
 from tests.support.families import bert_config
 from tests.support.topics import TOPICS, topic_rows
-from textmix.analysis.inspect.draw import draw_pairs
+from textmix.analysis.inspect.draw import DrawOptions, draw_pairs
 from textmix.analysis.inspect.layout import Texts
 from textmix.analysis.inspect.pairs import Pair
 from textmix.errors import ConfigError, DataError, ModelError
@@ -62,7 +62,7 @@ def draw(
     config = MixConfig(strategy=strategy, **{"alpha": 1.0, "any": {"choices": choices}, **options})
     counts = [texts.labels.count(number) for number in range(len(NAMES))]
     mix = complete(config, LossConfig(), lambda: special_ids(tokenizer), lambda: counts)
-    pairs = draw_pairs(model or textcnn(tokenizer), tokenizer, texts, mix, LossConfig(), **drawing)
+    pairs = draw_pairs(model or textcnn(tokenizer), tokenizer, texts, mix, LossConfig(), DrawOptions(**drawing))
     return list(pairs)
 
 
@@ -234,12 +234,12 @@ class TestVectors:
         for pair in draw(strategy, bert(tokenizer), tokenizer, count=2):
             assert pair.positions == []
             assert len(pair.nearest) == 3
-            assert "only a rough picture, for a sentence vector" in (pair.note or "")
+            assert "only a rough picture, because a sentence vector" in (pair.note or "")
 
-    def test_vectors_of_another_width_are_not_compared(self) -> None:
+    def test_vectors_of_another_size_are_not_compared(self) -> None:
         (pair,) = draw("sentence", count=1)
         assert pair.nearest == []
-        assert pair.note == "vectors of width 12 cannot be compared with token embeddings of width 8"
+        assert pair.note == "vectors of size 12 cannot be compared with token embeddings of size 8"
 
     def test_a_span_of_embeddings_says_where_it_comes_from(self) -> None:
         for keep, origin in ((0.0, "partner"), (0.4, "both")):
@@ -269,7 +269,7 @@ class TestDraws:
     def test_only_mixed_steps_are_drawn(self) -> None:
         assert len(draw("word", probability=0.01, start=0.9, alpha_schedule="linear_out", count=9)) == 9
         assert len(draw("any", count=20)) == 20  # `none` is one of its choices
-        with pytest.raises(ConfigError, match="mixes nothing, so that there is nothing to see"):
+        with pytest.raises(ConfigError, match="mixes nothing, so there is nothing to show"):
             draw("none")
         with pytest.raises(ConfigError, match="mixes nothing"):
             draw("any", any={"choices": {"none": 1.0, "word": 0.0}})

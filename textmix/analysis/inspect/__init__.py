@@ -1,1 +1,1 @@
-"""What mixing does to real texts: plans drawn as training draws them, laid out, printed."""
+"""Show what mixing does to real texts: draw plans as in training, lay them out, print them."""

@@ -1,8 +1,8 @@
-"""Draw plans for real rows by the mechanism of training, and lay out what they make of them."""
+"""Draw plans for real rows with the mixer that training uses, and lay out the mixed rows."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -21,68 +21,82 @@ from textmix.mixing.options import AnyOptions
 from textmix.mixing.plan import MixPlan
 
 
+@dataclass(frozen=True)
+class DrawOptions:
+    """Number and size of the steps to draw.
+
+    Args:
+        count: Number of pairs, at most the number of rows.
+        batch_size: Rows of a step, at most the number of rows.
+        max_length: Maximum number of tokens; longer texts are cut.
+        seed: Seed of the order of the rows and of the plans.
+    """
+
+    count: int = 5
+    batch_size: int = 32
+    max_length: int = 48
+    seed: int = 0
+
+
 def draw_pairs(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerBase,
     texts: Texts,
     mix: MixConfig,
     loss: LossConfig,
-    count: int = 5,
-    batch_size: int = 32,
-    max_length: int = 48,
-    seed: int = 0,
+    options: DrawOptions | None = None,
 ) -> Iterator[Pair]:
-    """Draw pairs, each from a training step of its own, so that λ, site and partners vary as they do in training.
+    """Draw pairs, each in a separate training step, so that λ, site and partners vary as in training.
 
-    The plan is drawn and applied by the mixer itself in an ordinary forward pass, without dropout, half way between
-    `mix.start` and `mix.stop`. Only steps that are mixed are drawn, whatever `mix.probability` and
-    `mix.any.choices` say.
+    The mixer draws and applies each plan in an ordinary forward pass without dropout, half way between `mix.start` and
+    `mix.stop`. Every step is mixed, whatever `mix.probability` and `mix.any.choices` say.
 
     Args:
-        model: A classifier; it is left as it was.
+        model: A classifier; it is not changed.
         tokenizer: Its tokenizer.
-        texts: Rows to draw from, in an order that `seed` fixes.
+        texts: Rows to draw from, in an order that the seed fixes.
         mix: How to mix, with class counts and special tokens filled in.
         loss: How to score; saliency depends on it.
-        count: How many pairs; no more than there are rows.
-        batch_size: Rows of a step; no more than there are rows.
-        max_length: Texts are cut at this many tokens.
-        seed: Seed of order and plans.
+        options: Number and size of the steps; None means the defaults.
 
     Yields:
-        The pairs, each once its step is done.
+        The pairs, each after its step.
 
     Raises:
         ConfigError: If nothing is mixed.
         DataError: If there are fewer than two rows.
         ModelError: If the model lacks a site.
     """
+    options = options or DrawOptions()
     mix = _always_mixed(mix)
-    size = len(texts.texts)
-    if size < 2:
+    if len(texts.texts) < 2:
         raise DataError("a single row has no partner; inspect needs at least two")
-    order = torch.randperm(size, generator=torch.Generator().manual_seed(seed)).tolist()
-    with attach(model, mix, seed=seed, loss=loss) as mixer, _training_without_dropout(model):
+    with attach(model, mix, seed=options.seed, loss=loss) as mixer, _training_without_dropout(model):
         mixer.progress = (mix.start + mix.stop) / 2
         recorder = _Recorder()
         mixer.observers.append(recorder)
-        for step in range(min(count, size)):
-            numbers = [order[(step + offset) % size] for offset in range(min(batch_size, size))]
-            batch = _encode(tokenizer, texts, numbers, max_length).to(model.device)
+        for step, numbers in enumerate(_steps(len(texts.texts), options)):
+            batch = _encode(tokenizer, texts, numbers, options.max_length).to(model.device)
             labels = torch.tensor([texts.labels[number] for number in numbers], device=model.device)
             with torch.no_grad():
                 model(**batch, labels=labels)
             assert mixer.plan is not None  # every step is mixed
-            yield lay_out(
-                step, mixer.plan.mixed or mixer.plan, recorder.mixed, Frame(model, tokenizer, texts, numbers, batch)
-            )
+            frame = Frame(model, tokenizer, texts, numbers, batch)
+            yield lay_out(step, mixer.plan.mixed or mixer.plan, recorder.mixed, frame)
+
+
+def _steps(size: int, options: DrawOptions) -> Iterator[list[int]]:
+    """Yield the numbers of the rows of each step; each step begins with another row."""
+    order = torch.randperm(size, generator=torch.Generator().manual_seed(options.seed)).tolist()
+    for step in range(min(options.count, size)):
+        yield [order[(step + offset) % size] for offset in range(min(options.batch_size, size))]
 
 
 def _always_mixed(mix: MixConfig) -> MixConfig:
     chances = mix.any.choices if mix.strategy == "any" else {mix.strategy: 1.0}
     mixed = {name: chance for name, chance in (chances or {}).items() if name != "none" and chance > 0}
     if not mixed:
-        raise ConfigError("strategy 'none' mixes nothing, so that there is nothing to see; choose another --strategy")
+        raise ConfigError("strategy 'none' mixes nothing, so there is nothing to show; choose another --strategy")
     return replace(mix, probability=1.0, any=AnyOptions(mixed) if mix.strategy == "any" else mix.any)
 
 
@@ -101,7 +115,7 @@ def _encode(tokenizer: PreTrainedTokenizerBase, texts: Texts, numbers: list[int]
 
 @contextmanager
 def _training_without_dropout(model: nn.Module) -> Iterator[None]:
-    """Put the model itself into training mode, which is when a mixer acts, and all that is inside into eval mode."""
+    """Put the model into training mode, in which a mixer acts, but all its submodules into eval mode."""
     modes = {module: module.training for module in model.modules()}
     model.eval().training = True
     try:
@@ -112,7 +126,7 @@ def _training_without_dropout(model: nn.Module) -> Iterator[None]:
 
 
 class _Recorder(MixObserver):
-    """Keeps what applying the last plan made of the batch.
+    """Keeps the batch that the last plan mixed.
 
     Attributes:
         mixed: The B mixed rows at the site: token ids (B, L), hidden states (B, L, H) or sentence vectors (B, H).

@@ -1,4 +1,4 @@
-"""Lay out what a plan makes of the first row of a batch."""
+"""Lay out how a plan mixes the first row of a batch."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -35,14 +35,14 @@ class Texts:
 
 @dataclass(frozen=True)
 class Frame:
-    """A batch beside the texts that it was made of.
+    """A batch and the texts that it was made from.
 
     Args:
         model: The classifier.
         tokenizer: Its tokenizer.
         texts: All rows of the data.
-        numbers: Which of them are in the batch.
-        batch: The model's inputs, `input_ids` and `attention_mask` among them.
+        numbers: Numbers of the rows in the batch.
+        batch: The model's inputs, including `input_ids` and `attention_mask`.
     """
 
     model: PreTrainedModel
@@ -57,10 +57,9 @@ def lay_out(step: int, plan: MixPlan, mixed: Tensor, frame: Frame) -> Pair:
 
     Args:
         step: Number of the step.
-        plan: What was drawn.
-        mixed: What it made of the batch at its site: token ids (B, L), hidden states (B, L, H) or sentence vectors
-            (B, H).
-        frame: The batch.
+        plan: The plan.
+        mixed: The mixed batch at its site: token ids (B, L), hidden states (B, L, H) or sentence vectors (B, H).
+        frame: The batch before mixing.
     """
     rows, columns = _rows(plan, frame)
     positions: list[Position] = []
@@ -91,11 +90,11 @@ def lay_out(step: int, plan: MixPlan, mixed: Tensor, frame: Frame) -> Pair:
 
 
 def _rows(plan: MixPlan, frame: Frame) -> tuple[list[Row], range]:
-    """List the rows that the first one is blended from, and the columns where any of them has a token."""
+    """List the rows that the first row is blended from, and the columns where any of them has a token."""
     weights: dict[int, float] = {}
     targets: dict[int, float] = {}
     members, values = plan.rows[0].tolist(), zip(plan.weights[0].tolist(), plan.targets[0].tolist(), strict=True)
-    for member, (weight, target) in zip(members, values, strict=True):  # a row may stand in for a missing partner
+    for member, (weight, target) in zip(members, values, strict=True):  # a row may replace its missing partner
         weights[member] = weights.get(member, 0.0) + weight
         targets[member] = targets.get(member, 0.0) + target
     others = sorted((member for member in weights if member != members[0]), key=lambda member: -weights[member])
@@ -137,7 +136,7 @@ def _positions(plan: MixPlan, rows: Sequence[Row], columns: range, special: set[
         if span is not None:
             replaced = bool(span.replaced[0, column])
             source = int(span.source[0, column]) - columns.start if replaced else None
-            # A row without a partner has its span replaced by its own.
+            # Without a partner the span of a row replaces itself.
             at = [source] if replaced and len(rows) == 1 else [index if not replaced or span.keep else None, source]
             at = at[: len(rows)]
         parts = [row.tokens[place] if place is not None else None for row, place in zip(rows, at, strict=True)]
@@ -158,7 +157,7 @@ def _origin(ids: Sequence[int | None], special: set[int]) -> Origin:
 
 
 def token_name(id_: int, tokenizer: PreTrainedTokenizerBase) -> str:
-    """Name a token as people read it, with a leading space where the tokenizer marks the start of a word."""
+    """Return a token as text, with a leading space where the tokenizer marks the start of a word."""
     raw, name = str(tokenizer.convert_ids_to_tokens(id_)), str(tokenizer.decode([id_]))
     if raw[:1] in ("Ġ", "▁") and not name.startswith(" "):
         name = f" {name}"
@@ -166,7 +165,7 @@ def token_name(id_: int, tokenizer: PreTrainedTokenizerBase) -> str:
 
 
 def _decode(ids: Sequence[int], tokenizer: PreTrainedTokenizerBase) -> str:
-    """Decode token ids; special tokens part the sentences of a pair, which are joined by a bar."""
+    """Decode token ids; the sentences of a pair, which special tokens separate, are joined by a bar."""
     special = set(special_ids(tokenizer))
     segments: list[list[int]] = [[]]
     for id_ in ids:
@@ -181,10 +180,8 @@ def _nearest(vectors: Tensor, site: str, frame: Frame) -> tuple[list[list[Neighb
     """Find the nearest tokens of vectors (N, H) by cosine to the input embeddings."""
     table = frame.model.get_input_embeddings().weight.detach()  # type: ignore[operator]
     if table.shape[1] != vectors.shape[1]:
-        widths = (
-            f"vectors of width {vectors.shape[1]} cannot be compared with token embeddings of width {table.shape[1]}"
-        )
-        return [[] for _ in vectors], widths
+        sizes = f"vectors of size {vectors.shape[1]} cannot be compared with token embeddings of size {table.shape[1]}"
+        return [[] for _ in vectors], sizes
     vectors = torch.nn.functional.normalize(vectors.to(table), dim=1)
     cosines = (vectors @ table.T / table.norm(dim=1).clamp(min=1e-12)).topk(_NEIGHBOURS, dim=1)
     found = [
@@ -193,6 +190,6 @@ def _nearest(vectors: Tensor, site: str, frame: Frame) -> tuple[list[list[Neighb
     ]
     note = "nearest tokens by cosine to the input embeddings"
     if site != EMBEDDINGS:
-        what = "a sentence vector" if site == POOLED else "behind a block a vector"
-        note += f"; only a rough picture, for {what} means more than any one word"
+        what = "a sentence vector" if site == POOLED else "the output of a block"
+        note += f"; only a rough picture, because {what} means more than any one word"
     return found, note

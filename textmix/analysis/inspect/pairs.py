@@ -1,4 +1,4 @@
-"""What a plan makes of a row, as plain values: who is blended with whom, what comes from where, what it resembles."""
+"""A mixed row as plain values: its rows and weights, the origin of each token, and the nearest tokens."""
 
 from dataclasses import dataclass, field
 from typing import Literal
@@ -13,12 +13,12 @@ class Row:
     Args:
         number: Its number in the data, from 0.
         text: Its text.
-        text_pair: Its second sentence, if the data has pairs.
+        text_pair: Its second sentence; None if the data has no pairs.
         label: Name of its class.
         weight: Its weight in the blended input.
         target_weight: The weight of its label in the blended target.
-        ids: Its token ids; None where it is padded.
-        tokens: Its tokens, likewise; with a leading space where the tokenizer marks the start of a word.
+        ids: Its token ids; None at padding.
+        tokens: Its tokens, with a leading space where the tokenizer marks the start of a word; None at padding.
     """
 
     number: int
@@ -49,13 +49,13 @@ class Position:
     """One position of the blended row.
 
     Args:
-        origin: Whose token stands there: the row's `own`, its `partner`'s (any of them), `both`, only `special` ones,
-            or none (`padding`).
-        parts: Token that each of the rows brings there; None for a row that brings none.
-        source: Position of the partner that its token was taken from; None where nothing was cut.
-        id: Id of the token that the model is given there; None where vectors are blended.
-        token: That token, likewise.
-        nearest: Nearest tokens of the vocabulary, where vectors are blended; the nearest first.
+        origin: Where its token comes from: the row itself (`own`), a `partner`, `both`, only special tokens
+            (`special`), or nowhere (`padding`).
+        parts: Token of each row at this position; None for a row without one.
+        source: Position in the partner that the token was taken from; None where nothing was cut.
+        id: Id of the token in the model's input; None where vectors are blended.
+        token: The token with this id; None where vectors are blended.
+        nearest: Nearest tokens of the vocabulary where vectors are blended, the nearest first.
     """
 
     origin: Origin
@@ -68,19 +68,19 @@ class Position:
 
 @dataclass(frozen=True)
 class Pair:
-    """One row of a training step and what it was blended with.
+    """One row of a training step and the rows that it was blended with.
 
     Args:
         step: Number of the step, from 0.
         strategy: Strategy that was drawn; for `any` one of its choices.
         site: Where the rows are mixed.
         lam: λ, the weight of the row itself.
-        rows: The row itself, then those it was blended with, the heaviest first; alone where it found no partner.
-        target: The blended target: weight of each class that has one, the largest first; they sum to 1.
+        rows: The row itself, then its partners, the one with the largest weight first; the row alone if it has none.
+        target: The blended target: weight of each class above 0, the largest first; the weights sum to 1.
         positions: The blended row; empty where sentence vectors are blended.
-        mixed_text: The text that the model is given, where token ids are mixed.
-        nearest: Nearest tokens of the blended sentence vector, where these are blended.
-        note: What to keep in mind when reading the nearest tokens; None where there are none.
+        mixed_text: The model's input as text where token ids are mixed, else None.
+        nearest: Nearest tokens of a blended sentence vector; empty at the other sites.
+        note: How to read the nearest tokens; None where there are none.
     """
 
     step: int

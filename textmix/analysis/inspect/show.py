@@ -1,4 +1,4 @@
-"""Print pairs for people."""
+"""Print pairs in the terminal."""
 
 from collections.abc import Iterator, Sequence
 
@@ -10,13 +10,13 @@ from rich.text import Text
 from textmix.analysis.inspect.pairs import Neighbour, Pair, Position, Row
 
 STYLES = {"own": "cyan", "partner": "magenta", "both": "yellow", "special": "dim"}
-# Of more rows than these (`batch` blends them all) only the heaviest are shown.
+# `batch` blends all rows of a batch; only those with the largest weights are shown.
 _MOST_ROWS = 4
 _LABEL_WIDTH = 9
 
 
 def legend() -> Text:
-    """Say what the colours and brackets mean."""
+    """Explain the colours and brackets."""
     parts = [
         ("tokens: ", ""),
         ("own", STYLES["own"]),
@@ -51,10 +51,10 @@ def show_pair(pair: Pair, number: int, console: Console) -> None:
     rest = pair.rows[_MOST_ROWS:]
     if rest:
         console.print(
-            f"{'':{_LABEL_WIDTH}}and {len(rest)} rows more, which weigh {sum(r.weight for r in rest):.2f} together"
+            f"{'':{_LABEL_WIDTH}}and {len(rest)} more rows with a total weight of {sum(r.weight for r in rest):.2f}"
         )
     if len(pair.rows) == 1:
-        console.print(_line("partner", Text("none of the kind asked for in this batch: the row stays as it is")))
+        console.print(_line("partner", Text("none in this batch satisfies mix.partner: the row stays unmixed")))
     target = " · ".join(f"{_clean(name)} {weight:.2f}" for name, weight in pair.target.items())
     console.print(_line("target", Text(target, "bold")))
     if pair.mixed_text is not None:
@@ -70,7 +70,7 @@ def show_pair(pair: Pair, number: int, console: Console) -> None:
 
 
 def mixed_text(positions: Sequence[Position]) -> Text:
-    """Write out a row of mixed tokens, the partner's between brackets, so that they stand out without colours too."""
+    """Write a row of mixed tokens; brackets mark the partner's, so that they are visible without colours."""
     text = Text()
     shown = [position for position in positions if position.token is not None]
     spaced = any((position.token or "").startswith(" ") for position in shown)
@@ -94,7 +94,7 @@ def mixed_text(positions: Sequence[Position]) -> Text:
 
 
 def gloss(pair: Pair, width: int) -> Iterator[Text]:
-    """Write blended positions one beside the other: what each row brings, and the nearest tokens of the blend below.
+    """Write blended positions in columns: the token of each row, and below them the nearest tokens of the blend.
 
     Args:
         pair: A pair with blended vectors.
@@ -134,7 +134,7 @@ def _column(position: Position, count: int, has_nearest: bool) -> list[tuple[str
     if has_nearest:
         for neighbour in position.nearest[:2]:
             token = _clean(neighbour.token).strip()
-            # In the colour of the row whose token it is, if it is one's.
+            # A token of one of the rows has the colour of that row.
             style = STYLES[_style(parts.index(token), special)] if token in parts else STYLES["both"]
             words.append((token, style))
         words += [("", "")] * (count + 2 - len(words))
@@ -168,7 +168,7 @@ def _list_neighbours(neighbours: Sequence[Neighbour]) -> str:
 
 
 def _excerpt(row: Row) -> str:
-    """Shorten a text to about what the model was given of it."""
+    """Shorten a text to about the part that the model was given."""
     given = sum(len(token.removeprefix("##")) + 1 for token in row.tokens if token is not None)
     texts = [" ".join(_clean(text).split()) for text in (row.text, row.text_pair) if text is not None]
     whole = " | ".join(texts)
@@ -178,5 +178,5 @@ def _excerpt(row: Row) -> str:
 
 
 def _clean(text: str) -> str:
-    """Leave out what would steer the terminal."""
+    """Replace characters that could control the terminal."""
     return "".join(character if character.isprintable() else " " for character in text)
