@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import BatchEncoding, PreTrainedModel, PreTrainedTokenizerBase
 
 from textmix.analysis.inspect.layout import Frame, Texts, lay_out
 from textmix.analysis.inspect.pairs import Pair
@@ -73,16 +73,22 @@ def draw_pairs(
         raise DataError("a single row has no partner; inspect needs at least two")
     with attach(model, mix, seed=options.seed, loss=loss) as mixer, _training_without_dropout(model):
         mixer.progress = (mix.start + mix.stop) / 2
-        recorder = _Recorder()
-        mixer.observers.append(recorder)
+        mixer.observers.append(recorder := _Recorder())
         for step, numbers in enumerate(_steps(len(texts.texts), options)):
-            batch = _encode(tokenizer, texts, numbers, options.max_length).to(model.device)
-            labels = torch.tensor([texts.labels[number] for number in numbers], device=model.device)
-            with torch.no_grad():
-                model(**batch, labels=labels)
+            frame = Frame(model, tokenizer, texts, numbers, _run_step(model, tokenizer, texts, numbers, options))
             assert mixer.plan is not None  # every step is mixed
-            frame = Frame(model, tokenizer, texts, numbers, batch)
             yield lay_out(step, mixer.plan.mixed or mixer.plan, recorder.mixed, frame)
+
+
+def _run_step(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, texts: Texts, numbers: list[int], options: DrawOptions
+) -> BatchEncoding:
+    """Run the model over some rows with their labels; returns the batch."""
+    batch = _encode(tokenizer, texts, numbers, options.max_length).to(model.device)
+    labels = torch.tensor([texts.labels[number] for number in numbers], device=model.device)
+    with torch.no_grad():
+        model(**batch, labels=labels)
+    return batch
 
 
 def _steps(size: int, options: DrawOptions) -> Iterator[list[int]]:
