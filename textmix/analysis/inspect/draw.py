@@ -84,7 +84,7 @@ def _run_step(
     model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, texts: Texts, numbers: list[int], options: DrawOptions
 ) -> BatchEncoding:
     """Run the model over some rows with their labels; returns the batch."""
-    batch = _encode(tokenizer, texts, numbers, options.max_length).to(model.device)
+    batch: BatchEncoding = _encode(tokenizer, texts, numbers, options.max_length).to(model.device)
     labels = torch.tensor([texts.labels[number] for number in numbers], device=model.device)
     with torch.no_grad():
         model(**batch, labels=labels)
