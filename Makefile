@@ -20,7 +20,7 @@ test: .venv/dev check
 slow: .venv/slow
 	$(BIN)/pytest -m slow -s
 
-# Change the mathematics of mixing line by line and see which changes the tests notice: docs/mutation.md.
+# Change the mathematics of mixing line by line and see which changes the tests notice: docs/testing.md.
 mutation: .venv/dev
 	HF_HUB_OFFLINE=1 $(BIN)/mutmut run
 	$(BIN)/mutmut results

@@ -221,22 +221,22 @@ def test_every_strategy_holds_to_the_contract(strategy: str, data: st.DataObject
     check_contract(data.draw(cases(strategy)))
 
 
-README = Path(__file__).parents[2] / "textmix" / "mixing" / "README.md"
+PAGE = Path(__file__).parents[2] / "docs" / "strategies.md"
 
 
 @pytest.fixture
 def own_strategy() -> Iterator[str]:
-    """Register the strategy of the README for one test."""
-    section = README.read_text(encoding="utf-8").split("## A strategy of your own")[1]
+    """Register the strategy of the documentation for one test."""
+    section = PAGE.read_text(encoding="utf-8").split("## A strategy of your own")[1]
     known = set(STRATEGIES)
-    exec(compile(re.findall(r"```python\n(.*?)```", section, flags=re.DOTALL)[0], str(README), "exec"), {})  # ours
+    exec(compile(re.findall(r"```python\n(.*?)```", section, flags=re.DOTALL)[0], str(PAGE), "exec"), {})  # ours
     (name,) = set(STRATEGIES) - known
     yield name
     del STRATEGIES[name]
 
 
 class TestAStrategyOfYourOwn:
-    def test_it_mixes_as_the_readme_says(self, own_strategy: str) -> None:
+    def test_it_mixes_as_the_page_says(self, own_strategy: str) -> None:
         model = model_of("bert")
         ids, labels = torch.arange(5, 29).view(4, 6), torch.tensor([0, 1, 2, 0])
         seen: list[torch.Tensor] = []

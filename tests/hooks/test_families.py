@@ -3,14 +3,12 @@
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 import torch
 import transformers as hf
 from torch import Tensor, nn
 
-from tests.support import family_table
 from tests.support.families import BY_NAME, CLS, END, FAMILIES, VOCAB, Family, build, head_for
 from tests.support.family_table import CELLS, sites_of
 from tests.support.pairs import Row, cut_logits, pair_logits
@@ -309,14 +307,6 @@ def test_a_missing_site_names_those_there_are(name: str, strategy: str, sites: s
     with pytest.raises(ModelError, match=f"has no site .* for strategy '{strategy}'; it offers {sites}$"):
         attach(model, MixConfig(strategy=strategy))
     assert "mixer" not in vars(model)
-
-
-def test_the_readme_shows_the_table() -> None:
-    text = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
-    _, _, rest = text.partition(family_table.BEGIN)
-    shown, end, _ = rest.partition(family_table.END)
-    assert end, "README.md has no table of families"
-    assert shown == family_table.table()
 
 
 def test_nothing_is_touched_without_labels_and_nothing_left_behind_in_any_family() -> None:

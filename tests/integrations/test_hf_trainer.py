@@ -3,7 +3,6 @@
 import inspect
 import json
 import os
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -322,13 +321,3 @@ print(json.dumps([logits, sorted(model.state_dict())]))
     environment = {**os.environ, "HF_HUB_OFFLINE": "1"}
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, env=environment, check=True)
     assert json.loads(done.stdout.splitlines()[-1]) == [logits, keys]
-
-
-def test_the_example_of_the_readme_runs(
-    make_trainer: MakeTrainer, in_tmp_path: Path, tokenizer: PreTrainedTokenizerBase, news: Dataset
-) -> None:
-    section = (ROOT / "README.md").read_text(encoding="utf-8").split("## In a stock Trainer")[1].split("\n## ")[0]
-    example = "\n".join(line[4:] for line in re.findall(r"^    .*$", section, flags=re.MULTILINE))
-    names = {"model": tiny_bert(), "tokenizer": tokenizer, "train": news.select(range(16))}
-    exec(compile(example, "README.md", "exec"), names)  # it is ours
-    assert "mix_lam" in names["trainer"].state.log_history[0]

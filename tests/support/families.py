@@ -49,7 +49,7 @@ class Family:
     """A family of models.
 
     Args:
-        name: Its name in the table of the README.
+        name: Its name in the table of docs/models.md.
         heads: Its classifiers.
         blocks: Path of the list of its blocks.
         embeddings: Path of the module whose output is the embeddings; None takes the input of the first block.
