@@ -11,15 +11,15 @@ from torch import Tensor, nn
 from torch.distributed.algorithms._checkpoint.checkpoint_wrapper import checkpoint_wrapper
 from transformers.modeling_outputs import SequenceClassifierOutput
 
+from tests.support.batches import Batch, ragged_batch
 from tests.support.counting import hooks
-from tests.support.families import LLAMA_LIKE, VOCAB, build
+from tests.support.families import LLAMA_LIKE, VOCAB, fresh
 from tests.support.strategies import mix
 from textmix.errors import ConfigError, ModelError
 from textmix.hooks.attach import attach
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*:FutureWarning", "ignore:.*use_reentrant.*:UserWarning")
 
-Batch = dict[str, Tensor]
 SITES = {
     "tokens": mix("cutmix"),
     "embeddings": mix("word", per_sample=True),
@@ -29,13 +29,9 @@ SITES = {
 
 
 @pytest.fixture
-def batch(ragged: Batch) -> Batch:
+def batch() -> Batch:
     """Rows padded with the id 0, as most families do."""
-    return {**ragged, "input_ids": ragged["input_ids"] * ragged["attention_mask"]}
-
-
-def fresh(name: str) -> hf.PreTrainedModel:
-    return copy.deepcopy(build(name, "integer"))
+    return ragged_batch(pad=0)
 
 
 def train(model: nn.Module, batch: Batch, config: Any, steps: int = 4) -> tuple[list[float], list[Tensor]]:
@@ -209,7 +205,7 @@ class TestAccumulation:
 
     @pytest.mark.parametrize("kind", ["integer", "tokens"])
     def test_four_parts_of_8_train_like_one_of_32_when_mixing_is_off(self, kind: str) -> None:
-        whole, model = self.batch_of(32), copy.deepcopy(build("BERT", kind))
+        whole, model = self.batch_of(32), fresh("BERT", kind)
         count = torch.tensor(32)
         if kind == "tokens":
             whole["labels"] = torch.where(whole["attention_mask"].bool(), whole["input_ids"] % 3, -100)

@@ -1,13 +1,12 @@
 """A mixed step that torch.compile has compiled equals the same step without."""
 
-import copy
 import shutil
 from collections.abc import Iterator
 
 import pytest
 import torch
 
-from tests.support.families import build
+from tests.support.families import fresh
 from tests.support.strategies import mix
 from textmix.hooks.attach import attach
 
@@ -28,7 +27,7 @@ def compare(name: str, strategy: str, backend: str, batch: Batch, steps: int, at
     inputs = {key: value for key, value in batch.items() if key != "labels"}
     results = []
     for compiled in (False, True):
-        model = copy.deepcopy(build(name, "integer")).float()
+        model = fresh(name).float()
         mixer = attach(model, mix(strategy), seed=3)
         run = torch.compile(model, backend=backend) if compiled else model
         losses = []

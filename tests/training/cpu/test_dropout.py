@@ -9,7 +9,7 @@ from transformers import AttentionInterface, BertConfig, BertForSequenceClassifi
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
-from tests.support.families import BERT_LIKE, END, FAMILIES, Family, build
+from tests.support.families import BERT_LIKE, END, FAMILIES, Family, fresh
 from textmix.training.cpu import dropout
 from textmix.training.cpu.dropout import ByteDropout, byte_dropout, byte_dropout_attention, draw_noise
 
@@ -115,7 +115,7 @@ def test_other_attention_is_left_to_sdpa(
     rate: float, mask: bool, options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     given: list[Any] = []
-    monkeypatch.setattr(dropout, "sdpa_attention_forward", lambda *args, **kwargs: given.extend((args, kwargs)))
+    monkeypatch.setattr(dropout, "stock_sdpa", lambda: lambda *args, **kwargs: given.extend((args, kwargs)))
     module, states = nn.Module(), torch.randn(3, 2, 7, 4)
     seen = torch.ones(3, 1, 7, 7, dtype=torch.bool) if mask else None
     byte_dropout_attention(module, states, states, states, seen, dropout=rate, scaling=0.3, **options)
@@ -136,7 +136,7 @@ def keep_everything(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, float]]:
 
 @pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
 def test_models_attend_alike_and_are_left_as_they_were(family: Family, monkeypatch: pytest.MonkeyPatch) -> None:
-    model = build(family.name, "integer").float().train()
+    model = fresh(family.name).float().train()
     lengths = torch.tensor([11, 4, 7])
     mask = (torch.arange(11) < lengths[:, None]).long()
     mask = mask.flip(1) if family.left else mask
@@ -156,7 +156,7 @@ def test_models_attend_alike_and_are_left_as_they_were(family: Family, monkeypat
         return sdpa_attention_forward(*args[:5], 0.0, args[6], **options)
 
     with byte_dropout(model), monkeypatch.context() as patched:
-        patched.setattr(dropout, "sdpa_attention_forward", without)
+        patched.setattr(dropout, "stock_sdpa", lambda: without)
         logits = model(input_ids=ids, attention_mask=mask).logits
     assert ALL_ATTENTION_FUNCTIONS["sdpa"] is sdpa_attention_forward
     torch.testing.assert_close(logits, expected, atol=1e-5, rtol=1e-5)
