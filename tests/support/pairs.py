@@ -126,11 +126,16 @@ class Blend:
 
 
 def pair_logits(
-    model: hf.PreTrainedModel, family: Family, head: Head, site: str, own: Row, other: Row, blend: Blend
+    model: hf.PreTrainedModel,
+    family: Family,
+    head: Head,
+    site: str,
+    rows: tuple[Row, Row],
+    hidden: tuple[Tensor, Tensor],
+    blend: Blend,
 ) -> Tensor:
-    """Logits of two rows blended at a site: (C,), or (L, C) of the longer one for tokens."""
-    first = hidden_at(model, family, head, site, own)
-    second = hidden_at(model, family, head, site, other)
+    """Logits of two rows blended by their hidden states at a site: (C,), or (L, C) of the longer one for tokens."""
+    (own, other), (first, second) = rows, hidden
     if own.mask is not None:  # padded as in their batch: positions that are not real count as zero vectors
         assert other.mask is not None
         assert blend.padding == "zero"
