@@ -1,76 +1,14 @@
 """What an attached mixer draws and how it scores: any batch, its randomness, metrics and labels."""
 
-import math
-
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from torch import nn
 
 from tests.support.batches import Batch
-from tests.support.families import VOCAB, fresh
-from tests.support.strategies import mix
+from tests.support.families import fresh
 from textmix.errors import ConfigError
 from textmix.hooks.attach import attach
 from textmix.mixing.config import MixConfig
-from textmix.mixing.plan import MixPlan
-from textmix.mixing.registry import STRATEGIES
-
-# Strategies whose λ is what was drawn: it is folded, and one for the batch unless drawn for each row.
-BLENDING = ("word", "sentence", "manifold", "nonlinear", "multi")
-
-
-@given(data=st.data())
-@settings(deadline=None, max_examples=80)
-def test_any_batch_any_lengths_any_strategy(data: st.DataObject) -> None:
-    size = data.draw(st.integers(1, 33))
-    lengths = data.draw(st.lists(st.integers(1, 7), min_size=size, max_size=size))
-    name = data.draw(st.sampled_from(list(STRATEGIES)))
-    options = {
-        "lam": data.draw(st.sampled_from(["beta", "uniform", "fixed"])),
-        "fold_lam": data.draw(st.booleans()),
-        "per_sample": data.draw(st.booleans()),
-        "probability": data.draw(st.sampled_from([0.0, 0.5, 1.0])),
-    }
-    model = fresh(data.draw(st.sampled_from(["BERT, linear head", "BERT", "TextCNN", "TextRNN"])))
-    mask = (torch.arange(max(lengths))[None] < torch.tensor(lengths)[:, None]).long()
-    batch = {
-        "input_ids": torch.randint(5, VOCAB, mask.shape) * mask,
-        "attention_mask": mask,
-        "labels": torch.randint(3, (size,)),
-    }
-    with attach(model, mix(name, **options), seed=data.draw(st.integers(0, 2**31))) as mixer:
-        output = model(**batch)
-        output.loss.backward()
-        plan = mixer.plan
-        assert math.isfinite(output.loss.item())
-        assert (plan is None) or (name != "none" and options["probability"] > 0 and size > 1)
-        if options["probability"] == 1 and size > 1 and name != "none":
-            assert plan is not None
-        if plan is not None:
-            check_plan(plan, size, options)
-            loss = nn.functional.cross_entropy
-            each = [loss(output.logits, batch["labels"][rows], reduction="none") for rows in plan.rows.T]
-            expected = (plan.targets * torch.stack(each, dim=1)).sum(dim=1).mean()
-            torch.testing.assert_close(output.loss, expected.double(), atol=1e-6, rtol=1e-6)
-        for parameter in model.parameters():
-            assert parameter.grad is None or torch.isfinite(parameter.grad).all()
-
-
-def check_plan(plan: MixPlan, size: int, options: dict[str, object]) -> None:
-    """Each row comes first and meets every partner once; its weights are a distribution."""
-    assert torch.equal(plan.rows[:, 0], torch.arange(size))
-    for partners in plan.rows.T[1:]:
-        assert sorted(partners.tolist()) == list(range(size))
-        assert (partners != torch.arange(size)).all()
-    assert all(len(set(rows)) == len(rows) for rows in plan.rows.tolist())
-    for weights in (plan.weights, plan.targets):
-        assert ((weights >= 0) & (weights <= 1)).all()
-        torch.testing.assert_close(weights.sum(dim=1), torch.ones(size))
-    if plan.strategy.name in BLENDING:
-        assert not options["fold_lam"] or torch.equal(plan.lam, plan.weights.amax(dim=1))
-        assert options["per_sample"] or len({tuple(weights) for weights in plan.weights.tolist()}) == 1
 
 
 def labels(size: int) -> torch.Tensor:

@@ -1,7 +1,7 @@
 """Mixing beside what else people do to a model: attention kernels, checkpointing, precision, adapters, accumulation."""
 
 import copy
-from typing import Any
+from typing import Any, ClassVar
 
 import peft
 import pytest
@@ -54,11 +54,18 @@ def assert_same(
         torch.testing.assert_close(one, other, atol=atol, rtol=1e-7)
 
 
+def each_at_layers_and(*names: str) -> list[tuple[str, str]]:
+    """Pair each family with the layers and one other site, so that each site meets several families."""
+    others = [site for site in SITES if site != "layers"]
+    return [(name, site) for i, name in enumerate(names) for site in ("layers", others[i % len(others)])]
+
+
 class TestAttention:
-    @pytest.mark.parametrize("site", list(SITES))
     @pytest.mark.parametrize(
-        "name",
-        ["BERT", "DistilBERT", "ALBERT", "ModernBERT", "GPT-2", "Llama", "T5 encoder, linear head", "XLM-R"],
+        ("name", "site"),
+        each_at_layers_and(
+            "BERT", "DistilBERT", "ALBERT", "ModernBERT", "GPT-2", "Llama", "T5 encoder, linear head", "XLM-R"
+        ),
     )
     def test_eager_and_sdpa_agree(self, batch: Batch, name: str, site: str) -> None:
         results = []
@@ -112,7 +119,7 @@ class TestCheckpointing:
         ["BERT", "ELECTRA", "DeBERTa-v2 with convolution", "ModernBERT", "GPT-2", "Llama", "T5 encoder, linear head"],
     )
     def test_transformers_own(self, batch: Batch, name: str, reentrant: bool) -> None:
-        for config in SITES.values():
+        for config in [SITES["embeddings"], SITES["layers"]] if reentrant else SITES.values():
             plain = train(fresh(name), batch, config)
             model = fresh(name)
             model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": reentrant})
@@ -151,9 +158,11 @@ class TestCheckpointing:
                 loss.backward()
 
 
-@pytest.mark.parametrize("site", list(SITES))
 @pytest.mark.parametrize(
-    "name", ["BERT", "ALBERT", "DeBERTa-v2", "XLNet", "ModernBERT", "GPT-2", "Llama", "T5 encoder, linear head"]
+    ("name", "site"),
+    each_at_layers_and(
+        "BERT", "ALBERT", "DeBERTa-v2", "XLNet", "ModernBERT", "GPT-2", "Llama", "T5 encoder, linear head"
+    ),
 )
 def test_bfloat16_autocast(batch: Batch, name: str, site: str) -> None:
     model = fresh(name).float()
@@ -165,13 +174,16 @@ def test_bfloat16_autocast(batch: Batch, name: str, site: str) -> None:
 
 
 class TestAdapters:
+    TARGETS: ClassVar = {
+        "BERT": ["query", "classifier"],
+        "Llama": ["q_proj", "score"],
+        "T5 encoder, linear head": ["q"],
+    }
+
     @pytest.mark.parametrize("kind", ["classifier trained", "classifier adapted"])
-    @pytest.mark.parametrize(
-        ("name", "targets"),
-        [("BERT", ["query", "classifier"]), ("Llama", ["q_proj", "score"]), ("T5 encoder, linear head", ["q"])],
-    )
-    @pytest.mark.parametrize("site", list(SITES))
-    def test_lora(self, batch: Batch, name: str, targets: list[str], kind: str, site: str) -> None:
+    @pytest.mark.parametrize(("name", "site"), each_at_layers_and(*TARGETS))
+    def test_lora(self, batch: Batch, name: str, kind: str, site: str) -> None:
+        targets = self.TARGETS[name]
         bare = fresh(name)
         config = SITES[site]
         expected = train(copy.deepcopy(bare), batch, config)[0]

@@ -32,6 +32,8 @@ OPTIONS = {
     "cutmix": st.sampled_from([{"level": "tokens"}, *({"level": "embeddings", "keep": keep} for keep in (0.0, 0.3))]),
 }
 COUNTS = [50, 5, 20]
+# Strategies whose λ is what was drawn: it is folded, and one for the batch unless drawn for each row.
+BLENDING = ("word", "sentence", "manifold", "nonlinear", "multi")
 
 
 @cache
@@ -137,6 +139,10 @@ def check_plan(plan: MixPlan, case: Case) -> None:
     assert ((plan.lam >= 0) & (plan.lam <= 1 + 1e-6)).all()
     if case.config.partner == "random":
         assert (plan.rows[:, 1:] != own.unsqueeze(1)).all()
+        assert all(sorted(partners) == own.tolist() for partners in plan.rows.T[1:].tolist())
+    if plan.strategy.name in BLENDING:
+        assert not case.config.fold_lam or torch.equal(plan.weights[:, 0], plan.weights.amax(dim=1))
+        assert case.config.per_sample or len({tuple(weights) for weights in plan.weights.tolist()}) == 1
     assert all(
         len(found) == len(set(found)) for found in ([j for j in row[1:] if j != row[0]] for row in plan.rows.tolist())
     )
