@@ -8,32 +8,37 @@ $(BIN)/python -m pip install --quiet --no-compile -c constraints.txt -e '.[$(EXT
 @$(BIN)/python -m compileall -q -j 0 .venv/lib > /dev/null || true
 endef
 
-.PHONY: quickstart test slow mutation check format clean
+.PHONY: help quickstart test slow check format mutation clean
+.DEFAULT_GOAL := help
 
-quickstart: .venv/bundled
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+quickstart: .venv/bundled ## train the recipe of the README on BBC News
 	$(BIN)/textmix train recipes/bbc_news/minilm_manifold.yaml --overwrite
 
-test: .venv/dev check
+test: .venv/dev ## run the tests, but for the slow ones
 	$(BIN)/pytest -n 2 --dist loadgroup
 
-# The figures of the README, over again: about half an hour on 2 cores.
-slow: .venv/slow
+slow: .venv/slow ## run the slow tests, which measure the figures of the documentation again: about half an hour on 2 cores
 	$(BIN)/pytest -m slow -s
 
-# Change the mathematics of mixing line by line and see which changes the tests notice: docs/testing.md.
-mutation: .venv/dev
-	HF_HUB_OFFLINE=1 $(BIN)/mutmut run
-	$(BIN)/mutmut results
-
-check: .venv/dev
+check: .venv/dev ## lint: style, format, layers of imports, types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
 	$(BIN)/mypy
 
-format: .venv/dev
+format: .venv/dev ## mend style and format
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+mutation: .venv/dev ## change textmix/mixing line by line and list the changes that no test notices: docs/testing.md
+	HF_HUB_OFFLINE=1 $(BIN)/mutmut run
+	$(BIN)/mutmut results
+
+clean: ## remove the environment and what was built
+	rm -rf .venv build mutants *.egg-info
 
 .venv/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "textmix needs Python 3.11 or newer; set PYTHON=")'
@@ -53,6 +58,3 @@ format: .venv/dev
 .venv/slow: .venv/dev
 	$(install)
 	touch $@ .venv/dev .venv/bundled
-
-clean:
-	rm -rf .venv build mutants *.egg-info

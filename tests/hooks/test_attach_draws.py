@@ -1,78 +1,14 @@
 """What an attached mixer draws and how it scores: any batch, its randomness, metrics and labels."""
 
-import math
-
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from torch import nn
 
-from tests.conftest import MODELS
-from tests.support.batches import Batch, Build
-from tests.support.families import VOCAB
-from tests.support.strategies import mix
+from tests.support.batches import Batch
+from tests.support.families import fresh
 from textmix.errors import ConfigError
 from textmix.hooks.attach import attach
 from textmix.mixing.config import MixConfig
-from textmix.mixing.plan import MixPlan
-from textmix.mixing.registry import STRATEGIES
-
-# Strategies whose λ is what was drawn: it is folded, and one for the batch unless drawn for each row.
-BLENDING = ("word", "sentence", "manifold", "nonlinear", "multi")
-
-
-@given(data=st.data())
-@settings(deadline=None, max_examples=80)
-def test_any_batch_any_lengths_any_strategy(data: st.DataObject) -> None:
-    size = data.draw(st.integers(1, 33))
-    lengths = data.draw(st.lists(st.integers(1, 7), min_size=size, max_size=size))
-    name = data.draw(st.sampled_from(list(STRATEGIES)))
-    options = {
-        "lam": data.draw(st.sampled_from(["beta", "uniform", "fixed"])),
-        "fold_lam": data.draw(st.booleans()),
-        "per_sample": data.draw(st.booleans()),
-        "probability": data.draw(st.sampled_from([0.0, 0.5, 1.0])),
-    }
-    torch.manual_seed(0)
-    model = MODELS[data.draw(st.sampled_from(["own-mean", "bert", "textcnn", "textrnn"]))]().double().train()
-    mask = (torch.arange(max(lengths))[None] < torch.tensor(lengths)[:, None]).long()
-    batch = {
-        "input_ids": torch.randint(5, VOCAB, mask.shape) * mask,
-        "attention_mask": mask,
-        "labels": torch.randint(3, (size,)),
-    }
-    with attach(model, mix(name, **options), seed=data.draw(st.integers(0, 2**31))) as mixer:
-        output = model(**batch)
-        output.loss.backward()
-        plan = mixer.plan
-        assert math.isfinite(output.loss.item())
-        assert (plan is None) or (name != "none" and options["probability"] > 0 and size > 1)
-        if options["probability"] == 1 and size > 1 and name != "none":
-            assert plan is not None
-        if plan is not None:
-            check_plan(plan, size, options)
-            loss = nn.functional.cross_entropy
-            each = [loss(output.logits, batch["labels"][rows], reduction="none") for rows in plan.rows.T]
-            expected = (plan.targets * torch.stack(each, dim=1)).sum(dim=1).mean()
-            torch.testing.assert_close(output.loss, expected.double(), atol=1e-6, rtol=1e-6)
-        for parameter in model.parameters():
-            assert parameter.grad is None or torch.isfinite(parameter.grad).all()
-
-
-def check_plan(plan: MixPlan, size: int, options: dict[str, object]) -> None:
-    """Each row comes first and meets every partner once; its weights are a distribution."""
-    assert torch.equal(plan.rows[:, 0], torch.arange(size))
-    for partners in plan.rows.T[1:]:
-        assert sorted(partners.tolist()) == list(range(size))
-        assert (partners != torch.arange(size)).all()
-    assert all(len(set(rows)) == len(rows) for rows in plan.rows.tolist())
-    for weights in (plan.weights, plan.targets):
-        assert ((weights >= 0) & (weights <= 1)).all()
-        torch.testing.assert_close(weights.sum(dim=1), torch.ones(size))
-    if plan.strategy.name in BLENDING:
-        assert not options["fold_lam"] or torch.equal(plan.lam, plan.weights.amax(dim=1))
-        assert options["per_sample"] or len({tuple(weights) for weights in plan.weights.tolist()}) == 1
 
 
 def labels(size: int) -> torch.Tensor:
@@ -80,9 +16,9 @@ def labels(size: int) -> torch.Tensor:
 
 
 class TestRandomness:
-    def test_plans_come_from_seed_and_rank_alone(self, build: Build) -> None:
+    def test_plans_come_from_seed_and_rank_alone(self) -> None:
         def plans(seed: int, rank: int) -> list[tuple[float, list[int]]]:
-            mixer = attach(build("own-mean"), MixConfig(), seed=seed, rank=rank)
+            mixer = attach(fresh("BERT, linear head"), MixConfig(), seed=seed, rank=rank)
             drawn = [mixer.draw(labels(8)) for _ in range(3)]
             return [(plan.lam[0].item(), plan.partner.tolist()) for plan in drawn if plan is not None]
 
@@ -93,37 +29,37 @@ class TestRandomness:
         assert plans(0, 1) != first
         assert plans(1, 0) != first
 
-    def test_drawing_leaves_global_generators_alone(self, build: Build) -> None:
-        mixer = attach(build("own-mean"), MixConfig(per_sample=True))
+    def test_drawing_leaves_global_generators_alone(self) -> None:
+        mixer = attach(fresh("BERT, linear head"), MixConfig(per_sample=True))
         before = torch.get_rng_state()
         mixer.draw(labels(16))
         assert torch.equal(torch.get_rng_state(), before)
 
-    def test_a_restored_state_repeats_the_draws(self, build: Build) -> None:
-        mixer = attach(build("own-mean"), MixConfig())
+    def test_a_restored_state_repeats_the_draws(self) -> None:
+        mixer = attach(fresh("BERT, linear head"), MixConfig())
         mixer.draw(labels(8))
         state = mixer.state_dict()
         ahead = [mixer.draw(labels(8)).partner.tolist() for _ in range(3)]
-        other = attach(build("own-mean"), MixConfig(), seed=99)
+        other = attach(fresh("BERT, linear head"), MixConfig(), seed=99)
         other.load_state_dict(state)
         assert [other.draw(labels(8)).partner.tolist() for _ in range(3)] == ahead
 
-    def test_manifold_draws_every_site_about_equally(self, build: Build) -> None:
-        mixer = attach(build("own-mean"), MixConfig(manifold={"layers": [1, 3]}))
+    def test_manifold_draws_every_site_about_equally(self) -> None:
+        mixer = attach(fresh("BERT, linear head"), MixConfig(manifold={"layers": [1, 3]}))
         sites = [mixer.draw(labels(2)).site for _ in range(3000)]
         counts = {site: sites.count(site) for site in set(sites)}
         assert set(counts) == {"embeddings", "layer:1", "layer:3"}
         assert all(abs(count - 1000) < 150 for count in counts.values())
 
-    def test_probability_is_the_share_of_mixed_batches(self, build: Build) -> None:
-        mixer = attach(build("own-mean"), MixConfig(probability=0.25))
+    def test_probability_is_the_share_of_mixed_batches(self) -> None:
+        mixer = attach(fresh("BERT, linear head"), MixConfig(probability=0.25))
         mixed = sum(mixer.draw(labels(4)) is not None for _ in range(4000))
         assert mixed == pytest.approx(1000, abs=150)
 
 
 class TestMetrics:
-    def test_lam_weighted_accuracy_and_mean_lam(self, build: Build, ragged: Batch) -> None:
-        model = build("bert")
+    def test_lam_weighted_accuracy_and_mean_lam(self, ragged: Batch) -> None:
+        model = fresh("BERT")
         with attach(model, strategy="sentence", per_sample=True) as mixer:
             predicted = model(**ragged).logits.argmax(-1)
             plan, labels = mixer.plan, ragged["labels"]
@@ -135,8 +71,8 @@ class TestMetrics:
             assert mixer.metrics["accuracy"].item() == pytest.approx(sum(earned) / len(earned), abs=1e-6)
             assert mixer.metrics["lam"].item() == pytest.approx(plan.lam.mean().item())
 
-    def test_unmixed_batches_have_plain_accuracy(self, build: Build, ragged: Batch) -> None:
-        model = build("bert")
+    def test_unmixed_batches_have_plain_accuracy(self, ragged: Batch) -> None:
+        model = fresh("BERT")
         with attach(model, strategy="none") as mixer:
             predicted = model(**ragged).logits.argmax(-1)
             assert mixer.metrics["accuracy"].item() == pytest.approx((predicted == ragged["labels"]).float().mean())
@@ -155,10 +91,8 @@ class TestLabels:
             ("regression", torch.randn(5, 3)),
         ],
     )
-    def test_declared_kinds_are_scored_as_such(
-        self, build: Build, ragged: Batch, problem_type: str, labels: torch.Tensor
-    ) -> None:
-        model = build("bert")
+    def test_declared_kinds_are_scored_as_such(self, ragged: Batch, problem_type: str, labels: torch.Tensor) -> None:
+        model = fresh("BERT")
         model.config.problem_type = problem_type
         with attach(model, strategy="sentence", per_sample=True) as mixer:
             output = model(**{**ragged, "labels": labels})
@@ -175,13 +109,13 @@ class TestLabels:
         expected = (plan.lam * own + (1 - plan.lam) * other).mean()
         assert output.loss.item() == pytest.approx(expected.item(), abs=1e-6)
 
-    def test_undeclared_float_labels_are_refused(self, build: Build, ragged: Batch) -> None:
-        model = build("bert")
+    def test_undeclared_float_labels_are_refused(self, ragged: Batch) -> None:
+        model = fresh("BERT")
         with attach(model, strategy="word"), pytest.raises(ConfigError, match="may be soft or multi-label"):
             model(**{**ragged, "labels": torch.zeros(5, 3)})
 
-    def test_the_window_of_the_trainer_divides_the_loss(self, build: Build, ragged: Batch) -> None:
-        model = build("bert")
+    def test_the_window_of_the_trainer_divides_the_loss(self, ragged: Batch) -> None:
+        model = fresh("BERT")
         with attach(model, strategy="sentence", seed=6):
             mean = model(**ragged).loss
         with attach(model, strategy="sentence", seed=6):

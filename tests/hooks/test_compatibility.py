@@ -1,7 +1,7 @@
 """Mixing beside what else people do to a model: attention kernels, checkpointing, precision, adapters, accumulation."""
 
 import copy
-from typing import Any
+from typing import Any, ClassVar
 
 import peft
 import pytest
@@ -11,15 +11,15 @@ from torch import Tensor, nn
 from torch.distributed.algorithms._checkpoint.checkpoint_wrapper import checkpoint_wrapper
 from transformers.modeling_outputs import SequenceClassifierOutput
 
+from tests.support.batches import Batch, ragged_batch
 from tests.support.counting import hooks
-from tests.support.families import LLAMA_LIKE, VOCAB, build
+from tests.support.families import LLAMA_LIKE, VOCAB, fresh
 from tests.support.strategies import mix
 from textmix.errors import ConfigError, ModelError
 from textmix.hooks.attach import attach
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*:FutureWarning", "ignore:.*use_reentrant.*:UserWarning")
 
-Batch = dict[str, Tensor]
 SITES = {
     "tokens": mix("cutmix"),
     "embeddings": mix("word", per_sample=True),
@@ -29,13 +29,9 @@ SITES = {
 
 
 @pytest.fixture
-def batch(ragged: Batch) -> Batch:
+def batch() -> Batch:
     """Rows padded with the id 0, as most families do."""
-    return {**ragged, "input_ids": ragged["input_ids"] * ragged["attention_mask"]}
-
-
-def fresh(name: str) -> hf.PreTrainedModel:
-    return copy.deepcopy(build(name, "integer"))
+    return ragged_batch(pad=0)
 
 
 def train(model: nn.Module, batch: Batch, config: Any, steps: int = 4) -> tuple[list[float], list[Tensor]]:
@@ -58,11 +54,18 @@ def assert_same(
         torch.testing.assert_close(one, other, atol=atol, rtol=1e-7)
 
 
+def each_at_layers_and(*names: str) -> list[tuple[str, str]]:
+    """Pair each family with the layers and one other site, so that each site meets several families."""
+    others = [site for site in SITES if site != "layers"]
+    return [(name, site) for i, name in enumerate(names) for site in ("layers", others[i % len(others)])]
+
+
 class TestAttention:
-    @pytest.mark.parametrize("site", list(SITES))
     @pytest.mark.parametrize(
-        "name",
-        ["BERT", "DistilBERT", "ALBERT", "ModernBERT", "GPT-2", "Llama", "T5 encoder, linear head", "XLM-R"],
+        ("name", "site"),
+        each_at_layers_and(
+            "BERT", "DistilBERT", "ALBERT", "ModernBERT", "GPT-2", "Llama", "T5 encoder, linear head", "XLM-R"
+        ),
     )
     def test_eager_and_sdpa_agree(self, batch: Batch, name: str, site: str) -> None:
         results = []
@@ -116,7 +119,7 @@ class TestCheckpointing:
         ["BERT", "ELECTRA", "DeBERTa-v2 with convolution", "ModernBERT", "GPT-2", "Llama", "T5 encoder, linear head"],
     )
     def test_transformers_own(self, batch: Batch, name: str, reentrant: bool) -> None:
-        for config in SITES.values():
+        for config in [SITES["embeddings"], SITES["layers"]] if reentrant else SITES.values():
             plain = train(fresh(name), batch, config)
             model = fresh(name)
             model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": reentrant})
@@ -155,9 +158,11 @@ class TestCheckpointing:
                 loss.backward()
 
 
-@pytest.mark.parametrize("site", list(SITES))
 @pytest.mark.parametrize(
-    "name", ["BERT", "ALBERT", "DeBERTa-v2", "XLNet", "ModernBERT", "GPT-2", "Llama", "T5 encoder, linear head"]
+    ("name", "site"),
+    each_at_layers_and(
+        "BERT", "ALBERT", "DeBERTa-v2", "XLNet", "ModernBERT", "GPT-2", "Llama", "T5 encoder, linear head"
+    ),
 )
 def test_bfloat16_autocast(batch: Batch, name: str, site: str) -> None:
     model = fresh(name).float()
@@ -169,13 +174,16 @@ def test_bfloat16_autocast(batch: Batch, name: str, site: str) -> None:
 
 
 class TestAdapters:
+    TARGETS: ClassVar = {
+        "BERT": ["query", "classifier"],
+        "Llama": ["q_proj", "score"],
+        "T5 encoder, linear head": ["q"],
+    }
+
     @pytest.mark.parametrize("kind", ["classifier trained", "classifier adapted"])
-    @pytest.mark.parametrize(
-        ("name", "targets"),
-        [("BERT", ["query", "classifier"]), ("Llama", ["q_proj", "score"]), ("T5 encoder, linear head", ["q"])],
-    )
-    @pytest.mark.parametrize("site", list(SITES))
-    def test_lora(self, batch: Batch, name: str, targets: list[str], kind: str, site: str) -> None:
+    @pytest.mark.parametrize(("name", "site"), each_at_layers_and(*TARGETS))
+    def test_lora(self, batch: Batch, name: str, kind: str, site: str) -> None:
+        targets = self.TARGETS[name]
         bare = fresh(name)
         config = SITES[site]
         expected = train(copy.deepcopy(bare), batch, config)[0]
@@ -209,7 +217,7 @@ class TestAccumulation:
 
     @pytest.mark.parametrize("kind", ["integer", "tokens"])
     def test_four_parts_of_8_train_like_one_of_32_when_mixing_is_off(self, kind: str) -> None:
-        whole, model = self.batch_of(32), copy.deepcopy(build("BERT", kind))
+        whole, model = self.batch_of(32), fresh("BERT", kind)
         count = torch.tensor(32)
         if kind == "tokens":
             whole["labels"] = torch.where(whole["attention_mask"].bool(), whole["input_ids"] % 3, -100)

@@ -13,10 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from transformers import PreTrainedModel
 
-from tests.conftest import LABELS, MODELS
 from tests.mixing import loops
 from tests.support.counting import counting_blocks, hooks
-from tests.support.families import VOCAB
+from tests.support.families import VOCAB, fresh
 from tests.support.strategies import NEEDS
 from textmix.hooks.attach import attach
 from textmix.hooks.attached_mixer import AttachedMixer
@@ -33,12 +32,13 @@ OPTIONS = {
     "cutmix": st.sampled_from([{"level": "tokens"}, *({"level": "embeddings", "keep": keep} for keep in (0.0, 0.3))]),
 }
 COUNTS = [50, 5, 20]
+# Strategies whose λ is what was drawn: it is folded, and one for the batch unless drawn for each row.
+BLENDING = ("word", "sentence", "manifold", "nonlinear", "multi")
 
 
 @cache
 def model_of(name: str) -> PreTrainedModel:
-    torch.manual_seed(0)
-    return MODELS[name]().double().train()
+    return fresh(name)
 
 
 @dataclass
@@ -106,17 +106,17 @@ def cases(draw: st.DrawFn, strategy: str) -> Case:
     size, length = draw(st.integers(1, 33)), draw(st.integers(1, 8))
     source = torch.Generator().manual_seed(draw(st.integers(0, 2**16)))
     classes = draw(st.booleans())
-    model = model_of(draw(st.sampled_from(["bert", "own-mean", "textcnn", "textrnn"])))
+    model = model_of(draw(st.sampled_from(["BERT", "BERT, linear head", "TextCNN", "TextRNN"])))
     batch = {"input_ids": torch.randint(0, VOCAB, (size, length), generator=source)}
     mask = draw(masks(size, length))
     if mask is not None:
         batch["attention_mask"] = mask
-    batch["labels"] = torch.randint(LABELS, (size,), generator=source)
+    batch["labels"] = torch.randint(len(COUNTS), (size,), generator=source)
     if not classes:
-        batch["labels"] = torch.rand(size, LABELS, dtype=torch.float64, generator=source).softmax(dim=1)
+        batch["labels"] = torch.rand(size, len(COUNTS), dtype=torch.float64, generator=source).softmax(dim=1)
     config = draw(configs(strategy, classes))
-    if config.manifold.layers is not None and model in (model_of("textcnn"), model_of("textrnn")):
-        model = model_of("bert")
+    if config.manifold.layers is not None and model in (model_of("TextCNN"), model_of("TextRNN")):
+        model = model_of("BERT")
     loss = LossConfig(
         label_smoothing=draw(st.sampled_from([0.0, 0.1])),
         class_weights=draw(st.sampled_from([None, "balanced"])),
@@ -139,6 +139,10 @@ def check_plan(plan: MixPlan, case: Case) -> None:
     assert ((plan.lam >= 0) & (plan.lam <= 1 + 1e-6)).all()
     if case.config.partner == "random":
         assert (plan.rows[:, 1:] != own.unsqueeze(1)).all()
+        assert all(sorted(partners) == own.tolist() for partners in plan.rows.T[1:].tolist())
+    if plan.strategy.name in BLENDING:
+        assert not case.config.fold_lam or torch.equal(plan.weights[:, 0], plan.weights.amax(dim=1))
+        assert case.config.per_sample or len({tuple(weights) for weights in plan.weights.tolist()}) == 1
     assert all(
         len(found) == len(set(found)) for found in ([j for j in row[1:] if j != row[0]] for row in plan.rows.tolist())
     )
@@ -170,7 +174,8 @@ def check_contract(case: Case) -> None:
     model.config.problem_type = "single_label_classification"
     inputs = {name: value for name, value in batch.items() if name != "labels"}
     before = (hooks(model), set(vars(model)), list(model.state_dict()))
-    bare = model(**inputs).logits
+    with counting_blocks(model) as single:
+        bare = model(**inputs).logits
     state = torch.get_rng_state()
 
     with attach(model, case.config, loss=case.loss, seed=case.seed) as mixer:
@@ -188,7 +193,8 @@ def check_contract(case: Case) -> None:
     loss.backward()
     assert (hooks(model), set(vars(model)), list(model.state_dict())) == before
     assert torch.equal(torch.get_rng_state(), state)
-    assert set(counts) == {2 if mixer.plan is not None and mixer.plan.strategy.name == "ssmix" else 1}
+    passes = 2 if mixer.plan is not None and mixer.plan.strategy.name == "ssmix" else 1
+    assert counts == {block: passes * count for block, count in single.items()}
     assert torch.isfinite(loss)
     assert logits.shape == bare.shape
     assert all(torch.isfinite(parameter.grad).all() for parameter in model.parameters() if parameter.grad is not None)
@@ -237,7 +243,7 @@ def own_strategy() -> Iterator[str]:
 
 class TestAStrategyOfYourOwn:
     def test_it_mixes_as_the_page_says(self, own_strategy: str) -> None:
-        model = model_of("bert")
+        model = model_of("BERT")
         ids, labels = torch.arange(5, 29).view(4, 6), torch.tensor([0, 1, 2, 0])
         seen: list[torch.Tensor] = []
         first = model.base_model.encoder.layer[0]

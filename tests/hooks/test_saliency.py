@@ -1,10 +1,8 @@
-import copy
-
 import pytest
 import torch
 
-from tests.support.batches import Batch
-from tests.support.families import build
+from tests.support.batches import Batch, ragged_batch, unlabelled
+from tests.support.families import build, fresh
 from tests.support.strategies import mix
 from textmix.errors import ModelError
 from textmix.hooks.attach import attach
@@ -12,12 +10,8 @@ from textmix.hooks.saliency import mean_embeddings, token_saliency
 
 
 @pytest.fixture
-def batch(ragged: Batch) -> Batch:
-    return {**ragged, "input_ids": ragged["input_ids"] * ragged["attention_mask"]}
-
-
-def inputs_of(batch: Batch) -> Batch:
-    return {name: value for name, value in batch.items() if name != "labels"}
+def batch() -> Batch:
+    return ragged_batch(pad=0)
 
 
 @pytest.mark.parametrize("name", ["BERT", "T5", "XLNet", "TextCNN"])
@@ -28,7 +22,7 @@ def test_mean_embeddings_equal_a_loop(name: str, batch: Batch) -> None:
     for ids, mask in zip(batch["input_ids"].tolist(), batch["attention_mask"].tolist(), strict=True):
         real = [table[i] for i, kept in zip(ids, mask, strict=True) if kept]
         expected.append(sum(real) / len(real))
-    found = mean_embeddings(model, inputs_of(batch))
+    found = mean_embeddings(model, unlabelled(batch))
     torch.testing.assert_close(found, torch.stack(expected))
     assert not found.requires_grad
     by_embeddings = {"inputs_embeds": table[batch["input_ids"]], "attention_mask": batch["attention_mask"]}
@@ -39,8 +33,8 @@ def test_mean_embeddings_equal_a_loop(name: str, batch: Batch) -> None:
 
 @pytest.mark.parametrize("partner", ["nearest", "farthest"])
 def test_partners_by_mean_embedding_are_the_nearest(partner: str, batch: Batch) -> None:
-    model = copy.deepcopy(build("BERT", "integer"))
-    means = mean_embeddings(model, inputs_of(batch))
+    model = fresh("BERT")
+    means = mean_embeddings(model, unlabelled(batch))
     distances = torch.cdist(means, means)
     distances.fill_diagonal_(torch.inf if partner == "nearest" else -torch.inf)
     expected = distances.argmin(dim=1) if partner == "nearest" else distances.argmax(dim=1)
@@ -51,8 +45,8 @@ def test_partners_by_mean_embedding_are_the_nearest(partner: str, batch: Batch) 
 
 @pytest.mark.parametrize("name", ["BERT", "ALBERT", "GPT-2", "XLNet", "TextCNN"])
 def test_saliency_is_the_gradient_at_the_embeddings(name: str, batch: Batch) -> None:
-    model = copy.deepcopy(build(name, "integer"))
-    inputs = inputs_of(batch)
+    model = fresh(name)
+    inputs = unlabelled(batch)
     if name == "GPT-2":  # takes the last position when it is given embeddings
         inputs = {key: value[:, :1] for key, value in inputs.items()}
 
@@ -67,17 +61,17 @@ def test_saliency_is_the_gradient_at_the_embeddings(name: str, batch: Batch) -> 
 
 
 def test_of_an_encoder_decoder_the_encoder_s_tokens_are_judged(batch: Batch) -> None:
-    model = copy.deepcopy(build("T5 encoder, linear head", "integer"))
+    model = fresh("T5 encoder, linear head")
 
     def find_loss(output: object) -> torch.Tensor:
         return torch.nn.functional.cross_entropy(output.logits, batch["labels"])
 
-    assert token_saliency(model, inputs_of(batch), find_loss).shape == batch["input_ids"].shape
+    assert token_saliency(model, unlabelled(batch), find_loss).shape == batch["input_ids"].shape
 
 
 def test_a_saliency_pass_leaves_accumulated_gradients_and_hooks_alone(batch: Batch) -> None:
-    model = copy.deepcopy(build("BERT", "integer"))
-    model(**inputs_of(batch)).logits.sum().backward()
+    model = fresh("BERT")
+    model(**unlabelled(batch)).logits.sum().backward()
     before = [None if p.grad is None else p.grad.clone() for p in model.parameters()]
     mixer = attach(model, mix("ssmix"))
     model(**batch)  # without a backward pass of its own
@@ -89,14 +83,14 @@ def test_a_saliency_pass_leaves_accumulated_gradients_and_hooks_alone(batch: Bat
 
 
 def test_reentrant_recomputation_leaves_no_saliency(batch: Batch) -> None:
-    model = copy.deepcopy(build("BERT", "integer")).train()
+    model = fresh("BERT").train()
     model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": True})
     with attach(model, mix("ssmix")), pytest.raises(ModelError, match=r"saliency cannot be computed: give .*reentrant"):
         model(**batch)
 
 
 def test_saliency_is_found_under_no_grad_and_after_a_failure(batch: Batch) -> None:
-    model = copy.deepcopy(build("BERT", "integer"))
+    model = fresh("BERT")
     with attach(model, mix("ssmix")) as mixer:
         with torch.no_grad():
             model(**batch)

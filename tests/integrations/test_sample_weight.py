@@ -5,7 +5,8 @@ import math
 import pytest
 import torch
 
-from tests.support.batches import Batch, Build
+from tests.support.batches import Batch
+from tests.support.families import fresh
 from tests.support.strategies import MIXING, SPECIAL_IDS, mix
 from textmix.errors import ConfigError
 from textmix.hooks.attach import attach
@@ -30,8 +31,8 @@ def looped(logits: list[list[float]], labels: list[int], rows: list[list[int]], 
 
 
 @pytest.mark.parametrize("strategy", MIXING)
-def test_the_loss_of_a_model_is_the_blend_of_weighted_losses(strategy: str, build: Build, ragged: Batch) -> None:
-    model = build("textcnn")
+def test_the_loss_of_a_model_is_the_blend_of_weighted_losses(strategy: str, ragged: Batch) -> None:
+    model = fresh("TextCNN")
     mixer = attach(model, mix(strategy, special_ids=SPECIAL_IDS), seed=3)
     outputs = model(**ragged, sample_weight=torch.tensor(WEIGHTS))
     plan = mixer.plan
@@ -41,10 +42,10 @@ def test_the_loss_of_a_model_is_the_blend_of_weighted_losses(strategy: str, buil
     assert 0 <= mixer.metrics["accuracy"] <= 1
 
 
-def test_without_mixing_and_with_clean_rows(build: Build, ragged: Batch) -> None:
+def test_without_mixing_and_with_clean_rows(ragged: Batch) -> None:
     labels, weights = ragged["labels"].tolist(), torch.tensor(WEIGHTS)
     alone, ones = [[i] for i in range(5)], [[1.0]] * 5
-    model = build("textcnn")
+    model = fresh("TextCNN")
     attach(model, mix("none"))
     outputs = model(**ragged, sample_weight=weights)
     assert outputs.loss.item() == pytest.approx(looped(outputs.logits.tolist(), labels, alone, ones))
@@ -87,8 +88,8 @@ def test_numbers_and_several_labels_are_weighted_too() -> None:
         assert made.score(logits, targets, declared, None, torch.tensor(WEIGHTS)).item() == pytest.approx(expected)
 
 
-def test_one_weight_a_row(build: Build, ragged: Batch) -> None:
-    model = build("textcnn")
+def test_one_weight_a_row(ragged: Batch) -> None:
+    model = fresh("TextCNN")
     attach(model, mix("word"))
     with pytest.raises(ConfigError, match=r"sample_weight of shape \(4,\) does not fit a batch of 5 rows"):
         model(**ragged, sample_weight=torch.ones(4))

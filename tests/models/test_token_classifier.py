@@ -7,17 +7,15 @@ from transformers import (
     AutoModelForTokenClassification,
     BertForTokenClassification,
     BertModel,
-    PreTrainedModel,
 )
 
 from tests.support.batches import Batch
-from tests.support.families import bert_config
+from tests.support.families import bert_config, fresh
 from tests.support.strategies import mix
 from textmix import MixConfig, MixupForSequenceClassification, MixupForTokenClassification
 from textmix.errors import ModelError
 from textmix.hooks.attach import attach
 from textmix.mixing.registry import STRATEGIES
-from textmix.models.sequence_classifier import MixupEncoderConfig
 
 IGNORED = -100
 
@@ -35,16 +33,6 @@ def tagged(ragged: Batch) -> Batch:
     ids, mask = ragged["input_ids"], ragged["attention_mask"].bool()
     labels = torch.where(mask & (ids % 4 != 0), ids % 3, IGNORED)
     return {**ragged, "labels": labels}
-
-
-def build(kind: str) -> PreTrainedModel:
-    torch.manual_seed(0)
-    if kind == "native":
-        model = BertForTokenClassification(bert_config())
-    else:
-        config = MixupEncoderConfig(encoder=bert_config(), num_labels=3, classifier_dropout=0.0)
-        model = MixupForTokenClassification(config)
-    return model.double().train()
 
 
 def test_saved_and_loaded_logits_are_identical(checkpoint: Path, ragged: Batch, tmp_path: Path) -> None:
@@ -78,9 +66,9 @@ def test_a_classifier_of_another_kind_is_refused(checkpoint: Path, tmp_path: Pat
         MixupForTokenClassification.from_pretrained(tmp_path / "texts")
 
 
-@pytest.mark.parametrize("kind", ["own", "native"])
-def test_the_unmixed_loss_is_the_mean_over_labelled_tokens(kind: str, tagged: Batch) -> None:
-    model = build(kind).eval()
+@pytest.mark.parametrize("name", ["BERT, linear head", "BERT"])
+def test_the_unmixed_loss_is_the_mean_over_labelled_tokens(name: str, tagged: Batch) -> None:
+    model = fresh(name, "tokens").eval()
     output = model(**tagged)
     expected = torch.nn.functional.cross_entropy(output.logits.flatten(0, 1), tagged["labels"].flatten())
     assert output.loss.item() == pytest.approx(expected.item(), abs=1e-12)
@@ -110,9 +98,9 @@ def token_loss(logits: torch.Tensor, plan: object, labels: list[list[int]]) -> f
     [(name, {}) for name in STRATEGIES if name != "none"]
     + [("cutmix", {"cutmix": {"level": "embeddings", "keep": 0.3}})],
 )
-@pytest.mark.parametrize("kind", ["own", "native"])
-def test_every_strategy_scores_tokens_as_a_loop_does(kind: str, strategy: str, options: dict, tagged: Batch) -> None:
-    model = build(kind)
+@pytest.mark.parametrize("name", ["BERT, linear head", "BERT"])
+def test_every_strategy_scores_tokens_as_a_loop_does(name: str, strategy: str, options: dict, tagged: Batch) -> None:
+    model = fresh(name, "tokens")
     with attach(model, mix(strategy, per_sample=strategy != "batch", **options), seed=3) as mixer:
         for _ in range(4):
             output = model(**tagged)
@@ -123,7 +111,7 @@ def test_every_strategy_scores_tokens_as_a_loop_does(kind: str, strategy: str, o
 
 
 def test_clean_rows_beside_mixed_ones_are_a_mean_of_their_own(tagged: Batch) -> None:
-    model = build("own")
+    model = fresh("BERT, linear head", "tokens")
     labels = tagged["labels"]
     with attach(model, strategy="word", regmix=0.5, lam="fixed", lam_value=0.7, seed=1) as mixer:
         output = model(**tagged)
@@ -145,7 +133,7 @@ def test_clean_rows_beside_mixed_ones_are_a_mean_of_their_own(tagged: Batch) -> 
 
 
 def test_accuracy_weighs_every_label_of_a_token(tagged: Batch) -> None:
-    model, labels = build("own"), tagged["labels"]
+    model, labels = fresh("BERT, linear head", "tokens"), tagged["labels"]
     with attach(model, strategy="sentence", per_sample=True) as mixer:
         predicted = model(**tagged).logits.argmax(-1)
     plan = mixer.plan
@@ -160,7 +148,7 @@ def test_accuracy_weighs_every_label_of_a_token(tagged: Batch) -> None:
 
 
 def test_the_window_of_the_trainer_divides_the_loss(tagged: Batch) -> None:
-    model, count = build("own"), int((tagged["labels"] != IGNORED).sum())
+    model, count = fresh("BERT, linear head", "tokens"), int((tagged["labels"] != IGNORED).sum())
     with attach(model, strategy="none"):
         mean, part = model(**tagged).loss, model(**tagged, num_items_in_batch=torch.tensor(4 * count)).loss
     assert part.item() == pytest.approx(mean.item() / 4)

@@ -1,12 +1,9 @@
 """Count what mixing leaves behind at a model, and how often it runs the blocks."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from torch import nn
-from transformers import PreTrainedModel
-
-from textmix.hooks.sites import find_sites
 
 
 def hooks(model: nn.Module) -> int:
@@ -20,19 +17,21 @@ def hooks(model: nn.Module) -> int:
 
 
 @contextmanager
-def counting_blocks(model: PreTrainedModel) -> Iterator[list[int]]:
-    """Count how often each block runs, or the embeddings of a model without blocks."""
-    sites = find_sites(model)
-    blocks = [sites.embeddings] if sites.embeddings is not None else [block.module for block in sites.blocks]
-    counts = [0] * len(blocks)
-    originals = [block.forward for block in blocks]
-    for number, block in enumerate(blocks):
+def counting_blocks(model: nn.Module) -> Iterator[dict[str, int]]:
+    """Count how often each block of each list of blocks runs."""
+    lists = [(name, module) for name, module in model.named_modules() if isinstance(module, nn.ModuleList)]
+    blocks = {f"{name}.{index}": block for name, items in lists for index, block in enumerate(items)}
+    counts = dict.fromkeys(blocks, 0)
 
-        def counted(*args: object, number: int = number, **kwargs: object) -> object:
-            counts[number] += 1
-            return originals[number](*args, **kwargs)
+    def count(name: str) -> Callable[[nn.Module, object], None]:
+        def hook(module: nn.Module, args: object) -> None:
+            counts[name] += 1
 
-        block.forward = counted
-    yield counts
-    for block, original in zip(blocks, originals, strict=True):
-        block.forward = original
+        return hook
+
+    handles = [block.register_forward_pre_hook(count(name)) for name, block in blocks.items()]
+    try:
+        yield counts
+    finally:
+        for handle in handles:
+            handle.remove()

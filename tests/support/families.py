@@ -1,5 +1,6 @@
 """Tiny random models of every family, and where a plain hook finds their sites: listed by hand, not searched for."""
 
+import copy
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
@@ -295,7 +296,25 @@ FAMILIES = (
         embeddings="embeddings",
     ),
 )
-BY_NAME = {family.name: family for family in FAMILIES}
+# The head of textmix with the other poolings; the table has one of each.
+POOLINGS = tuple(
+    Family(f"BERT, {pooling} pooling", own_heads(bert_config, pooling), "encoder.encoder.layer")
+    for pooling in ("cls", "max", "attention", "last")
+)
+BY_NAME = {family.name: family for family in (*FAMILIES, *POOLINGS)}
+
+# Families that differ in structure: shared blocks, another padding id, pooling behind the classifier, relative
+# positions, no transformer at all. Tests of every strategy and every model use them.
+QUICK = (
+    "BERT",
+    "BERT, linear head",
+    "RoBERTa",
+    "ALBERT",
+    "Llama",
+    "T5 encoder, linear head",
+    "TextCNN",
+    "TextRNN",
+)
 
 PROBLEM_TYPES = {
     "integer": None,
@@ -313,7 +332,7 @@ def head_for(family: Family, labels: str) -> Head | None:
 
 @cache
 def build(name: str, labels: str) -> hf.PreTrainedModel:
-    """Build a model in float64 and training mode, without dropout: the same object each time."""
+    """Build a model in float64 and training mode, without dropout: the same object each time, to be left as it is."""
     head = head_for(BY_NAME[name], labels)
     assert head is not None
     torch.manual_seed(0)
@@ -326,6 +345,11 @@ def build(name: str, labels: str) -> hf.PreTrainedModel:
         ):  # zero as initialized, which would hide what is left out
             nn.init.normal_(module.bias, std=0.1)
     return model
+
+
+def fresh(name: str, labels: str = "integer") -> hf.PreTrainedModel:
+    """Build a model that the test may change."""
+    return copy.deepcopy(build(name, labels))
 
 
 def blocks_of(model: hf.PreTrainedModel, family: Family) -> list[nn.Module]:

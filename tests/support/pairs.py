@@ -96,35 +96,57 @@ def hidden_at(model: hf.PreTrainedModel, family: Family, head: Head, site: str, 
     return hidden
 
 
-def blend_padded(own: Tensor, other: Tensor, lam: float, left: bool) -> Tensor:
-    """Blend two rows of different lengths, the shorter one filled up with zero vectors."""
-    length, rows = max(len(own), len(other)), []
-    for position in range(length):
-        row = torch.zeros_like(own[0])
-        for hidden, weight in ((own, lam), (other, 1 - lam)):
-            index = position - (length - len(hidden)) if left else position
-            if 0 <= index < len(hidden):
-                row = row + weight * hidden[index]
-        rows.append(row)
-    return torch.stack(rows)
+@dataclass(frozen=True)
+class Blend:
+    """How two rows are blended.
+
+    Args:
+        lam: Weight of the first one.
+        left: Whether the shorter one is padded on the left.
+        padding: What it is padded with: "zero" vectors, or a "copy" of the longer one.
+    """
+
+    lam: float
+    left: bool = False
+    padding: str = "zero"
+
+    def __call__(self, own: Tensor, other: Tensor) -> Tensor:
+        """Blend two rows of hidden states, (L, H) each with its own L, position by position."""
+        length, rows = max(len(own), len(other)), []
+        for position in range(length):
+            found = []
+            for hidden, weight in ((own, self.lam), (other, 1 - self.lam)):
+                index = position - (length - len(hidden)) if self.left else position
+                if 0 <= index < len(hidden):
+                    found.append((weight, hidden[index]))
+            if self.padding == "copy" and len(found) == 1:
+                found = [(1.0, found[0][1])]
+            rows.append(sum(weight * hidden for weight, hidden in found))
+        return torch.stack(rows)
 
 
 def pair_logits(
-    model: hf.PreTrainedModel, family: Family, head: Head, site: str, own: Row, other: Row, lam: float, left: bool
+    model: hf.PreTrainedModel,
+    family: Family,
+    head: Head,
+    site: str,
+    rows: tuple[Row, Row],
+    hidden: tuple[Tensor, Tensor],
+    blend: Blend,
 ) -> Tensor:
-    """Logits of two rows blended at a site: (C,), or (L, C) of the longer one for tokens."""
-    first = hidden_at(model, family, head, site, own)
-    second = hidden_at(model, family, head, site, other)
+    """Logits of two rows blended by their hidden states at a site: (C,), or (L, C) of the longer one for tokens."""
+    (own, other), (first, second) = rows, hidden
     if own.mask is not None:  # padded as in their batch: positions that are not real count as zero vectors
         assert other.mask is not None
+        assert blend.padding == "zero"
         if first.dim() == 2:
             first, second = first * own.mask[:, None], second * other.mask[:, None]
         longer = replace(own, mask=((own.mask + other.mask) > 0).long())
     else:
         longer = own if len(own.ids) >= len(other.ids) else other
     if first.dim() == 1:
-        return model.get_submodule(head.classifier)(lam * first + (1 - lam) * second)
-    blended = blend_padded(first, second, lam, left)
+        return model.get_submodule(head.classifier)(blend.lam * first + (1 - blend.lam) * second)
+    blended = blend(first, second)
     if site == "pooled":
         return model.get_submodule(head.classifier)(blended)
     with hooked(model, family, head, site, blended[None]):

@@ -1,12 +1,11 @@
-from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 import torch
 from accelerate import Accelerator
 from torch import nn
-from transformers import PreTrainedModel
 
+from tests.support.families import fresh
 from textmix.config.train import TrainConfig
 from textmix.errors import ConfigError
 from textmix.training import optimization
@@ -19,9 +18,9 @@ from textmix.training.optimization import (
 )
 
 
-@pytest.mark.parametrize("name", ["own-mean", "bert", "textcnn"])
-def test_biases_and_norms_do_not_decay(build: Callable[[str], PreTrainedModel], name: str) -> None:
-    model = build(name)
+@pytest.mark.parametrize("name", ["BERT, linear head", "BERT", "TextCNN"])
+def test_biases_and_norms_do_not_decay(name: str) -> None:
+    model = fresh(name)
     decaying, other = parameter_groups(model, 0.1)
     assert (decaying["weight_decay"], other["weight_decay"]) == (0.1, 0.0)
     names = {id(parameter): name for name, parameter in model.named_parameters()}
@@ -30,8 +29,8 @@ def test_biases_and_norms_do_not_decay(build: Callable[[str], PreTrainedModel], 
     assert len(exempt) + len(decaying["params"]) == len(names)
 
 
-def test_frozen_parameters_are_left_out(build: Callable[[str], PreTrainedModel]) -> None:
-    model = build("textcnn")
+def test_frozen_parameters_are_left_out() -> None:
+    model = fresh("TextCNN")
     model.embeddings.weight.requires_grad_(False)
     chosen = [id(p) for group in build_optimizer(model, 1e-3, 0.01).param_groups for p in group["params"]]
     assert id(model.embeddings.weight) not in chosen

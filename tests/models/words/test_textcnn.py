@@ -34,3 +34,31 @@ def test_padding_never_reaches_the_max_pool() -> None:
             wide = torch.nn.functional.pad(ids, (0, extra), value=17)
             mask = torch.nn.functional.pad(torch.ones_like(ids), (0, extra))
             torch.testing.assert_close(model(input_ids=wide, attention_mask=mask).logits, alone)
+
+
+def convolve(convolution: torch.nn.Conv1d, row: list[torch.Tensor]) -> torch.Tensor:
+    """Slide a kernel over a row, one window at a time, (L, E) to (L, filters)."""
+    size = convolution.kernel_size[0]
+    before, features = (size - 1) // 2, []
+    for t in range(len(row)):
+        value = convolution.bias.clone()
+        for k in range(size):
+            if 0 <= t - before + k < len(row):
+                value = value + convolution.weight[:, :, k] @ row[t - before + k]
+        features.append(value.clamp(min=0))
+    return torch.stack(features)
+
+
+def test_logits_are_those_of_a_plain_loop() -> None:
+    torch.manual_seed(0)
+    sizes = {"vocab_size": 30, "embedding_dim": 6, "num_filters": 4, "kernel_sizes": [2, 3, 4]}
+    model = TextCNN(TextCNNConfig(num_labels=3, **sizes)).eval().double()
+    lengths = torch.tensor([5, 1, 3])
+    mask = (torch.arange(5)[None] < lengths[:, None]).long()
+    ids = torch.randint(5, 30, mask.shape)
+    logits = model(input_ids=ids, attention_mask=mask).logits
+    for row, length, found in zip(ids, lengths, logits, strict=True):
+        vectors = list(model.embeddings.weight[row[:length]])
+        features = torch.cat([convolve(convolution, vectors) for convolution in model.blocks[0].convolutions], dim=1)
+        pooled = torch.stack([max(column) for column in features.T])
+        torch.testing.assert_close(found, model.classifier.weight @ pooled + model.classifier.bias)

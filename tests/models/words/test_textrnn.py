@@ -47,3 +47,33 @@ def test_lstms_lie_on_each_other() -> None:
     model = TextRNN(TextRNNConfig(vocab_size=10, embedding_dim=6, lstm_units=4, num_hidden_layers=3, num_labels=2))
     assert [block.forwards.input_size for block in model.blocks] == [6, 8, 8]
     assert model.classifier.in_features == 8
+
+
+def read(lstm: torch.nn.LSTM, row: list[torch.Tensor]) -> list[torch.Tensor]:
+    """Hochreiter and Schmidhuber's equations, one step after the other."""
+    state = cell = torch.zeros(lstm.hidden_size, dtype=row[0].dtype)
+    states = []
+    for vector in row:
+        gates = lstm.weight_ih_l0 @ vector + lstm.bias_ih_l0 + lstm.weight_hh_l0 @ state + lstm.bias_hh_l0
+        take, keep, new, show = gates.chunk(4)
+        cell = keep.sigmoid() * cell + take.sigmoid() * new.tanh()
+        state = show.sigmoid() * cell.tanh()
+        states.append(state)
+    return states
+
+
+def test_logits_are_those_of_a_plain_loop() -> None:
+    torch.manual_seed(0)
+    sizes = {"vocab_size": 30, "embedding_dim": 6, "lstm_units": 4, "num_hidden_layers": 2}
+    model = TextRNN(TextRNNConfig(num_labels=3, **sizes)).eval().double()
+    lengths = torch.tensor([5, 1, 3])
+    mask = (torch.arange(5)[None] < lengths[:, None]).long()
+    ids = torch.randint(5, 30, mask.shape)
+    logits = model(input_ids=ids, attention_mask=mask).logits
+    for row, length, found in zip(ids, lengths, logits, strict=True):
+        hidden = list(model.embeddings.weight[row[:length]])
+        for block in model.blocks:
+            both = zip(read(block.forwards, hidden), read(block.backwards, hidden[::-1])[::-1], strict=True)
+            hidden = [torch.cat(states) for states in both]
+        pooled = torch.stack([max(column) for column in torch.stack(hidden).T])
+        torch.testing.assert_close(found, model.classifier.weight @ pooled + model.classifier.bias)

@@ -9,7 +9,7 @@ from transformers import AttentionInterface, BertConfig, BertForSequenceClassifi
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
-from tests.support.families import BERT_LIKE, END, FAMILIES, Family, build
+from tests.support.families import BERT_LIKE, END, FAMILIES, Family, fresh
 from textmix.training.cpu import dropout
 from textmix.training.cpu.dropout import ByteDropout, byte_dropout, byte_dropout_attention, draw_noise
 
@@ -140,7 +140,7 @@ def keep_everything(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, float]]:
 
 @pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
 def test_models_attend_alike_and_are_left_as_they_were(family: Family, monkeypatch: pytest.MonkeyPatch) -> None:
-    model = build(family.name, "integer").float().train()
+    model = fresh(family.name).float().train()
     lengths = torch.tensor([11, 4, 7])
     mask = (torch.arange(11) < lengths[:, None]).long()
     mask = mask.flip(1) if family.left else mask
