@@ -92,7 +92,7 @@ def test_code_beside_a_model_does_not_run(
         assert (code, captured.err) == (0, "")
     else:
         assert code == 2
-        assert "it comes with Python code; if you trust it, add --model.trust_remote_code true" in captured.err
+        assert "it contains Python code; if you trust it, add --model.trust_remote_code true" in captured.err
         assert len(captured.err.splitlines()) == 1
 
 
@@ -185,7 +185,7 @@ class TestTrust:
         train = {"epochs": 1, "max_grad_norm": 1.0}
         recipe.write_text(yaml.safe_dump({"data": {"source": str(topics_csv)}, "model": model, "train": train}))
         arguments = ["train", str(recipe), "--output_dir", str(run)]
-        assert "it comes with Python code; if you trust it, add" in fails(arguments, capsys)
+        assert "it contains Python code; if you trust it, add" in fails(arguments, capsys)
         recipe.write_text(recipe.read_text().replace("head:", "trust_remote_code: true\n  head:"))
         assert "the file sets model.trust_remote_code, which runs code that comes with" in fails(arguments, capsys)
         assert not fuse.exists()

@@ -65,7 +65,7 @@ WRONG_DATA = {
     "too long": (
         "",
         ["--model.name", "minilm", "--model.max_length", "9999"],
-        r"model\.max_length 9999 is more than the 512",
+        r"model\.max_length 9999 exceeds the 512",
     ),
     "layer too deep": (
         "text,label\n" + BODY,

@@ -154,7 +154,7 @@ class TestCheckpointing:
         with attach(model, mix("word")):
             model.albert.encoder.albert_layer_groups[0] = Checkpointed()
             loss = model(**batch).loss
-            with pytest.raises(ModelError, match="shares blocks, whose recomputed activations cannot be told apart"):
+            with pytest.raises(ModelError, match="shares blocks, so recomputed activations cannot be assigned"):
                 loss.backward()
 
 
@@ -331,7 +331,7 @@ class TestOtherDecoders:
         batch["labels"] = torch.tensor([0, 1])
         with attach(model, mix("word", lam="fixed", lam_value=0.0)):
             torch.testing.assert_close(model(**batch).logits[0], clean[1], atol=1e-9, rtol=1e-9)
-        message = r"BloomForSequenceClassification makes its position biases .* at tokens, embeddings and pooled only"
+        message = r"BloomForSequenceClassification computes its position biases .* at tokens, embeddings and pooled only"
         with attach(model, mix("manifold", manifold={"layers": [2]})), pytest.raises(ModelError, match=message):
             until_behind_a_block(model, batch)
 

@@ -61,10 +61,10 @@ def test_data_parallel(make_trainer: MakeTrainer) -> None:
 def test_two_mixers(make_trainer: MakeTrainer) -> None:
     trainer = make_trainer(MixupCallback())
     mixer = attach(trainer.model, MixConfig(strategy="word"))
-    refused(trainer, r"has a mixer attached already; call model\.mixer\.detach\(\)", ModelError)
+    refused(trainer, r"already has a mixer attached; call model\.mixer\.detach\(\)", ModelError)
     mixer.detach()
     trainer.train()
-    refused(make_trainer(MixupCallback(), MixupCallback(strategy="word")), "has a mixer attached already", ModelError)
+    refused(make_trainer(MixupCallback(), MixupCallback(strategy="word")), "already has a mixer attached", ModelError)
 
 
 class TestLossesOfSubclasses:

@@ -255,7 +255,7 @@ def test_labels_that_are_no_numbers_are_refused(value: float, kind: str, shape: 
     labels = torch.ones(shape)
     labels[1] = value
     logits = torch.zeros(3, shape[1] if len(shape) > 1 else 1)
-    with pytest.raises(DataError, match=f"labels of {kind} must be finite, but among these are NaN or infinite ones"):
+    with pytest.raises(DataError, match=f"labels of {kind} must be finite, but these contain NaN or infinity"):
         plain_loss(logits, labels, kind)
 
 

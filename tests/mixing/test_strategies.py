@@ -187,7 +187,7 @@ class TestDraws:
         assert plan.lam.tolist() == pytest.approx(means * (5 // count), abs=1e-6)
         torch.testing.assert_close(plan.weights.sum(dim=1), torch.ones(5))
 
-    def test_nonlinear_needs_the_width(self) -> None:
+    def test_nonlinear_needs_the_hidden_size(self) -> None:
         strategy = build_strategy(MixConfig(strategy="nonlinear"))
         with pytest.raises(ConfigError, match=r"^strategy 'nonlinear' must know the size of the hidden states: set"):
             strategy.draw(replace(random_batch(), hidden_size=None), "embeddings", generator())
@@ -263,7 +263,7 @@ class TestTable:
         assert set(NEEDS) <= set(STRATEGIES)
 
     def test_a_name_is_given_once(self) -> None:
-        with pytest.raises(ConfigError, match=r"^a strategy 'word' is registered already; choose another name$"):
+        with pytest.raises(ConfigError, match=r"^a strategy 'word' is already registered; choose another name$"):
 
             @register("word", "another")
             class Word(Strategy):

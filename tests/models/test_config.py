@@ -25,7 +25,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ({"name": "fasttext", "fasttext": FastTextOptions(0)}, r"^model\.fasttext\.ngrams must be at least 1, not 0"),
     (
         {"name": "textcnn", "words": WordOptions(vectors="bundled", tokenizer="bpe")},
-        r"^model\.words\.vectors bundled are vectors of words; leave model\.words\.tokenizer at word$",
+        r"^model\.words\.vectors bundled needs model\.words\.tokenizer word$",
     ),
     *(
         ({"name": name, option: value}, rf"model\.{option} .*no effect with model\.name {name}")

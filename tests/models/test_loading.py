@@ -107,7 +107,7 @@ class TestFreezing:
         assert all(parameter.requires_grad for parameter in model.parameters())
 
     def test_more_blocks_than_there_are(self, checkpoint: Path) -> None:
-        with pytest.raises(ModelError, match=r"model\.freeze 4 is more than the 3 blocks of MixupForSequence"):
+        with pytest.raises(ModelError, match=r"model\.freeze 4 exceeds the 3 blocks of MixupForSequence"):
             build_model(ModelConfig(name=str(checkpoint), freeze=4), ["a", "b"], [])
 
     def test_shared_blocks_are_refused(self) -> None:

@@ -243,7 +243,7 @@ def test_an_unknown_head_and_another_pooling_of_a_saved_model_are_refused(checkp
     with pytest.raises(ConfigError, match="head must be linear or native, not 'nativ'"):
         MixupForSequenceClassification.from_pretrained(checkpoint, head="nativ")
     MixupForSequenceClassification.from_pretrained(checkpoint, pooling="max").save_pretrained(tmp_path / "saved")
-    with pytest.raises(ConfigError, match="was saved with pooling max; it cannot become mean"):
+    with pytest.raises(ConfigError, match="was saved with pooling max; it cannot be loaded with mean"):
         MixupForSequenceClassification.from_pretrained(tmp_path / "saved", pooling="mean")
 
 

@@ -59,10 +59,10 @@ def test_a_native_head_is_the_architecture_s_own(checkpoint: Path) -> None:
 def test_a_classifier_of_another_kind_is_refused(checkpoint: Path, tmp_path: Path) -> None:
     MixupForTokenClassification.from_pretrained(checkpoint).save_pretrained(tmp_path / "tokens")
     MixupForSequenceClassification.from_pretrained(checkpoint).save_pretrained(tmp_path / "texts")
-    message = "saved as a MixupForTokenClassification; it cannot become a MixupForSequenceClassification"
+    message = "saved as a MixupForTokenClassification; it cannot be loaded as a MixupForSequenceClassification"
     with pytest.raises(ModelError, match=message):
         AutoModelForSequenceClassification.from_pretrained(tmp_path / "tokens")
-    with pytest.raises(ModelError, match="it cannot become a MixupForTokenClassification"):
+    with pytest.raises(ModelError, match="it cannot be loaded as a MixupForTokenClassification"):
         MixupForTokenClassification.from_pretrained(tmp_path / "texts")
 
 

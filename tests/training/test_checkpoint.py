@@ -103,7 +103,9 @@ class TestDamage:
     def test_if_none_is_good_one_line_says_so(self, tmp_path: Path, name: str) -> None:
         save(tmp_path, 1)
         reason = self.damage(tmp_path / "checkpoints" / "step-00000001", name)
-        with pytest.raises(RunError, match=rf"no checkpoint of .* is whole \(step-00000001: {reason}\); to start from"):
+        with pytest.raises(
+            RunError, match=rf"every checkpoint of .* is damaged \(step-00000001: {reason}\); to start from"
+        ):
             load(tmp_path)
 
 
@@ -130,7 +132,7 @@ def test_a_state_that_would_run_code_is_refused(tmp_path: Path, how: str) -> Non
         torch.save({"step": Bomb(fuse)}, checkpoint / "state.pt")
     forge_manifest(checkpoint)
     with pytest.raises(
-        RunError, match=r"state\.pt holds something else than tensors and plain values; it was not load"
+        RunError, match=r"state\.pt was not loaded: it holds objects other than tensors and plain values"
     ):
         load(tmp_path)
     assert not fuse.exists()

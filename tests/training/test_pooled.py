@@ -63,10 +63,10 @@ def test_only_the_head_learns(checkpoint: Path, topics_csv: Path, tmp_path: Path
 @pytest.mark.parametrize(
     ("mix", "message"),
     [
-        (MixConfig(strategy="word"), r"mix\.strategy word mixes elsewhere; use one of none, sentence, batch"),
+        (MixConfig(strategy="word"), r"mix\.strategy word mixes at another site; use one of none, sentence, batch"),
         (
             MixConfig(strategy="any", any={"choices": {"sentence": 1, "manifold": 1}}),
-            r"mix\.strategy any mixes elsewhere",
+            r"mix\.strategy any mixes at another site",
         ),
         (MixConfig(strategy="sentence", partner="length"), r"^mix\.partner length needs the tokens of a row"),
     ],
@@ -78,5 +78,5 @@ def test_what_needs_more_than_the_vectors_is_refused(mix: MixConfig, message: st
 
 @pytest.mark.parametrize("options", [{"head": "native"}, {"pooling": "attention"}])
 def test_a_head_that_reads_more_than_the_vectors_is_refused(options: dict[str, str]) -> None:
-    with pytest.raises(ConfigError, match=r"^model\.freeze encoder needs the linear head and a pooling without"):
+    with pytest.raises(ConfigError, match=r"^model\.freeze encoder needs model\.head linear and a pooling without"):
         ModelConfig(freeze="encoder", **options)

@@ -53,8 +53,8 @@ def test_mixing_trains_divided_weights_and_what_needs_them_whole_is_refused(tmp_
     _, errors = launch(refused, program="tests.support.fsdp_on_cpu", launcher=FSDP).communicate(timeout=240)
     (line,) = said(errors)
     assert line == (
-        "textmix: error: under FSDP, checkpoints to go on from are not supported: set train.save_steps to null; and"
-        " partner nearest needs the embedding table whole"
+        "textmix: error: with FSDP: checkpoints are not supported: set train.save_steps to null;"
+        " partner nearest does not work: it needs the whole embedding table"
     )
     finished(launch(arguments, program="tests.support.fsdp_on_cpu", launcher=FSDP))
     assert any(0 < line["lam"] < 1 for line in history(tmp_path / "run") if "lam" in line)

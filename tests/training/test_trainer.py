@@ -140,7 +140,7 @@ class TestResume:
 
     def test_the_checkpoint_of_another_run_is_refused(self, tmp_path: Path) -> None:
         trainer(tmp_path).train()
-        with pytest.raises(RunError, match=r"has no average\.safetensors: it was saved by a run with other options"):
+        with pytest.raises(RunError, match=r"has no average\.safetensors: a run with other options saved it"):
             trainer(tmp_path, ema_decay=0.9).train(resume=True)
         torch.manual_seed(0)
         smaller = TextCNN(TextCNNConfig(vocab_size=len(TOKENIZER), embedding_dim=8, num_filters=8, num_labels=3))

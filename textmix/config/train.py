@@ -42,8 +42,8 @@ class TrainConfig:
         ema_decay: Evaluate and keep an average of the weights, in which they weigh 1 - ema_decay after each step, so
             that it reaches about 1 / (1 - ema_decay) steps back; null means the weights themselves.
         cpu_speedups: Make steps cheap on a CPU: draw dropout masks from random bytes, train only the embedding rows
-            that occur in the training data, and keep freed memory for the next step. Results are those of the stock
-            modules, except for the masks drawn and the rounding of the gradient norm.
+            that occur in the training data, and, in commands, keep freed memory in the process. Results are those of
+            the stock modules, except for the masks drawn and the rounding of the gradient norm.
         profile: Record ten steps near the beginning: profile/trace.json for a trace viewer, and profile/table.txt with
             the time by operation.
         trackers: Also tell these what history.jsonl is told: `tensorboard` (which writes into the run directory),

@@ -1,1 +1,1 @@
-"""How mixing acts on a model: where it can, by which hooks, and what becomes of a batch on its way through."""
+"""How mixing acts on a model: find its sites, hook into them, and mix the batch in the forward pass."""

@@ -24,23 +24,23 @@ def attach(
     """Attach a mixer to a classifier: `attach(model, strategy="manifold", alpha=0.4)`.
 
     In a `with` block the mixer detaches at the end of the block, also after an exception. Otherwise call
-    `mixer.detach()`; the model is then what it was.
+    `mixer.detach()`, which restores the model.
 
     Args:
         model: A Hugging Face classifier or a textmix model; its forward takes `labels`.
         config: How to mix; or give the fields of `MixConfig` as keywords.
         loss: How to score, a `LossConfig` or its fields; None means the plain loss of the labels' kind.
-        seed: Seed of the mixer's own generator.
-        rank: Rank of this process; None asks torch.distributed, so that each process draws differently.
-        strict: Refuse training batches without labels, which would be trained on unmixed or not at all.
-        **options: Fields of `MixConfig`, when `config` is None.
+        seed: Seed of the mixer's generator.
+        rank: Rank of this process, so that each process draws differently; None takes the rank of torch.distributed.
+        strict: Raise an error for training batches without labels, which cannot be mixed.
+        **options: Fields of `MixConfig`, if `config` is None.
 
     Returns:
         The mixer, which is also `model.mixer` until it is detached.
 
     Raises:
-        ModelError: If the model has a mixer already or lacks a site that the strategy needs.
-        ConfigError: If an option is unknown, or the strategy or the loss needs something that is left open.
+        ModelError: If the model already has a mixer or lacks a site that the strategy needs.
+        ConfigError: If an option is unknown, or an option that the strategy or the loss needs is missing.
     """
     if rank is None:
         distributed = torch.distributed.is_available() and torch.distributed.is_initialized()

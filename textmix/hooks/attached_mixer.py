@@ -24,24 +24,24 @@ _ATTRIBUTE = "mixer"
 class AttachedMixer(Mixer):
     """A mixer that acts on one model, through hooks, during its ordinary single forward pass.
 
-    While the model is in training mode and is given labels, each forward pass draws a plan, mixes the batch at the
-    plan's site, and scores the logits against the blended targets. In every other forward pass nothing is changed.
-    Beside the labels a batch may have `sample_weight`, shape (B,): the weight of each row.
+    In training mode, each forward pass with labels draws a plan, mixes the batch at the plan's site, and scores the
+    logits against the blended targets. All other forward passes are unchanged. In addition to the labels a batch may
+    have `sample_weight`, shape (B,): the weight of each row.
 
-    Make one with `attach`. It is a context manager: at the end of a `with` block it detaches.
+    Create one with `attach`. It is a context manager: at the end of a `with` block it detaches.
 
     Args:
-        model: The classifier; nothing is changed before `attach` is called.
+        model: The classifier; it is not changed before `attach` is called.
         config: How to mix.
         loss: How to score.
-        seed: Seed of the mixer's own generator.
+        seed: Seed of the mixer's generator.
         rank: Rank of this process.
-        strict: Refuse training batches without labels, which would be trained on unmixed or not at all.
+        strict: Raise an error for training batches without labels, which cannot be mixed.
 
     Raises:
         ModelError: If the model lacks a site that the strategy needs.
-        ConfigError: If class counts or class weights are not as many as the model has classes, or the strategy or the
-            loss needs something that the configuration leaves open.
+        ConfigError: If the number of class counts or class weights is not the number of classes of the model, or an
+            option that the strategy or the loss needs is missing.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class AttachedMixer(Mixer):
         strict: bool = False,
     ) -> None:
         sites = find_sites(model)
-        # A strategy for hidden layers must not silently shrink to the embeddings where no blocks were found.
+        # If no blocks were found, a strategy for hidden layers must fail instead of mixing only embeddings.
         super().__init__(config, loss, max(len(sites.blocks), 1), hidden_size(model), seed, rank)
         self._check_model(model, sites)
         self._model = model
@@ -69,7 +69,7 @@ class AttachedMixer(Mixer):
 
     def _check_model(self, model: nn.Module, sites: Sites) -> None:
         check_sites(type(model).__name__, sites, self.sites, self.config.strategy)
-        classes = getattr(getattr(model, "config", None), "id2label", {})  # a model without a config has any number
+        classes = getattr(getattr(model, "config", None), "id2label", {})  # not known without a config
         given = {"mix.class_counts": self.config.class_counts, "loss.class_weights": self.loss.class_weights}
         wrong = [
             f"{option} has {len(values)} numbers for the {len(classes)} classes {', '.join(classes.values())}"
@@ -83,12 +83,12 @@ class AttachedMixer(Mixer):
         """Register the hooks and make this the `mixer` of the model; may be called again after `detach`.
 
         Raises:
-            ModelError: If the model has a mixer already.
+            ModelError: If the model already has a mixer.
         """
         model = self._model
         if _ATTRIBUTE in model.__dict__:
-            raise ModelError(f"{type(model).__name__} has a mixer attached already; call model.mixer.detach() first")
-        # Directly in __dict__: a mixer is neither a parameter nor a submodule, and never part of the state dict.
+            raise ModelError(f"{type(model).__name__} already has a mixer attached; call model.mixer.detach() first")
+        # Directly in __dict__: a mixer is neither a parameter nor a submodule and must not be in the state dict.
         model.__dict__[_ATTRIBUTE] = self
         self._handles += [
             model.register_forward_pre_hook(self._before_model, with_kwargs=True),
@@ -97,7 +97,7 @@ class AttachedMixer(Mixer):
         ]
 
     def detach(self) -> None:
-        """Remove every hook and the model's reference to this mixer; the model is then what it was."""
+        """Remove every hook and the model's reference to this mixer."""
         for handle in self._handles:
             handle.remove()
         self._handles.clear()
@@ -110,7 +110,7 @@ class AttachedMixer(Mixer):
     def __exit__(self, *exception: object) -> None:
         self.detach()
 
-    # Drawing and scoring stay outside of compiled graphs, where each draw would break the graph in two.
+    # Drawing and scoring run outside of compiled graphs: each draw would split the graph.
     @torch.compiler.disable  # type: ignore[untyped-decorator]
     def _before_model(self, model: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Arguments | None:
         if self._paused:
@@ -119,13 +119,13 @@ class AttachedMixer(Mixer):
         if not model.training:
             return None
         kwargs = {**dict(zip(self._parameters, args, strict=False)), **kwargs}
-        # The model must not score the batch itself: its loss does not know the partners, and many models write the
-        # problem type that they guess from the labels into their configuration.
+        # The model must not score the batch: its loss does not include the partners, and many models write the problem
+        # type that they infer from the labels into their configuration.
         labels = kwargs.pop("labels", None)
         if labels is None:
             if self._strict:
                 raise ConfigError(
-                    "a training batch has no labels, so that it cannot be mixed: they are missing from the data or from"
+                    "a training batch has no labels and cannot be mixed: they are missing from the data or from"
                     " label_names, or the Trainer's label_smoothing_factor, compute_loss_func or an overridden"
                     " compute_loss takes them; give label smoothing and class weights as loss=LossConfig(...)"
                 )
@@ -135,7 +135,7 @@ class AttachedMixer(Mixer):
         forward = self._forward = Forward(
             self, type(model).__name__, problem_type(model), labels, num_items, sample_weight, mask, self._has_siblings
         )
-        if mask is None or mask.shape[1]:  # else every text is empty, and there is nothing to mix
+        if mask is None or mask.shape[1]:  # otherwise every text is empty
             finders = {
                 "find_means": partial(mean_embeddings, model, kwargs),
                 "find_saliency": partial(self._saliency, kwargs, labels),
@@ -144,12 +144,12 @@ class AttachedMixer(Mixer):
         return (), kwargs if self.plan is None else forward.prepare(kwargs, self.plan)
 
     def _active(self) -> Forward | None:
-        """Return the forward pass that a hook belongs to, when its batch is mixed."""
+        """Return the current forward pass if its batch is mixed, else None."""
         forward = self._forward
         if forward is None or forward.plan is None or self._paused:
             return None
-        # Outside of the model's own forward pass a block may run again because its activations are recomputed in the
-        # backward pass: that must see the same plan. A block that is called by itself must not.
+        # After the forward pass a block can run again to recompute its activations in the backward pass, which needs
+        # the same plan. A block that is called separately must not be mixed.
         return forward if forward.running or in_backward() else None
 
     @torch.compiler.disable  # type: ignore[untyped-decorator]
@@ -160,9 +160,9 @@ class AttachedMixer(Mixer):
         forward.end()
         if plan is not None and not forward.mixed:
             raise ModelError(
-                f"{forward.model} never ran the site {plan.site}, perhaps because it calls its modules past their"
-                " hooks: choose another strategy; if it was compiled, and had run, before the mixer was attached, call"
-                " torch.compiler.reset()"
+                f"the forward pass of {forward.model} did not reach the site {plan.site}, perhaps because it bypasses"
+                " the hooks of its modules: choose another strategy; if the model was compiled and run before the mixer"
+                " was attached, call torch.compiler.reset()"
             )
         logits = _logits(output)
         self._hooks.check_pooling(forward, logits)
@@ -177,7 +177,7 @@ class AttachedMixer(Mixer):
         return (loss, logits, *output[1:])
 
     def _recompute(self, forward: Forward, grad: Tensor) -> None:
-        """Return to a forward pass whose backward pass begins: others may have run since."""
+        """Make a forward pass the current one when its backward pass begins: others may have run in between."""
         self._forward = forward
 
     def _saliency(self, kwargs: dict[str, Any], labels: Tensor) -> Tensor:

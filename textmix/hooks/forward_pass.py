@@ -1,4 +1,4 @@
-"""Forward: the state of one training forward pass, shared by its hooks, and what is done to the batch on its way."""
+"""Forward: the state of one training forward pass, shared by its hooks, and the changes to its batch."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -27,14 +27,14 @@ class Forward:
         sample_weight: Weight of each row, before mixing, shape (B,); None when all weigh 1.
         own_mask: Real positions of each row before mixing, shape (B, L), bool.
         has_siblings: Whether sibling modules of the blocks also read the hidden state at the site.
-        plan: What was drawn; None when the batch is not mixed.
-        ids: Token ids that the model is given, shape (B, L).
-        given_mask: The mask that the model is given where it must change along the way, shape (B, L).
-        entered: The hidden state at the site before and after mixing, while the model runs, for sibling modules.
+        plan: The plan; None if the batch is not mixed.
+        ids: Token ids in the model's input, shape (B, L).
+        given_mask: The mask in the model's input, if it changes at the site, shape (B, L).
+        entered: The hidden state at the site before and after mixing, for sibling modules; only while the model runs.
         united: Masks of blocks, each with its union.
-        calls: How often each shared block has run.
-        mixed: Whether the site has been passed.
-        running: Whether the model is running; its blocks may run again later, when activations are recomputed.
+        calls: Number of calls of each shared block.
+        mixed: Whether the batch has been mixed.
+        running: Whether the model is running; its blocks can run again later to recompute activations.
     """
 
     mixer: Mixer
@@ -55,7 +55,7 @@ class Forward:
     running: bool = True
 
     def prepare(self, kwargs: dict[str, Any], plan: MixPlan) -> dict[str, Any]:
-        """Double the inputs if clean rows are kept, mix token ids, and unite the masks as far as the site requires."""
+        """Double the inputs if clean rows are kept, mix token ids, and unite the masks if the site requires it."""
         if plan.clean:
             kwargs = {
                 name: torch.cat([value, value]) if _has_rows(value, plan.clean) else value
@@ -66,7 +66,7 @@ class Forward:
         self.ids = kwargs.get("input_ids")
         mask = kwargs.get("attention_mask")
         if mask is not None:
-            # Integers, as a tokenizer returns them: DeBERTa multiplies masks, and only integer products are recognised.
+            # DeBERTa multiplies masks; `union_mask` recognises these products only as integers.
             mask = mask.long()
             kwargs = {**kwargs, "attention_mask": mask}
         if plan.site == TOKENS:
@@ -78,8 +78,8 @@ class Forward:
             return kwargs
         if plan.site == EMBEDDINGS:
             return {**kwargs, "attention_mask": union_mask(mask, plan.rows)}
-        # Blocks before the site must see the rows' own masks, pooling after it their union: the model is given a copy,
-        # which becomes the union when the site has been passed.
+        # Blocks before the site need the rows' own masks, pooling after it needs their union: the model gets a copy,
+        # which is changed to the union at the site.
         self.given_mask = mask.clone()
         return {**kwargs, "attention_mask": self.given_mask}
 
@@ -92,7 +92,7 @@ class Forward:
             batch: Dimension of the batch.
 
         Raises:
-            ModelError: If the dimensions there are not those of the batch.
+            ModelError: If the dimensions do not match the batch.
         """
         plan = self.plan
         assert plan is not None
@@ -102,12 +102,12 @@ class Forward:
         if hidden.shape[: len(expected)] != expected:
             raise ModelError(
                 f"{self.model} has hidden states of shape {tuple(given.shape)} at {plan.site} for inputs of shape"
-                f" {tuple(expected)}: rows cannot be told apart there"
+                f" {tuple(expected)}: it is not known which dimension is the batch"
             )
         return self.mixer.apply(plan, hidden, mask).transpose(0, batch)
 
     def enter(self, hidden: Tensor, batch: int) -> Tensor:
-        """Mix the hidden state at the site, and unite the mask that the model was given."""
+        """Mix the hidden state at the site, and change the model's mask to the union."""
         plan = self.plan
         assert plan is not None
         mixed = self.mix(hidden, self.own_mask, batch)
@@ -118,7 +118,7 @@ class Forward:
         return mixed
 
     def unite(self, mask: Tensor, layout: Layout) -> Tensor:
-        """Unite the mask of a block behind the site; most models give all blocks the same mask."""
+        """Return the united mask for a block after the site; most models pass the same mask to all blocks."""
         for before, after in self.united:
             if before is mask:
                 return after
@@ -130,7 +130,7 @@ class Forward:
                 " with attn_implementation='sdpa', or mix at embeddings or pooled"
             )
         if mask.dim() == 2 and self.own_mask is not None:
-            # It may be the given mask itself, which is united already.
+            # It can be the given mask itself, which is already the union.
             united = union_mask(self.own_mask, plan.rows).to(mask.dtype)
         else:
             invert = torch.logical_not if mask.dtype == torch.bool else torch.neg
@@ -140,20 +140,20 @@ class Forward:
         return united
 
     def pool_last(self, hidden: Tensor, pad: int | None) -> tuple[Tensor, Tensor]:
-        """Pool at the last real token, for decoders that pool behind their classifier; mix if that is the site.
+        """Pool at the last real token, for decoders that pool after their classifier; mix if the site is `pooled`.
 
         Args:
             hidden: Input of the classifier, shape (B, L, H).
-            pad: Id of the padding token, by which the decoders of transformers find the last real token.
+            pad: Id of the padding token, which the decoders of transformers use to find the last real token.
 
         Returns:
-            The pooled vectors, shape (B, H), and `hidden` with each at the position that the model will pool.
+            The pooled vectors, shape (B, H), and `hidden` with these vectors at the positions that the model will pool.
         """
         plan = self.plan
         assert plan is not None
         positions = torch.arange(hidden.shape[1], device=hidden.device)
         numbers = torch.arange(hidden.shape[0], device=hidden.device)
-        if self.ids is None or pad is None:  # without ids they take the last position
+        if self.ids is None or pad is None:  # the model then takes the last position
             own = positions[-1].expand(len(numbers))
         else:
             own = torch.where(self.ids != pad, positions, 0).amax(dim=1)
@@ -165,7 +165,7 @@ class Forward:
         return pooled, hidden.index_put((numbers, own), pooled)
 
     def end(self) -> None:
-        """Record that the model has run, and release what belongs to its graph."""
+        """Record that the model has run, and release tensors of its graph."""
         self.running = False
         self.entered = None
 

@@ -1,4 +1,4 @@
-"""Running means of what a mixer does, kept on the device until they are read."""
+"""Running means of the metrics of a mixer, kept on the device until they are read."""
 
 from collections.abc import Callable, Mapping
 from functools import reduce
@@ -25,7 +25,7 @@ class RunningMeans:
             self._weights[name] = self._weights.get(name, 0.0) + weight
 
     def read(self, add_up: Callable[[Tensor], Tensor] = lambda line: line) -> dict[str, float]:
-        """Return the means and start again; at least one value must be a tensor, if there is any.
+        """Return the means and reset them; if there are values, at least one must be a tensor.
 
         Args:
             add_up: Sums a vector over all processes.
@@ -36,7 +36,7 @@ class RunningMeans:
         dtype = reduce(torch.promote_types, (total.dtype for total in tensors), torch.float32)
         numbers = [*self._sums.values(), *self._weights.values()]
         line = torch.stack([torch.as_tensor(one, dtype=dtype, device=tensors[0].device) for one in numbers])
-        totals = add_up(line).tolist()  # the only time that the device is waited for
+        totals = add_up(line).tolist()  # the only synchronisation with the device
         count = len(self._sums)
         means = {name: totals[place] / totals[count + place] for place, name in enumerate(self._sums)}
         self._sums, self._weights = {}, {}
@@ -55,7 +55,7 @@ class RunningMeans:
 
 
 class MixMetrics(MixObserver):
-    """Means of what a mixer did since the last reading: an observer of the mixer.
+    """An observer that averages the metrics of a mixer between two readings.
 
     `lam` and `accuracy` are means over rows. `share` is the share of batches that were mixed; where there are several
     to draw from, `at_<site>` and `by_<strategy>` are the shares mixed at each site and by each strategy.
@@ -68,7 +68,7 @@ class MixMetrics(MixObserver):
         self._mixer = mixer
         self._means = RunningMeans()
         sites, strategies = mixer.sites, mixer.config.names
-        # Always the same names in the same order: all processes sum the same vector, all logs have the same columns.
+        # The names and their order are fixed: all processes sum the same vector, and all logs have the same columns.
         self._shares = ["share"]
         self._shares += [_at(site) for site in sites] if len(sites) > 1 else []
         self._shares += [_by(name) for name in strategies] if len(strategies) > 1 else []
@@ -81,7 +81,7 @@ class MixMetrics(MixObserver):
         self._means.add({name: float(name in mixed) for name in self._shares})
 
     def read(self, add_up: Callable[[Tensor], Tensor] = lambda line: line) -> dict[str, float]:
-        """Return the means and start again; `add_up` sums a vector over all processes."""
+        """Return the means and reset them; `add_up` sums a vector over all processes."""
         return self._means.read(add_up)
 
 

@@ -1,4 +1,4 @@
-"""What a plan may need of the model before the batch is mixed: mean embeddings and the saliency of tokens."""
+"""Mean embeddings and saliency of tokens, which some strategies and partners need before the batch is mixed."""
 
 from collections.abc import Callable
 from typing import Any
@@ -23,7 +23,7 @@ def mean_embeddings(model: nn.Module, kwargs: dict[str, Any]) -> Tensor:
     embeddings: Tensor | None = kwargs.get("inputs_embeds")
     with torch.no_grad():
         if embeddings is None:
-            # By forward, not by a call, which would run the hooks that mix.
+            # Call forward directly, so that the mixing hooks do not run.
             embeddings = hidden_of(model.get_input_embeddings().forward(kwargs["input_ids"]))  # type: ignore[operator]
         mask = kwargs.get("attention_mask")
         if mask is None:
@@ -35,7 +35,9 @@ def mean_embeddings(model: nn.Module, kwargs: dict[str, Any]) -> Tensor:
 def token_saliency(
     model: nn.Module, kwargs: dict[str, Any], find_loss: Callable[[Any], Tensor], batch: int = 0
 ) -> Tensor:
-    """Norm of the loss's gradient at each token's embedding, by a separate pass that changes no parameter's gradient.
+    """Compute the norm of the loss's gradient at each token's embedding, in a separate pass.
+
+    The gradients of the parameters do not change.
 
     Args:
         model: A Hugging Face model; its forward takes token ids.
@@ -53,7 +55,7 @@ def token_saliency(
         leaves.append(output.detach().requires_grad_())
         return leaves[-1]
 
-    # Several modules may share the table, as in an encoder-decoder: the encoder's, which comes first, is taken.
+    # Several modules can share the table, as in an encoder-decoder: use the encoder's, which comes first.
     tables = [module for module in model.modules() if isinstance(module, nn.Embedding) and module.weight is weight]
     handles = [module.register_forward_hook(cut_off) for module in tables]
     try:
@@ -63,8 +65,8 @@ def token_saliency(
         if "use_reentrant" not in str(error):
             raise
         raise ModelError(
-            f"{type(model).__name__} recomputes activations in the reentrant way, in which saliency cannot be computed:"
-            ' give gradient_checkpointing_kwargs={"use_reentrant": False}'
+            f"{type(model).__name__} uses reentrant gradient checkpointing, with which saliency cannot be computed: set"
+            ' gradient_checkpointing_kwargs={"use_reentrant": False}'
         ) from error
     finally:
         for handle in handles:

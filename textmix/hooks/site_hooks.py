@@ -1,4 +1,4 @@
-"""SiteHooks: the hooks inside a model that mix the batch at the site of its plan and unite the masks behind it."""
+"""SiteHooks: the hooks inside a model that mix the batch at the site of its plan and unite the masks after it."""
 
 from collections.abc import Callable, Collection
 from functools import partial
@@ -19,7 +19,7 @@ class SiteHooks:
     Args:
         model: The classifier.
         sites: Its sites.
-        active: Returns the forward pass that a hook belongs to; None when its batch is not mixed.
+        active: Returns the current forward pass; None if its batch is not mixed.
     """
 
     def __init__(self, model: nn.Module, sites: Sites, active: Callable[[], Forward | None]) -> None:
@@ -47,7 +47,7 @@ class SiteHooks:
         for number, block in enumerate(blocks):
             numbers.setdefault(block.module, []).append(number)
         handles = []
-        # Partials of bound methods, not closures: a deep copy of the model then has hooks of its own mixer.
+        # Partials of bound methods, not closures: the hooks of a deep copy of the model then use the copied mixer.
         for module, calls in numbers.items():
             before = partial(self._before_block, blocks[calls[0]], calls)
             handles.append(module.register_forward_pre_hook(before, with_kwargs=True))
@@ -86,7 +86,7 @@ class SiteHooks:
         return args, kwargs
 
     def _before_sibling(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Arguments | None:
-        """Give a sibling module that also reads the block's input (DeBERTa's convolution) the mixed one."""
+        """Pass the mixed hidden state to a sibling module that also reads the block's input (DeBERTa's convolution)."""
         forward = self._active()
         if forward is None or forward.entered is None:
             return None
@@ -115,7 +115,7 @@ class SiteHooks:
         if self._is_token_level(forward, hidden):
             return (forward.mix(hidden, forward.own_mask), *args[1:]) if pooled else None
         if forward.plan.site == TOKENS:
-            return None  # the model finds the last token of the mixed row itself
+            return None  # the model pools at the last token of the mixed row
         vectors, hidden = forward.pool_last(hidden, pad_token_id(self._model))
         if not self._pools_last:
             self._expected = module.forward(vectors)
@@ -128,7 +128,7 @@ class SiteHooks:
         return not labels.is_floating_point() and labels.shape[1:] == hidden.shape[1:2]
 
     def check_pooling(self, forward: Forward, logits: Tensor) -> None:
-        """Check once that a model that pools behind its classifier pools at the last token.
+        """Check once that a model that pools after its classifier pools at the last token.
 
         Raises:
             ModelError: If it does not.
@@ -138,7 +138,7 @@ class SiteHooks:
             return
         if logits.shape != expected.shape or (logits - expected).norm() > 0.05 * expected.norm():
             raise ModelError(
-                f"{forward.model} pools behind its classifier, and not at the last token of each row: it can be mixed"
+                f"{forward.model} pools after its classifier, and not at the last token of each row: it can be mixed"
                 f" at {TOKENS} only"
             )
         self._pools_last = True
@@ -150,7 +150,8 @@ def _number(forward: Forward, module: nn.Module, calls: list[int]) -> int:
         return calls[0]
     if not forward.running:
         raise ModelError(
-            f"{forward.model} shares blocks, whose recomputed activations cannot be told apart: turn checkpointing off"
+            f"{forward.model} shares blocks, so recomputed activations cannot be assigned to a block: turn gradient"
+            " checkpointing off"
         )
     number = forward.calls.get(module, 0)
     forward.calls[module] = number + 1
@@ -159,6 +160,6 @@ def _number(forward: Forward, module: nn.Module, calls: list[int]) -> int:
 
 def _refuse_alibi(forward: Forward, alibi: Tensor) -> Tensor:
     raise ModelError(
-        f"{forward.model} makes its position biases (ALiBi) of each row's own mask before the first block: it can be"
-        f" mixed at {TOKENS}, {EMBEDDINGS} and {POOLED} only"
+        f"{forward.model} computes its position biases (ALiBi) from each row's own mask before the first block: it can"
+        f" be mixed at {TOKENS}, {EMBEDDINGS} and {POOLED} only"
     )

@@ -1,4 +1,4 @@
-"""Find the sites of a model, where its rows can be mixed, by the structure of the model."""
+"""Find the sites of a model from its structure."""
 
 import inspect
 from collections.abc import Callable, Iterable
@@ -30,7 +30,7 @@ class Layout:
     masked_is_one: bool = False
 
 
-# From the name of a block's first argument, its hidden state, to the layout; under another name the layout may differ.
+# Maps the name of a block's first argument, the hidden state, to the layout; with other names it may differ.
 _LAYOUTS = {
     "hidden_states": Layout(),
     "hidden": Layout(),
@@ -68,11 +68,10 @@ class Block:
 
 @dataclass(frozen=True)
 class Sites:
-    """Where a model can be mixed.
+    """The sites of a model.
 
     Args:
-        blocks: The encoder's blocks in the order they run, a shared block as often as it runs; empty if none were
-            found.
+        blocks: The encoder's blocks in the order they run, a shared block once for each run; empty if none were found.
         embeddings: The module whose output (B, L, H) is the embeddings, if no blocks were found.
         siblings: Sibling modules of the list of blocks, which may also read a block's input (DeBERTa's convolution).
         classifier: The last linear map, whose input is the sentence vector; None if none was found.
@@ -100,9 +99,8 @@ def find_sites(model: nn.Module) -> Sites:
     """Find the sites of a classifier.
 
     The blocks are the first `ModuleList` of equal modules whose length is the number of layers, or of groups of shared
-    layers, in the encoder's configuration; the classifier is the last linear map with one output for each label. A
-    model with a decoder is mixed only at its token ids and its sentence vector: in between, the decoder reads each
-    row's own tokens again.
+    layers, in the encoder's configuration. The classifier is the last linear map with one output for each label. An
+    encoder-decoder is mixed only at its token ids and its sentence vector, because its decoder reads the tokens again.
 
     Args:
         model: A Hugging Face classifier, or a model with the same attributes (`config`, `base_model`).
@@ -161,7 +159,7 @@ def _layout(arguments: tuple[str, ...]) -> Layout | None:
 
 
 def _find_classifier(model: nn.Module, blocks: tuple[Block, ...], num_labels: int | None) -> nn.Module | None:
-    """Find the last linear map with one output for each label; if an adapter wraps it, the adapter."""
+    """Find the last linear map with one output for each label, or the adapter that wraps it."""
     inside = {module for block in blocks for module in block.module.modules()}
     found = [
         module
@@ -185,11 +183,11 @@ def check_sites(name: str, sites: Sites, wanted: Iterable[str], strategy: str) -
     Args:
         name: Name of the model, for the message.
         sites: Its sites.
-        wanted: Names of the sites that are needed.
+        wanted: Names of the needed sites.
         strategy: Name of the strategy.
 
     Raises:
-        ModelError: If one is missing; names those that the model offers.
+        ModelError: If a site is missing; lists the sites of the model.
     """
     missing = [site for site in wanted if site not in sites.names]
     if missing:

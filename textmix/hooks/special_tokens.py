@@ -1,4 +1,4 @@
-"""Special tokens of a tokenizer, which mixing never cuts."""
+"""The special tokens of a tokenizer, which mixing never cuts."""
 
 from transformers import PreTrainedTokenizerBase
 

@@ -1,1 +1,1 @@
-"""The mathematics of mixing: what is drawn, how rows are blended, how blended targets are scored."""
+"""The mathematics of mixing: draw λ and partners, blend rows, score blended targets."""

@@ -1,4 +1,4 @@
-"""MixBatch: what a strategy can read of a batch when it draws a plan."""
+"""MixBatch: the properties of a batch that a strategy reads when it draws a plan."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field

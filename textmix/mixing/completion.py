@@ -1,4 +1,4 @@
-"""Fill in what a MixConfig leaves open: only the training data and the tokenizer tell it."""
+"""Fill in the options of a MixConfig that come from the training data and the tokenizer."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -14,14 +14,14 @@ def complete(
     special_ids: Callable[[], list[int]],
     class_counts: Callable[[], list[int]],
 ) -> MixConfig:
-    """Fill in special tokens and class counts where they are needed and not given.
+    """Fill in special tokens and class counts if they are needed and not given.
 
     Args:
         mix: How to mix.
         loss: How to score.
         special_ids: Returns the ids of the special tokens; called only when they are needed.
-        class_counts: Returns the training rows of each class, and of no other rows: counts of others would leak into
-            training; called only when they are needed.
+        class_counts: Returns the number of training rows of each class; called only when they are needed. Counts of
+            validation or test rows would leak into training.
     """
     if mix.special_ids is None and needs_special_ids(mix):
         mix = replace(mix, special_ids=special_ids())

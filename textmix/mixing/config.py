@@ -52,7 +52,7 @@ class MixConfig:
         regmix: η: also train on the clean rows, in the same forward pass, with loss clean + η · mixed (RegMixup, Pinto
             et al. 2022, who use 1); null trains on mixed rows alone.
         class_counts: Training rows of each class, for `remix`; null means that the trainer counts them.
-        special_ids: Ids of special tokens, which are never cut; null means that the trainer asks the tokenizer.
+        special_ids: Ids of special tokens, which are never cut; null means the special tokens of the tokenizer.
         manifold: Options of `manifold`.
         cutmix: Options of `cutmix`.
         multi: Options of `multi`.
@@ -86,10 +86,10 @@ class MixConfig:
     any: AnyOptions = field(default_factory=AnyOptions)
 
     def __post_init__(self) -> None:
-        """Turn sections given as dicts into objects, check every field, and report all errors at once.
+        """Convert sections given as dicts to objects, check every field, and report all errors at once.
 
         Raises:
-            ConfigError: If a value is out of its range or an option has no effect beside the others.
+            ConfigError: If a value is out of range or an option has no effect.
         """
         for name, kind in SECTIONS.items():
             given = getattr(self, name)
@@ -107,7 +107,7 @@ class MixConfig:
 
     @property
     def names(self) -> list[str]:
-        """The strategies that may be drawn: the choices of `any`, else the one."""
+        """The strategies that may be drawn: the choices of `any`, else the strategy itself."""
         return list(self.any.choices or {}) if self.strategy == "any" else [self.strategy]
 
     def _wrong_words(self) -> list[str]:
@@ -157,7 +157,7 @@ DEFAULTS: dict[str, Any] = {
 }
 _WORDS = {one.name: get_args(one.type) for one in fields(MixConfig) if get_origin(one.type) is Literal}
 
-# Option -> the option, and its values, beside which alone it has an effect.
+# Maps an option to the other option, and its values, that it needs to have an effect.
 _ONLY_WITH: dict[str, tuple[str, tuple[str, ...]]] = {
     "alpha_schedule": ("lam", ("beta",)),
     "lam_value": ("lam", ("fixed",)),
@@ -177,7 +177,7 @@ def option_values(config: MixConfig) -> dict[str, Any]:
 
 
 def from_values(values: Mapping[str, Any]) -> MixConfig:
-    """Build a configuration of options by dotted name; the others keep their defaults."""
+    """Build a configuration from options by dotted name; the others keep their defaults."""
     nested: dict[str, Any] = {}
     for name, value in values.items():
         section, _, option = name.rpartition(".")
@@ -189,13 +189,13 @@ def from_values(values: Mapping[str, Any]) -> MixConfig:
 
 
 def without_effect(values: Mapping[str, Any]) -> dict[str, str]:
-    """Find options that differ from their defaults but have no effect beside the others.
+    """Find options that differ from their defaults but have no effect with the other options.
 
     Args:
-        values: Options by dotted name; those that are missing have their defaults.
+        values: Options by dotted name; missing options have their defaults.
 
     Returns:
-        For each of them, what is wrong with it.
+        Maps each of them to an error message.
     """
     return {
         option: f"mix.{option} {reason}"
@@ -205,13 +205,13 @@ def without_effect(values: Mapping[str, Any]) -> dict[str, str]:
 
 
 def idle_options(values: Mapping[str, Any]) -> dict[str, str]:
-    """Find options that have no effect beside the others, whatever their value.
+    """Find options that have no effect with the other options, whatever their value.
 
     Args:
-        values: Options by dotted name; those that are missing have their defaults.
+        values: Options by dotted name; missing options have their defaults.
 
     Returns:
-        For each of them, the reason.
+        Maps each of them to the reason.
     """
     values = {**DEFAULTS, **values}
     strategy = values["strategy"]
@@ -227,7 +227,7 @@ def idle_options(values: Mapping[str, Any]) -> dict[str, str]:
 
 
 def mix_config(config: MixConfig | None, options: Mapping[str, Any]) -> MixConfig:
-    """Return the configuration, or build one of keyword options, but not both.
+    """Return the configuration, or build one from keyword options.
 
     Raises:
         ConfigError: If both are given, or an option is unknown.

@@ -51,7 +51,7 @@ def blend(
 class _WeightedSum(torch.autograd.Function):
     """`sum_k shares[k] * hidden[rows[:, k]]`, where shares are of shapes that broadcast to `hidden`.
 
-    On a CPU the cost of mixing a small model is passes over the batch and fresh memory for copies of it: this function
+    For a small model on a CPU the cost of mixing is passes over the batch and new memory for its copies. This function
     needs the fewest of both, forward and backward.
     """
 
@@ -75,7 +75,7 @@ class _WeightedSum(torch.autograd.Function):
 
 
 def _blend_many(hidden: Tensor, rows: Tensor, weights: Tensor, mask: Tensor | None, padding: Padding) -> Tensor:
-    """Blend by one matrix product; entry (i, j) is the weight of row j in row i, summed where a row occurs twice."""
+    """Blend by one matrix product; entry (i, j) is the total weight of row j in row i."""
     size = hidden.shape[0]
     if mask is not None:
         hidden = hidden * _expand(mask, hidden)

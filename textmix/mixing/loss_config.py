@@ -16,8 +16,8 @@ class LossConfig:
         label_smoothing: ε: a target becomes (1 - ε) · target + ε / C (Szegedy et al. 2016); for multi-label
             (1 - ε) · target + ε / 2.
         class_weights: Weight of the rows of each class, or `balanced`: rows / (classes · rows of the class) of the
-            training split, where classes without a row do not count. The weighted losses are averaged over rows, not
-            divided by the sum of weights, so that accumulated batches add up to one large batch.
+            training split; classes without rows are not counted. Weighted losses are divided by the number of rows, not
+            by the sum of weights, so that accumulated batches add up to one large batch.
         focal_gamma: γ of the focal loss (Lin et al. 2017): each log-probability is scaled by (1 - p)^γ; 0 turns it off.
     """
 
@@ -26,10 +26,10 @@ class LossConfig:
     focal_gamma: float = 0.0
 
     def __post_init__(self) -> None:
-        """Check every field and report all that is wrong at once.
+        """Check every field and report all errors at once.
 
         Raises:
-            ConfigError: If a value is out of its range.
+            ConfigError: If a value is out of range.
         """
         wrong = []
         if not 0 <= self.label_smoothing < 1:
@@ -51,7 +51,7 @@ class LossConfig:
 
 
 def loss_config(given: LossConfig | Mapping[str, Any] | None) -> LossConfig:
-    """Return the configuration, or build one of its fields; None means the plain loss.
+    """Return the configuration, or build one from its fields; None means the plain loss.
 
     Raises:
         ConfigError: If a field is unknown.

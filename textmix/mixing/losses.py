@@ -40,8 +40,8 @@ class Blend(NamedTuple):
     """The labels that each row, or each token, is scored against, and their weights.
 
     Args:
-        labels: Integer classes (B, K) or (B, K, L) with -100 for what does not count; soft labels, multi-labels or
-            numbers (B, K, C); a single number may be (B, K).
+        labels: Integer classes (B, K) or (B, K, L), where -100 is ignored; soft labels, multi-labels or numbers
+            (B, K, C); a single number may be (B, K).
         weights: Their weights, shape (B, K), or (B, K, L) or (B, K, 1) for tokens; each row sums to 1 over K.
         sample_weights: Weight of the row that each label comes from, shape (B, K), or (B, K, 1) for tokens; None when
             all rows weigh 1.
@@ -53,12 +53,12 @@ class Blend(NamedTuple):
 
 
 def are_classes(labels: Tensor, kind: ProblemType) -> bool:
-    """Return whether labels are integer classes, of which -100 does not count."""
+    """Return whether labels are integer classes, where -100 is ignored."""
     return kind in ("single_label_classification", "token_classification") and not labels.is_floating_point()
 
 
 def unmixed(labels: Tensor, kind: ProblemType) -> Blend:
-    """Return labels (B, ...) as the blend of each row with itself alone."""
+    """Return labels (B, ...) as a blend of each row with itself only."""
     weights = torch.ones(labels.shape[0], 1, device=labels.device)
     return Blend(labels.unsqueeze(1), weights.unsqueeze(-1) if kind == "token_classification" else weights)
 
@@ -74,7 +74,7 @@ def resolve_problem_type(declared: str | None, logits: Tensor, labels: Tensor) -
     Raises:
         ConfigError: If the type is not declared and the labels are neither integer classes nor one number a row, or
             if the labels do not fit the logits.
-        DataError: If there are NaN or infinite ones among labels on a CPU.
+        DataError: If labels on a CPU contain NaN or infinity.
     """
     kind = "token_classification" if logits.dim() == 3 else declared
     if kind is None and logits.shape[-1] == 1:
@@ -94,10 +94,10 @@ def resolve_problem_type(declared: str | None, logits: Tensor, labels: Tensor) -
 
 def _check_labels(kind: ProblemType, logits: Tensor, labels: Tensor) -> None:
     """Refuse labels that would broadcast over the wrong logits, and labels that are NaN or infinite."""
-    # Reading the values would make an accelerator wait, and break a compiled graph; there the loss shows it.
+    # Reading the values would synchronise a GPU and break a compiled graph; there the loss becomes NaN.
     visible = labels.is_floating_point() and labels.device.type == "cpu" and not torch.compiler.is_compiling()
     if visible and not bool(torch.isfinite(labels).all()):
-        raise DataError(f"labels of {kind} must be finite, but among these are NaN or infinite ones")
+        raise DataError(f"labels of {kind} must be finite, but these contain NaN or infinity")
     shape, classes, numbers = tuple(labels.shape), tuple(logits.shape[:-1]), tuple(logits.shape)
     if are_classes(labels, kind):
         fits = shape == classes
@@ -120,9 +120,9 @@ def score(logits: Tensor, labels: Tensor, kind: ProblemType, scoring: Scoring = 
     over classes of the binary counterpart, whose targets are smoothed towards 1/2; numbers score the squared error,
     averaged over C.
 
-    The part that smoothing adds has the weight of the row's own class, too. torch weighs each class of that part
-    separately: with balanced weights every row then trains the rarest classes (on 19 classes, one of which had 3 rows,
-    accuracy fell from 0.52 to 0.06).
+    The term that smoothing adds also has the weight of the row's own class. torch weighs each class of this term
+    separately, so that with balanced weights every row trains the rarest classes (with 19 classes, one of which had 3
+    rows, accuracy fell from 0.52 to 0.06).
 
     Args:
         logits: Model outputs, shape (B, C), or (B, L, C) for tokens.
@@ -131,7 +131,7 @@ def score(logits: Tensor, labels: Tensor, kind: ProblemType, scoring: Scoring = 
         scoring: Class weights, smoothing and focus.
 
     Returns:
-        Losses, shape (B, K) or (B, K, L), float32 (float64 when the logits are); 0 where a label does not count.
+        Losses, shape (B, K) or (B, K, L), float32 (float64 for float64 logits); 0 for ignored labels.
 
     Raises:
         ConfigError: If regression is weighted, smoothed or focused, or the class weights do not fit.
@@ -154,7 +154,7 @@ def score(logits: Tensor, labels: Tensor, kind: ProblemType, scoring: Scoring = 
 def _score_classes(log_probabilities: Tensor, labels: Tensor, weights: Tensor | None, scoring: Scoring) -> Tensor:
     costs = -log_probabilities
     if scoring.focal_gamma:
-        # 1 - p by expm1, which keeps its digits near p = 1; at p = 1 itself its power would have no gradient.
+        # expm1 computes 1 - p accurately near p = 1; at p = 1 the power would have no gradient.
         miss = (-torch.expm1(-costs)).clamp(min=torch.finfo(costs.dtype).tiny)
         costs = miss**scoring.focal_gamma * costs
     if scoring.label_smoothing:
@@ -175,7 +175,7 @@ def _score_binary(logits: Tensor, targets: Tensor, weights: Tensor | None, scori
         costs = F.binary_cross_entropy_with_logits(logits.expand_as(targets), targets, reduction="none", weight=weights)
         return costs.mean(dim=-1)
     log_present, log_absent = F.logsigmoid(logits), F.logsigmoid(-logits)
-    # Powers by way of logarithms: those of a chance that is 0 after rounding would have no gradient.
+    # Powers are computed from logarithms: the power of a probability that rounds to 0 would have no gradient.
     present = (scoring.focal_gamma * log_absent).exp() * -log_present
     absent = (scoring.focal_gamma * log_present).exp() * -log_absent
     costs = torch.lerp(absent.expand_as(targets), present.expand_as(targets), targets)
@@ -189,7 +189,7 @@ def blended_loss(
     scoring: Scoring = PLAIN,
     num_items: Tensor | float | None = None,
 ) -> Tensor:
-    """Score blended rows: `sum_k weights[i, k] * loss(logits[i], labels[i, k])`, averaged over what has a label.
+    """Score blended rows: `sum_k weights[i, k] * loss(logits[i], labels[i, k])`, averaged over rows or labelled tokens.
 
     Sample weights scale each of these losses; they are the weights of the rows that the labels come from. As with class
     weights, the sum is divided by the number of rows, not by the sum of their weights.
@@ -199,12 +199,12 @@ def blended_loss(
         blend: The labels of the rows that each is blended from, and their weights.
         kind: Kind of the labels.
         scoring: Class weights, smoothing and focus.
-        num_items: Number of rows (or labelled tokens) in the whole accumulation window, by which the sum is divided
-            instead of the number in this batch. Without it labels count with their weights: a token that only one of
-            two rows has a label for counts for λ of one.
+        num_items: Number of rows (or labelled tokens) in the accumulation window, by which the sum is divided instead
+            of the number in this batch. Without it labels count with their weights: a token with a label in only one of
+            two rows counts as λ tokens.
 
     Returns:
-        The loss, a scalar; 0 where nothing has a label.
+        The loss, a scalar; 0 if nothing has a label.
     """
     losses = score(logits, blend.labels, kind, scoring)
     if blend.sample_weights is not None:
@@ -230,7 +230,7 @@ def plain_loss(
         logits: Model outputs, shape (B, C) or (B, L, C).
         labels: Targets before mixing, or None.
         declared: `config.problem_type` of the model.
-        num_items_in_batch: As the stock Trainer counts them; see `items`.
+        num_items_in_batch: The count of the stock Trainer; see `items`.
         scoring: Class weights, smoothing and focus.
 
     Returns:
@@ -277,7 +277,7 @@ def remix(weights: Tensor, rows: Tensor, labels: Tensor, counts: Tensor, kappa: 
     Args:
         weights: Weights of the blended rows, shape (B, K), each row summing to 1; first the row itself.
         rows: Which rows they are, shape (B, K).
-        labels: Integer class of each row, shape (B,); -100 for a row that does not count.
+        labels: Integer class of each row, shape (B,); -100 for an ignored row.
         counts: Training rows of each class, shape (C,).
         kappa: κ.
         tau: τ.
@@ -288,7 +288,7 @@ def remix(weights: Tensor, rows: Tensor, labels: Tensor, counts: Tensor, kappa: 
     classes = labels[rows]
     sizes = counts.to(weights.dtype)[classes.clamp(min=0)]
     ratio = sizes[:, :1] / sizes[:, 1:].clamp(min=1)
-    # Where one of the two does not count there is no ratio: NaN fails both comparisons, and λ stays.
+    # If one of the two is ignored there is no ratio: NaN fails both comparisons, and λ stays.
     ratio = ratio.masked_fill((classes[:, :1] == IGNORED) | (classes[:, 1:] == IGNORED), torch.nan)
     lam, others = weights[:, :1], weights[:, 1:]
     own = lam.expand_as(others)

@@ -30,7 +30,7 @@ from textmix.mixing.strategy import Strategy
 
 
 class MixObserver:
-    """Follows what a mixer does: an entry of `mixer.observers`. Override the methods you need."""
+    """Base class of the entries of `mixer.observers`; override the methods you need."""
 
     def applied(self, plan: MixPlan, mixed: Tensor) -> None:
         """Take the mixed batch at the site: token ids (B, L), hidden states (B, L, H), or sentence vectors (B, H)."""
@@ -51,11 +51,11 @@ class Mixer:
         rank: Rank of this process, so that each process draws differently.
 
     Attributes:
-        config: How it mixes.
-        plan: The plan of the last forward pass; None if that was not mixed.
-        generator: The source of every draw; on the CPU, so that a seed means the same on every device.
-        progress: Share of the training run that is done, in [0, 1], set by the training loop; None until then.
-        observers: Are told what is applied and scored.
+        config: How to mix.
+        plan: The plan of the last forward pass; None if it was not mixed.
+        generator: The source of every draw; on the CPU, so that a seed gives the same draws on every device.
+        progress: Finished share of the training run, in [0, 1], set by the training loop; None before.
+        observers: Called with each mixed and each scored batch.
     """
 
     def __init__(
@@ -102,7 +102,7 @@ class Mixer:
 
     @property
     def metrics(self) -> dict[str, Tensor]:
-        """Metrics of the last training forward pass, as tensors on the model's device; computed when asked for.
+        """Metrics of the last training forward pass, as tensors on the model's device; computed on access.
 
         `lam` (mean weight of a row itself) and, for integer labels, `accuracy` (λ-weighted).
         """
@@ -113,7 +113,7 @@ class Mixer:
         return {**metrics, "accuracy": blended_accuracy(logits, blend)} if classes else metrics
 
     def state_dict(self) -> dict[str, Tensor]:
-        """Return the generator's state: all that a resumed run needs to repeat the uninterrupted one."""
+        """Return the generator's state, with which a resumed run repeats the uninterrupted one."""
         return {"generator": self.generator.get_state()}
 
     def load_state_dict(self, state: dict[str, Tensor]) -> None:
@@ -136,8 +136,8 @@ class Mixer:
             **finders: `find_means` and `find_saliency` of `MixBatch`.
 
         Returns:
-            The plan; None when this batch is not mixed: B = 1, strategy `none`, by chance (`probability`), or outside
-            of the time for it (`start`, `stop`, `alpha_schedule`).
+            The plan; None if this batch is not mixed: B = 1, strategy `none`, by chance (`probability`), or at this
+            point of training (`start`, `stop`, `alpha_schedule`).
 
         Raises:
             ConfigError: If the strategy or the partners need what the batch does not have.
@@ -204,7 +204,7 @@ class Mixer:
         return remix(plan.weights, plan.rows, labels, counts, self.config.remix_kappa, self.config.remix_tau)
 
     def _tensor(self, name: str, values: list[int] | list[float] | None, device: torch.device) -> Tensor | None:
-        """Put a list of the configuration on a device, once."""
+        """Convert a list of the configuration to a cached tensor on a device."""
         if values is None:
             return None
         if (name, device) not in self._tensors:
@@ -212,7 +212,7 @@ class Mixer:
         return self._tensors[name, device]
 
     def scoring(self, device: torch.device) -> Scoring:
-        """Return how to score, with its class weights on a device."""
+        """Return the scoring with class weights on a device."""
         weights: list[float] | str | None = self.loss.class_weights
         if isinstance(weights, str):
             counts = self.config.class_counts or []
@@ -229,14 +229,14 @@ class Mixer:
         num_items: Tensor | int | None,
         sample_weight: Tensor | None = None,
     ) -> Tensor:
-        """Score the logits of the batch that the current plan was drawn for, and keep what its metrics need.
+        """Score the logits of the batch of the current plan, and keep the inputs of its metrics.
 
         Args:
-            logits: Model outputs, shape (B, C) or (B, L, C); under `regmix` those of the doubled batch, whose metrics
-                are those of its mixed half.
+            logits: Model outputs, shape (B, C) or (B, L, C); with `regmix` the outputs for the doubled batch, whose
+                metrics are computed from its mixed half.
             labels: Targets before mixing and doubling, shape (B, ...).
             declared: `config.problem_type` of the model.
-            num_items: `num_items_in_batch`, as the stock Trainer counts it.
+            num_items: `num_items_in_batch` of the stock Trainer.
             sample_weight: Weight of each row, before mixing and doubling, shape (B,); None when all weigh 1.
 
         Returns:

@@ -12,8 +12,8 @@ class ManifoldOptions:
     """Options of `manifold`.
 
     Args:
-        layers: Blocks at whose outputs rows may be blended, counted from 1, beside the embeddings; null means every
-            block, as Verma et al. 2019 draw uniformly from all eligible layers.
+        layers: Numbers of the blocks, from 1, whose output may be blended, in addition to the embeddings; null means
+            every block, as Verma et al. 2019 draw uniformly from all eligible layers.
     """
 
     layers: list[int] | None = None
@@ -32,7 +32,7 @@ class CutMixOptions:
 
     Args:
         level: Where spans are cut: `tokens` (ids; works for every model) or `embeddings`.
-        keep: Share of its own that a span keeps at level `embeddings`: it becomes keep · own + (1 - keep) · partner.
+        keep: Weight of the row's own vectors in the span at level `embeddings`: keep · own + (1 - keep) · partner.
             Default: 0, the span is replaced.
     """
 
@@ -69,8 +69,8 @@ class BatchOptions:
     """Options of `batch`.
 
     Args:
-        temperature: Divides the standard normal logits before their softmax; the larger it is, the closer every blend
-            is to the mean of the whole batch.
+        temperature: Divides the standard normal logits before their softmax; with larger temperatures blends are closer
+            to the mean of the batch.
     """
 
     temperature: float = 1.0
@@ -100,7 +100,7 @@ def check_names(what: str, given: Iterable[str], kind: Any) -> None:
     """Check that options are fields of a dataclass.
 
     Raises:
-        ConfigError: If one is not; names the nearest.
+        ConfigError: If one is not; suggests the nearest name.
     """
     known = [field.name for field in fields(kind)]
     for name in given:

@@ -18,8 +18,8 @@ class Span:
 
     Args:
         replaced: Positions that are replaced, shape (B, L), bool.
-        source: Position of the partner that each of them takes, shape (B, L), int64; 0 elsewhere.
-        keep: Share of its own that a replaced position keeps.
+        source: Position in the partner that replaces each of them, shape (B, L), int64; 0 elsewhere.
+        keep: Weight of the row's own vector at a replaced position.
     """
 
     replaced: Tensor
@@ -29,7 +29,7 @@ class Span:
 
 @dataclass(frozen=True, eq=False)
 class MixPlan:
-    """What was drawn for one batch of B rows, each blended from K rows.
+    """The outcome of one draw, for a batch of B rows, each blended from K rows.
 
     Args:
         strategy: The strategy that drew it and applies it.

@@ -1,4 +1,4 @@
-"""The table of strategies: name, summary, paper, and the class, which is imported when it is first used. No torch."""
+"""The table of strategies: name, summary, paper, and the class, which is imported at its first use. No torch."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class StrategyEntry:
         name: Its name in code, YAML and on the command line. The section of `MixConfig` with this name, if there is
             one, holds its own options.
         summary: One line for `textmix strategies`.
-        paper: The publication it comes from.
+        paper: The publication that introduced it.
         load: Returns its class.
     """
 
@@ -39,9 +39,9 @@ def register(name: str, summary: str, paper: str = "") -> Callable[[type[Strateg
     """Register a strategy: a decorator for its class.
 
     Args:
-        name: Its name; must be new.
+        name: Its name; must not be registered yet.
         summary: One line for `textmix strategies`.
-        paper: The publication it comes from.
+        paper: The publication that introduced it.
 
     Raises:
         ConfigError: If the name is taken.
@@ -61,7 +61,7 @@ def build_strategy(config: MixConfig) -> Strategy:
 
 def _add(entry: StrategyEntry) -> None:
     if entry.name in STRATEGIES:
-        raise ConfigError(f"a strategy '{entry.name}' is registered already; choose another name")
+        raise ConfigError(f"a strategy '{entry.name}' is already registered; choose another name")
     STRATEGIES[entry.name] = entry
 
 

@@ -1,7 +1,7 @@
 """Pure functions that draw λ and other weights, and the rows that are blended.
 
-Every function takes an explicit CPU generator, so that a seed means the same on every device; none reads or changes
-global random state. Results are copied to the batch's device without waiting for it.
+Every function takes an explicit CPU generator, so that a seed gives the same draws on every device; none uses global
+random state. Results are copied to the batch's device asynchronously.
 """
 
 import hashlib
@@ -15,19 +15,19 @@ from textmix.io.compat import sample_dirichlet, sample_gamma
 from textmix.mixing.batch import MixBatch
 from textmix.mixing.config import MixConfig
 
-# Below this alpha all Gamma(α) variates of a vector may underflow; above, two at once do with a chance under 1e-12.
+# Below this alpha all Gamma(α) variates of a vector can underflow; above it, two do with a probability under 1e-12.
 _UNDERFLOW = 0.02
 
 
 def seeded(seed: int, number: int, bits: int) -> torch.Generator:
     """Return the generator of one of many streams of a seed.
 
-    torch's CPU generators use 32 bits of a seed and drop the others; longer seeds are therefore hashed.
+    torch's CPU generators use only 32 bits of a seed; longer seeds are therefore hashed.
 
     Args:
         seed: The seed.
         number: Number of the stream, from 0.
-        bits: Bits reserved for the number beside a small seed.
+        bits: Bits reserved for the number if the seed is small.
     """
     both = (seed << bits) + number
     if not 0 <= both < 2**32:
@@ -51,7 +51,7 @@ def draw_dirichlet(size: int, count: int, alpha: float, generator: torch.Generat
     Returns:
         Weights in [0, 1], shape (size, count), float32, each row summing to 1, on the CPU.
     """
-    # One operation instead of ten, each of which is visible in a step of a small model.
+    # One operation instead of ten, whose time is measurable in a step of a small model.
     if alpha >= _UNDERFLOW:
         return sample_dirichlet(torch.full((size, count), alpha), generator)
     log_gamma = sample_gamma(torch.full((size, count), alpha + 1.0, dtype=torch.float64), generator).log()
@@ -120,8 +120,7 @@ def draw_rows(batch: MixBatch, count: int, config: MixConfig, generator: torch.G
         generator: CPU generator that is advanced.
 
     Returns:
-        Shape (B, K), int64, on the batch's device; first the row itself, which also replaces partners that the batch
-        does not have.
+        Shape (B, K), int64, on the batch's device; first the row itself, which also replaces missing partners.
 
     Raises:
         ConfigError: If the partners need classes and the labels are not integer classes.
@@ -150,7 +149,7 @@ def draw_cycle(size: int, count: int, generator: torch.Generator) -> Tensor:
         without fixed points.
     """
     order = torch.randperm(size, generator=generator).tolist()
-    # Plain Python: for the rows of a batch it is cheaper than tensor operations.
+    # Plain Python: for the rows of a batch it is faster than tensor operations.
     chains = sorted(zip(*(order[step:] + order[:step] for step in range(count)), strict=True))
     return torch.tensor(chains)
 
@@ -190,7 +189,7 @@ def scheduled_alpha(config: MixConfig, progress: float) -> float:
 
     Args:
         config: Its `alpha` and `alpha_schedule`.
-        progress: Share of the run that is done, in [0, 1].
+        progress: Finished share of the run, in [0, 1].
     """
     if config.alpha_schedule == "constant":
         return config.alpha

@@ -1,6 +1,6 @@
-"""Pure functions on spans: their length, their position, and how they replace each other.
+"""Pure functions on spans: draw their lengths and positions, and replace them.
 
-Spans are counted in content tokens: special tokens and padding between them are skipped and stay in place, so that the
+Spans are measured in content tokens. Special tokens and padding between them are skipped and stay in place, so that the
 same code works for single texts, sentence pairs, and padding on either side.
 """
 
@@ -11,12 +11,12 @@ from textmix.mixing.plan import Span
 
 
 def span_lengths(lam: Tensor, counts: Tensor, partner_counts: Tensor) -> Tensor:
-    """Return how many content tokens are replaced: (1 - λ) of the row, rounded, and no more than its partner has.
+    """Return the number of content tokens to replace: (1 - λ) of the row, rounded, at most those of its partner.
 
     Args:
         lam: Share to keep, shape (B,).
-        counts: Content tokens of each row, shape (B,).
-        partner_counts: Those of its partner, shape (B,).
+        counts: Number of content tokens of each row, shape (B,).
+        partner_counts: Number of content tokens of its partner, shape (B,).
 
     Returns:
         Shape (B,), int64.
@@ -32,13 +32,13 @@ def random_starts(lengths: Tensor, counts: Tensor, generator: torch.Generator) -
 
 
 def extreme_start(saliency: Tensor, content: Tensor, lengths: Tensor, *, most: bool) -> Tensor:
-    """Find the span of a given length with the largest or smallest summed saliency, the first of equal ones.
+    """Find the first span of a given length with the largest or smallest total saliency.
 
     Args:
         saliency: Shape (B, L).
         content: Content tokens, shape (B, L), bool.
-        lengths: Length of each row's span, shape (B,), at most its content tokens.
-        most: Whether to find the largest sum; else the smallest.
+        lengths: Length of each row's span, shape (B,), at most its number of content tokens.
+        most: Whether to find the largest total; else the smallest.
 
     Returns:
         Starts as numbers of content tokens, shape (B,).
@@ -64,8 +64,8 @@ def place_span(content: Tensor, partner: Tensor, lengths: Tensor, own: Tensor, o
         partner: Partner of each row, shape (B,).
         lengths: Length of each span, shape (B,).
         own: Its start in the row, as a number of content tokens, shape (B,).
-        other: Its start in the partner, likewise.
-        keep: Share of its own that a replaced position keeps.
+        other: Its start in the partner, as a number of content tokens, shape (B,).
+        keep: Weight of the row's own vector at a replaced position.
     """
     number = content.cumsum(dim=1) - 1
     offset = number - own.unsqueeze(1)
@@ -86,7 +86,7 @@ def cut(hidden: Tensor, partner: Tensor, span: Span) -> Tensor:
     Args:
         hidden: Token ids (B, L) or hidden states (B, L, H).
         partner: Partner of each row, shape (B,).
-        span: Which positions.
+        span: Positions to replace.
     """
     other = hidden[partner.unsqueeze(1), span.source]
     replaced = span.replaced.view(*span.replaced.shape, *[1] * (hidden.dim() - 2))
@@ -101,7 +101,7 @@ def span_targets(labels: Tensor, partner: Tensor, span: Span) -> tuple[Tensor, T
     Args:
         labels: Label of each token, shape (B, L).
         partner: Partner of each row, shape (B,).
-        span: Which positions come from it.
+        span: Positions that come from the partner.
 
     Returns:
         Own and partner's labels (B, 2, L) and their weights (B, 2, L).

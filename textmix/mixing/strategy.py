@@ -1,4 +1,4 @@
-"""What a strategy is: at which sites it mixes, what it draws for a batch, and how it applies that."""
+"""Strategy, the base class of strategies: its sites, how it draws a plan, and how it applies the plan."""
 
 from typing import ClassVar
 
@@ -22,11 +22,11 @@ class Strategy:
         config: How to mix.
 
     Attributes:
-        joins_masks: Whether, from the site on, a row attends wherever one of its rows has a token.
-        needs_special_ids: Whether it must know the special tokens.
-        new_tokens: Whether, at the site `tokens`, it may put in a token that no row of the batch has.
-        members: The strategies of which one is drawn for each batch, with their probabilities: itself, except for
-            `any`.
+        joins_masks: Whether, from the site on, the mask of a row is the union of the masks of its rows.
+        needs_special_ids: Whether it needs the ids of special tokens.
+        new_tokens: Whether, at the site `tokens`, it can add a token that no row of the batch has.
+        members: The strategies, with their probabilities, of which one is drawn for each batch: the strategy itself,
+            except for `any`.
     """
 
     joins_masks: ClassVar[bool] = True
@@ -39,19 +39,19 @@ class Strategy:
 
     @property
     def name(self) -> str:
-        """The name it is registered under."""
+        """Its registered name."""
         return self.config.strategy
 
     def sites(self, num_blocks: int) -> tuple[str, ...]:
-        """List the sites, one of which is drawn for each step, for a model with so many blocks."""
+        """Return the sites in a model with `num_blocks` blocks; one of them is drawn for each step."""
         raise NotImplementedError
 
     def draw(self, batch: MixBatch, site: str, generator: torch.Generator) -> MixPlan:
         """Draw a plan for a batch of at least two rows.
 
         Args:
-            batch: The batch, as far as it is known.
-            site: Where it will be mixed.
+            batch: The batch.
+            site: The site where it will be mixed.
             generator: CPU generator that is advanced; the only source of randomness.
         """
         weights = draw_weights(batch, 2, self.config, generator)
@@ -61,7 +61,7 @@ class Strategy:
         """Mix a batch at the site of its plan.
 
         Args:
-            plan: What was drawn.
+            plan: The plan.
             hidden: The batch at the site: token ids (B, L), hidden states (B, L, H), or sentence vectors (B, H).
             mask: Real positions of each row, shape (B, L), bool; None where every position is real.
         """
@@ -71,7 +71,7 @@ class Strategy:
         """Return the labels that each token is scored against, and their weights.
 
         Args:
-            plan: What was drawn.
+            plan: The plan.
             labels: Labels before mixing, shape (B, L).
 
         Returns:

@@ -1,1 +1,1 @@
-"""Classifiers: any Hugging Face encoder with a pooling of choice, and models of words."""
+"""Classifiers: any Hugging Face encoder with a choice of pooling, and word models."""

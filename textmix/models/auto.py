@@ -1,4 +1,4 @@
-"""The model classes, registered with transformers' Auto classes when this module is imported."""
+"""Importing this module registers the model classes with the Auto classes of transformers."""
 
 from transformers import AutoConfig, AutoModelForSequenceClassification, AutoModelForTokenClassification
 

@@ -1,4 +1,4 @@
-"""MixupEncoderConfig and MixupModel: an encoder of any architecture, loaded, built and saved, with mixing attached."""
+"""MixupEncoderConfig and MixupModel: a classifier on an encoder of any architecture, with mixing attached."""
 
 import inspect
 from dataclasses import asdict
@@ -34,10 +34,10 @@ class MixupEncoderConfig(PreTrainedConfig):
     """Configuration of `MixupForSequenceClassification` and `MixupForTokenClassification`.
 
     Args:
-        encoder: Configuration of the encoder, of any architecture that `AutoModel` knows; of an encoder-decoder the
-            encoder alone is used.
+        encoder: Configuration of the encoder, of any architecture that `AutoModel` knows; only the encoder of an
+            encoder-decoder is used.
         pooling: `cls`, `last`, `mean`, `max` or `attention`; token classifiers do not pool.
-        classifier_dropout: Dropout in front of the linear map. Default: 0.1, as in BERT (Devlin et al. 2019).
+        classifier_dropout: Dropout before the linear layer. Default: 0.1, as in BERT (Devlin et al. 2019).
         mix: Fields of the `MixConfig` that was given to `from_pretrained`, or None.
     """
 
@@ -51,7 +51,7 @@ class MixupEncoderConfig(PreTrainedConfig):
 
 
 class MixupModel(PreTrainedModel):
-    """An encoder with dropout and one linear map; what the classifiers share.
+    """Base class of the classifiers: an encoder with dropout and one linear layer.
 
     Args:
         config: Its configuration; `config.mix` attaches a mixer.
@@ -71,10 +71,10 @@ class MixupModel(PreTrainedModel):
         super().__init__(config)
         self.num_labels = config.num_labels or 0
         self.encoder = encoder if encoder is not None else _build_encoder(config)
-        # One object: what loading and setting change in the encoder's (attention, dtype) is then saved too.
+        # Share one object, so that later changes of the encoder's configuration (attention, dtype) are saved too.
         config.encoder = self.encoder.config
         self._build_head(self.encoder.config.get_text_config().hidden_size)
-        if encoder is not None:  # it may have been loaded in half precision
+        if encoder is not None:  # it may be in half precision
             for child in self.children():
                 child.to(encoder.dtype)
         self.post_init()  # type: ignore[no-untyped-call]
@@ -113,11 +113,11 @@ class MixupModel(PreTrainedModel):
     ) -> Self:
         """Load an encoder and put a new classifier on it, or load a saved classifier; see `from_pretrained`."""
         if kwargs.pop("output_loading_info", False):
-            raise ConfigError("from_pretrained returns the model alone; leave out output_loading_info")
+            raise ConfigError("from_pretrained returns only the model; leave out output_loading_info")
         if head not in ("linear", "native"):
             raise ConfigError(f"head must be linear or native, not '{head}'")
         path = resolve_model_path(str(name))
-        # Neither pickled weights nor code that comes with a model run unless asked for.
+        # By default neither pickled weights are loaded nor code in the checkpoint is run.
         kwargs.setdefault("use_safetensors", True)
         kwargs.setdefault("trust_remote_code", False)
         hub = {key: kwargs[key] for key in _HUB_KEYS if key in kwargs}
@@ -135,7 +135,7 @@ class MixupModel(PreTrainedModel):
         pooling = choose_pooling(path, config) if pooling == "auto" else pooling
         config.update(_dropout_options(config, encoder_dropout))
         model = cls._on_encoder(path, config, args, kwargs, {"pooling": pooling, "mix": mix and asdict(mix)})
-        # The name as given, not the path on this machine: a saved configuration is read elsewhere.
+        # Save the given name, not the path on this machine: a saved configuration is read on other machines.
         model.encoder.config.name_or_path = str(name)
         return model
 
@@ -143,7 +143,7 @@ class MixupModel(PreTrainedModel):
     def _load_native(
         cls, path: str, config: PreTrainedConfig, args: tuple[Any, ...], kwargs: dict[str, Any], dropout: float | None
     ) -> Any:
-        """Load the architecture's own classifier."""
+        """Load the classifier that transformers has for the architecture."""
         if kwargs.pop("classifier_dropout", None) is not None:
             raise ConfigError("classifier_dropout has no effect with head native; leave it out")
         return cls._native.from_pretrained(path, *args, **_dropout_options(config, dropout), **kwargs)
@@ -158,12 +158,12 @@ class MixupModel(PreTrainedModel):
         mix: MixConfig | None,
         dropout: float | None,
     ) -> Self:
-        """Load a classifier that `save_pretrained` has written."""
+        """Load a classifier saved by `save_pretrained`."""
         if mix is not None:
             kwargs["config"] = config
             config.mix = asdict(mix)
         if dropout is not None:
-            assert isinstance(config.encoder, PreTrainedConfig)  # as transformers builds it
+            assert isinstance(config.encoder, PreTrainedConfig)  # transformers has built it
             kwargs["config"] = config
             config.encoder.update(_dropout_options(config.encoder, dropout))
         given = {key: value for key, value in kwargs.items() if value is not None}
@@ -185,7 +185,7 @@ class MixupModel(PreTrainedModel):
         if "id2label" in options:
             options.pop("num_labels", None)
         encoder = _load_encoder(path, config, *args, **kwargs)
-        # A composite configuration hands its attention implementation to its parts; it must be the encoder's.
+        # A composite configuration sets its attention implementation on its parts; it must be the encoder's.
         options["attn_implementation"] = attention_implementation(encoder.config)
         return cls(MixupEncoderConfig(encoder=encoder.config, **options), encoder=encoder)
 
@@ -193,13 +193,13 @@ class MixupModel(PreTrainedModel):
 def _check_saved(path: str, config: MixupEncoderConfig, wanted: str, pooling: str) -> None:
     saved = (config.architectures or [wanted])[0]
     if saved != wanted:
-        raise ModelError(f"{path} was saved as a {saved}; it cannot become a {wanted}")
+        raise ModelError(f"{path} was saved as a {saved}; it cannot be loaded as a {wanted}")
     if pooling not in ("auto", config.pooling):
-        raise ConfigError(f"{path} was saved with pooling {config.pooling}; it cannot become {pooling}")
+        raise ConfigError(f"{path} was saved with pooling {config.pooling}; it cannot be loaded with {pooling}")
 
 
 def _dropout_options(config: PreTrainedConfig, dropout: float | None) -> dict[str, float]:
-    """Set every dropout of an encoder's configuration, whatever the architecture calls them."""
+    """Return every dropout option of an encoder's configuration, set to one rate; names differ by architecture."""
     if dropout is None:
         return {}
     rates = {name: value for name, value in config.to_dict().items() if "dropout" in name}
@@ -207,12 +207,12 @@ def _dropout_options(config: PreTrainedConfig, dropout: float | None) -> dict[st
 
 
 def _auto_class(config: PreTrainedConfig) -> Any:
-    """Choose the Auto class that loads least: where a family has a class for its encoder alone (T5), that one."""
+    """Choose the Auto class: the one for the encoder alone where a family has it (T5), so that less is loaded."""
     return AutoModel if model_class(AutoModelForTextEncoding, config) is None else AutoModelForTextEncoding
 
 
 def _encoder_options(config: PreTrainedConfig) -> dict[str, Any]:
-    # Our pooling replaces the encoder's own pooler; an unused one would train nothing and break DDP.
+    # The pooling of textmix replaces the encoder's pooler; unused parameters would break DDP.
     architecture = model_class(_auto_class(config), config)
     takes_option = architecture is not None and "add_pooling_layer" in inspect.signature(architecture).parameters
     return {"add_pooling_layer": False} if takes_option else {}
@@ -223,7 +223,7 @@ def _without_decoder(model: PreTrainedModel) -> PreTrainedModel:
 
 
 def _build_encoder(config: MixupEncoderConfig) -> PreTrainedModel:
-    assert isinstance(config.encoder, PreTrainedConfig)  # transformers builds it from what was given
+    assert isinstance(config.encoder, PreTrainedConfig)  # transformers has built it
     auto = _auto_class(config.encoder)
     return _without_decoder(auto.from_config(config.encoder, **_encoder_options(config.encoder)))
 

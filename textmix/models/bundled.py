@@ -1,4 +1,4 @@
-"""Pretrained models that ship as Python packages, so that they load without a model hub."""
+"""Pretrained models that are installed as Python packages and need no model hub."""
 
 import hashlib
 from dataclasses import dataclass
@@ -11,13 +11,13 @@ from textmix.io.packages import PackagedFiles
 
 @dataclass(frozen=True)
 class BundledModel(PackagedFiles):
-    """A pretrained encoder inside a package.
+    """A pretrained encoder in a package.
 
     Args:
         package: Import name of the package; it is located, never imported.
-        distribution: What pip calls it.
-        directory: Folder of the checkpoint inside the package.
-        sha256: Digest of `model.safetensors`.
+        distribution: Its name for pip.
+        directory: Directory of the checkpoint in the package.
+        sha256: SHA-256 of `model.safetensors`.
         summary: One line for `textmix models`.
     """
 
@@ -32,13 +32,13 @@ BUNDLED_MODELS = {
         directory="model",
         # The published weights of sentence-transformers/all-MiniLM-L6-v2.
         sha256="53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
-        summary="all-MiniLM-L6-v2: 6 blocks, width 384, 22 M parameters, mean pooling",
+        summary="all-MiniLM-L6-v2: 6 blocks, hidden size 384, 22 M parameters, mean pooling",
     ),
 }
 
 
 def resolve_model_path(name: str) -> str:
-    """Turn a built-in name into the directory of its checkpoint; any other name is returned as it is.
+    """Return the directory of the checkpoint for a built-in name, and any other name unchanged.
 
     Raises:
         TextmixError: If the package is not installed.
@@ -49,7 +49,7 @@ def resolve_model_path(name: str) -> str:
 
 
 def locate(model: BundledModel) -> Path:
-    """Find a bundled model's directory without importing its package, and check its weights.
+    """Find the directory of a bundled model without importing its package, and check its weights.
 
     Raises:
         TextmixError: If the package is not installed.

@@ -1,4 +1,4 @@
-"""ModelConfig: which model, and how it is built. Imports no torch, so that `--help` stays fast."""
+"""ModelConfig: the model and how it is built. Imports no torch, so that `--help` stays fast."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -6,27 +6,29 @@ from typing import Literal
 
 from textmix.errors import ConfigError
 
-# In place of the path of a file of word vectors.
+# Replaces the path of a file of word vectors.
 BUNDLED_VECTORS = "bundled"
 
 
 @dataclass(frozen=True)
 class WordOptions:
-    """The vocabulary and the word vectors of a model of words; these have an effect only with one of `WORD_MODELS`.
+    """The vocabulary and the word vectors of a word model. No effect with other models.
 
     Args:
-        tokenizer: How the vocabulary is trained on the training texts: `word`, `wordpiece` or `bpe` (byte level).
-        vocab_size: Most entries the vocabulary may have. Default: 30000, about BERT's.
-        min_frequency: Occurrences that put a token into the vocabulary. Default: 2, so that the words seen once train
-            the vector of unknown words.
+        tokenizer: Type of the vocabulary, which is trained on the training texts: `word`, `wordpiece` or `bpe` (byte
+            level).
+        vocab_size: Maximum size of the vocabulary. Default: 30000, about BERT's.
+        min_frequency: Minimum number of occurrences of a token in the vocabulary. Default: 2, so that words that occur
+            once train the vector of unknown words.
         lowercase: Lower-case all text (`word` and `wordpiece`). Default: true, as in the code of Kim 2014.
-        embedding_dim: Width of the word vectors. Null means that of the vectors given; random ones have 300 (Kim 2014).
-        vectors: Null means random ones. `bundled` takes those that ship as a package. Else a file in word2vec or GloVe
-            text format, or word2vec binary format (`.bin`), also with `.gz` behind its name. Both need the extra
-            `vectors`.
-        initializer_range: Random vectors are uniform in ± this. Default: 0.25, which gives them about the variance of
-            the word2vec ones (Kim 2014, section 3.2).
-        static: Keep the word vectors fixed instead of tuning them.
+        embedding_dim: Size of the word vectors. Null means the size of the given vectors, or 300 (Kim 2014) for random
+            vectors.
+        vectors: Initial word vectors: null (random), `bundled` (from the installed package), or a file in word2vec or
+            GloVe text format or in word2vec binary format (`.bin`), optionally compressed (`.gz`). `bundled` and files
+            need the extra `vectors`.
+        initializer_range: Random vectors are uniform in ± this. Default: 0.25, about the variance of the word2vec
+            vectors (Kim 2014, section 3.2).
+        static: Do not train the word vectors.
     """
 
     tokenizer: Literal["word", "wordpiece", "bpe"] = "word"
@@ -41,11 +43,11 @@ class WordOptions:
 
 @dataclass(frozen=True)
 class TextCNNOptions:
-    """How a TextCNN is built; these have an effect only with `model.name: textcnn`.
+    """Options of a TextCNN. No effect with other models.
 
     Args:
-        num_filters: Feature maps of each kernel size. Default: 100 (Kim 2014).
-        kernel_sizes: Widths of the convolutions in tokens. Default: 3, 4, 5 (Kim 2014).
+        num_filters: Number of feature maps for each kernel size. Default: 100 (Kim 2014).
+        kernel_sizes: Sizes of the convolution kernels in tokens. Default: 3, 4, 5 (Kim 2014).
     """
 
     num_filters: int = 100
@@ -54,12 +56,12 @@ class TextCNNOptions:
 
 @dataclass(frozen=True)
 class TextRNNOptions:
-    """How a TextRNN is built; these have an effect only with `model.name: textrnn`.
+    """Options of a TextRNN. No effect with other models.
 
     Args:
-        lstm_units: Width of the hidden state of each direction. Default: 150, which makes both together as wide as the
+        lstm_units: Size of the hidden state of each direction. Default: 150, so that both together have the size of the
             word vectors of Kim 2014.
-        num_hidden_layers: Bidirectional LSTMs on each other; each is a site. Default: 1.
+        num_hidden_layers: Number of stacked bidirectional LSTMs; each is a site. Default: 1.
     """
 
     lstm_units: int = 150
@@ -68,51 +70,52 @@ class TextRNNOptions:
 
 @dataclass(frozen=True)
 class FastTextOptions:
-    """How a FastText is built; these have an effect only with `model.name: fasttext`.
+    """Options of a FastText. No effect with other models.
 
     Args:
-        ngrams: Longest n-grams that have vectors beside the words; 1 means none, 2 is what Joulin et al. 2017 found to
-            help in sentiment analysis.
-        buckets: Number of vectors that all n-grams share by their hash.
+        ngrams: Maximum length of the n-grams that have vectors; 1 means words only, 2 helped in sentiment analysis
+            (Joulin et al. 2017).
+        buckets: Number of n-gram vectors, which n-grams share by their hash.
     """
 
     ngrams: int = 1
     buckets: int = 50_000
 
 
-# The models of words, each with a section of options of its own, and a line for `textmix models`.
+# The word models, each with its own section of options, and a line for `textmix models`.
 WORD_MODELS = {
     "textcnn": "TextCNN: convolutions over word vectors, max over time (Kim 2014)",
     "textrnn": "TextRNN: bidirectional LSTM over word vectors, max over time (Conneau et al. 2017)",
-    "fasttext": "FastText: mean of the vectors of words, and n-grams if asked (Joulin et al. 2017)",
+    "fasttext": "FastText: mean of the vectors of words and optional n-grams (Joulin et al. 2017)",
 }
 
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """Which model is trained.
+    """The model to train.
 
     Args:
         name: A built-in name (`minilm`, `textcnn`, `textrnn`, `fasttext`; see `textmix models`), a hub id, or a
             directory.
-        pooling: How positions become one vector: `cls`, `mean`, `max`, `attention`, `last`, or `auto` (what a
-            sentence-transformers checkpoint declares, else the habit of the architecture).
-        head: `linear` puts one linear map on the pooled vector; `native` is the architecture's own classification
-            head, and the saved checkpoint is a stock one.
-        dropout: Dropout on the pooled vector; null means the model's own default (encoders 0.1, TextCNN
-            and TextRNN 0.5, FastText 0).
-        encoder_dropout: Dropout inside a pretrained encoder; null means the checkpoint's own (0.1 for most). With
-            0 training is faster: no masks are drawn, and attention on a CPU takes the fused kernel.
-        freeze: Keep the embeddings and so many of the lowest blocks of an encoder as they are; 0 trains all. Most of
-            what fine-tuning gains comes from the upper blocks (Lee, Tang and Lin 2019), and steps get shorter.
-            `encoder` keeps all of it: its sentence vectors are made once, and only the head is trained on them.
-        trust_remote_code: Run the Python code that comes with a checkpoint of an architecture of its own; it can do all
-            that you can. Only the command line can ask for it, no file, and only with `head: native`.
-        max_length: Longest input in tokens; longer ones are cut. Null means what the checkpoint declares, at most 512.
-        words: The vocabulary and the word vectors of a model of words.
-        textcnn: How a TextCNN is built.
-        textrnn: How a TextRNN is built.
-        fasttext: How a FastText is built.
+        pooling: How hidden states are pooled into one vector: `cls`, `mean`, `max`, `attention`, `last`, or `auto` (as
+            a sentence-transformers checkpoint declares, else the usual pooling of the architecture).
+        head: `linear` is one linear layer on the pooled vector. `native` is the classification head that transformers
+            has for the architecture; transformers loads the saved checkpoint without textmix.
+        dropout: Dropout on the pooled vector; null means the default of the model (encoders 0.1, TextCNN and TextRNN
+            0.5, FastText 0).
+        encoder_dropout: Dropout inside a pretrained encoder; null keeps the checkpoint's (0.1 for most). Training is
+            faster with 0: no masks are drawn, and attention on a CPU uses the fused kernel.
+        freeze: Number of the lowest blocks of an encoder to freeze together with its embeddings; 0 trains everything.
+            The upper blocks bring most of the gain of fine-tuning (Lee, Tang and Lin 2019), and steps are shorter.
+            `encoder` freezes the whole encoder: sentence vectors are computed once, and only the head is trained.
+        trust_remote_code: Run the Python code of a checkpoint with a custom architecture; it can do anything that you
+            can. Only the command line can set it, not a file. It needs `head: native`.
+        max_length: Maximum length of an input in tokens; longer inputs are cut. Null means the length that the
+            checkpoint declares, at most 512.
+        words: The vocabulary and the word vectors of a word model.
+        textcnn: Options of a TextCNN.
+        textrnn: Options of a TextRNN.
+        fasttext: Options of a FastText.
     """
 
     name: str = "minilm"
@@ -129,18 +132,16 @@ class ModelConfig:
     fasttext: FastTextOptions = field(default_factory=FastTextOptions)
 
     def __post_init__(self) -> None:
-        """Check every field and report all that is wrong at once.
+        """Check every field and report all errors at once.
 
         Raises:
-            ConfigError: If a value is out of its range or an option has no effect beside the others.
+            ConfigError: If a value is out of range or an option has no effect.
         """
         wrong = [*self._without_effect(), *self._out_of_range()]
         if self.trust_remote_code and self.head != "native":
-            wrong.append(
-                "model.trust_remote_code needs model.head native: what is saved must hold the model's own code"
-            )
+            wrong.append("model.trust_remote_code needs model.head native, which saves the code with the model")
         if self.freeze == "encoder" and (self.head == "native" or self.pooling == "attention"):
-            wrong.append("model.freeze encoder needs the linear head and a pooling without weights of its own")
+            wrong.append("model.freeze encoder needs model.head linear and a pooling without weights")
         if wrong:
             raise ConfigError("; ".join(wrong))
 
@@ -156,9 +157,9 @@ class ModelConfig:
         if of_words and self.encoder_dropout is not None:
             yield f"model.encoder_dropout {beside}; leave it out"
         if of_words and self.freeze:
-            yield f"model.freeze {beside}; model.words.static keeps its vectors"
+            yield f"model.freeze {beside}; model.words.static freezes its word vectors"
         if self.words.vectors == BUNDLED_VECTORS and self.words.tokenizer != "word":
-            yield "model.words.vectors bundled are vectors of words; leave model.words.tokenizer at word"
+            yield "model.words.vectors bundled needs model.words.tokenizer word"
         if not of_words and self.words != WordOptions():
             yield f"model.words {beside}; leave it out"
         for name in WORD_MODELS:
@@ -191,4 +192,4 @@ class ModelConfig:
         if self.words.vocab_size < 10:
             yield f"model.words.vocab_size must be at least 10, not {self.words.vocab_size}"
         if not self.textcnn.kernel_sizes or min(self.textcnn.kernel_sizes) < 1:
-            yield f"model.textcnn.kernel_sizes must be widths of at least 1, not {self.textcnn.kernel_sizes}"
+            yield f"model.textcnn.kernel_sizes must be sizes of at least 1, not {self.textcnn.kernel_sizes}"

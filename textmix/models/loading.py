@@ -27,15 +27,13 @@ from textmix.models.sequence_classifier import MixupForSequenceClassification
 from textmix.models.words.build import build_word_model, check_word_model_sites
 
 LONGEST = 512
-
-
-# Parameters for masked tokens, which classification never has (XLNet).
+# Parameters for masked tokens, which do not occur in classification (XLNet).
 _OF_PRETRAINING = ("mask_emb",)
 
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """A model ready to train or predict.
+    """A model to train or to predict with.
 
     Args:
         model: The classifier.
@@ -47,15 +45,15 @@ class LoadedModel:
 
 
 def check_model(config: ModelConfig, mix: MixConfig | None = None) -> None:
-    """Check that a model can be found, and a model of words be mixed as asked, before any data is read.
+    """Check, before any data is read, that a model exists, and that a word model has the sites of the strategy.
 
     Args:
-        config: Which model.
-        mix: How it will be mixed; None if that is not known yet.
+        config: The model.
+        mix: How to mix; None if it is not known yet.
 
     Raises:
-        ModelError: If neither a built-in model nor a directory nor a hub model has that name, or a model of words lacks
-            a site that the strategy needs.
+        ModelError: If neither a built-in model nor a directory nor a hub model has that name, or a word model lacks a
+            site that the strategy needs.
     """
     if config.name not in WORD_MODELS:
         _load_config(config)
@@ -78,9 +76,9 @@ def build_model(config: ModelConfig, class_names: list[str], texts: Iterable[str
     """Build a classifier to train.
 
     Args:
-        config: Which model.
+        config: The model.
         class_names: Names of the classes, in the order of their ids.
-        texts: Training texts, on which the vocabulary of a model of words is trained; not read for other models.
+        texts: Training texts, on which the vocabulary of a word model is trained; not read for other models.
 
     Raises:
         ModelError: If the model or its word vectors cannot be loaded.
@@ -103,10 +101,10 @@ def build_model(config: ModelConfig, class_names: list[str], texts: Iterable[str
     model, tokenizer = _load_classifier(config, labels)
     for name, parameter in model.named_parameters():
         if name.rpartition(".")[2] in _OF_PRETRAINING:
-            parameter.requires_grad_(False)  # several processes would wait for its gradient
+            parameter.requires_grad_(False)  # in several processes, DDP would wait for its gradient
     freeze_lowest(model, config.freeze)
     if tokenizer.pad_token is None:
-        # Decoders have none; every position that it fills is masked.
+        # Decoders have no padding token; any token works, because padding is masked.
         tokenizer.pad_token = tokenizer.eos_token
         model.config.get_text_config().pad_token_id = tokenizer.pad_token_id
     tokenizer.model_max_length = _max_length(config, encoder_config, tokenizer)
@@ -124,7 +122,7 @@ def _load_classifier(config: ModelConfig, labels: dict[str, Any]) -> tuple[PreTr
             classifier_dropout=config.dropout,
             encoder_dropout=config.encoder_dropout,
             trust_remote_code=trust,
-            dtype=torch.float32,  # weights are trained in float32 whatever type they were saved in
+            dtype=torch.float32,  # weights are trained in float32, whatever type they have in the file
             **labels,
         )
     except (OSError, ValueError) as error:
@@ -137,7 +135,7 @@ def _max_length(config: ModelConfig, encoder_config: Any, tokenizer: PreTrainedT
     positions = getattr(encoder_config.get_text_config(), "max_position_embeddings", None) or 0
     longest = min(tokenizer.model_max_length, positions if positions > 0 else tokenizer.model_max_length)
     if config.max_length is not None and config.max_length > longest:
-        raise ModelError(f"model.max_length {config.max_length} is more than the {longest} tokens of '{config.name}'")
+        raise ModelError(f"model.max_length {config.max_length} exceeds the {longest} tokens of '{config.name}'")
     special = tokenizer.num_special_tokens_to_add(pair=True)
     if config.max_length is not None and config.max_length <= special:
         raise ModelError(f"model.max_length must be above {special}, the number of special tokens")
@@ -145,10 +143,10 @@ def _max_length(config: ModelConfig, encoder_config: Any, tokenizer: PreTrainedT
 
 
 def _reason(error: Exception) -> str:
-    """Return in one line why transformers could not load a model."""
+    """Return the reason why transformers could not load a model, in one line."""
     text = str(error).strip()
     if "trust_remote_code=True" in text:
-        return "it comes with Python code; if you trust it, add --model.trust_remote_code true"
+        return "it contains Python code; if you trust it, add --model.trust_remote_code true"
     if "no file named model.safetensors" in text:
         return "it has no model.safetensors; pickled weights can run code and are not loaded"
     return text.partition("\n")[0]
@@ -171,15 +169,15 @@ def freeze_lowest(model: PreTrainedModel, count: int | Literal["encoder"]) -> No
         return
     blocks = [block.module for block in find_sites(model).blocks]
     if count > len(blocks):
-        raise ModelError(f"model.freeze {count} is more than the {len(blocks)} blocks of {type(model).__name__}")
+        raise ModelError(f"model.freeze {count} exceeds the {len(blocks)} blocks of {type(model).__name__}")
     if any(block in blocks[count:] for block in blocks[:count]):
         raise ModelError(
-            f"{type(model).__name__} shares its blocks, so that none can be frozen alone; leave out model.freeze"
+            f"{type(model).__name__} shares its blocks, so none can be frozen separately; leave out model.freeze"
         )
     for module in (model.get_input_embeddings(), *blocks[:count]):
         module.requires_grad_(False)
-    # Everything else before the blocks: positions, projections, norms. If one of them were trained, the backward pass
-    # would go through all frozen blocks.
+    # Also freeze everything else before the blocks: positions, projections, norms. If one of them were trained, the
+    # backward pass would go through all frozen blocks.
     first = next(blocks[0].parameters())
     for parameter in takewhile(lambda parameter: parameter is not first, model.base_model.parameters()):
         parameter.requires_grad_(False)
@@ -189,11 +187,11 @@ def load_model(directory: Path, trust_remote_code: bool = False) -> LoadedModel:
     """Load a saved model in eval mode, onto the accelerator if there is one.
 
     Args:
-        directory: Where it was saved.
+        directory: Directory of the model.
         trust_remote_code: Run the Python code in the directory, if the model has a custom architecture.
 
     Raises:
-        RunError: If the directory holds no model, or one that could run code.
+        RunError: If the directory holds no model, or the model needs code that may not run.
     """
     if not (directory / "config.json").is_file():
         raise RunError(f"no saved model at {directory}; has the run finished?")

@@ -1,4 +1,4 @@
-"""Run a model over texts: the longest first, in batches of like length, rows back in order."""
+"""Run a model over texts in batches of similar length, the longest first, and return the rows in their order."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -12,7 +12,7 @@ from transformers import DataCollatorWithPadding, PreTrainedTokenizerBase
 from textmix.data.tokenization import encode
 
 Rows: TypeAlias = Sequence[dict[str, list[int]]] | Dataset
-# Texts tokenised at once; what the tokenizer returns takes many times the memory of the ids in it.
+# Number of texts tokenised at once: the output of the tokenizer takes many times the memory of the ids.
 _TOKENIZED_AT_ONCE = 1024
 
 
@@ -21,18 +21,18 @@ def predict_logits(
     batches: Iterable[dict[str, Tensor]],
     gather: Callable[[Tensor], Tensor] = lambda logits: logits,
 ) -> Tensor:
-    """Run a model over batches in eval mode, and put it back into the mode it was in.
+    """Run a model over batches in eval mode, and restore its mode.
 
     Args:
         model: A classifier.
-        batches: Its inputs; `labels` among them are left out.
+        batches: Its inputs; `labels` are ignored.
         gather: Collects the logits of all processes.
 
     Returns:
         Logits of all rows, shape (N, C), float32, on the CPU.
     """
     with _evaluating(model):
-        # Brought to the CPU all at once, so that a GPU need not wait after each batch.
+        # Copied to the CPU once, after all batches, so that a GPU does not wait after each batch.
         logits = [
             gather(model(**{name: value for name, value in batch.items() if name != "labels"}).logits).float()
             for batch in batches
@@ -60,22 +60,22 @@ def run_longest_first(
     batch_size: int,
     progress: Callable[[int], object] = lambda rows: None,
 ) -> Tensor:
-    """Run a model over tokenised rows in eval mode, and put it back into the mode it was in.
+    """Run a model over tokenised rows in eval mode, and restore its mode.
 
-    Rows of like length share a batch, so that next to nothing of it is padding. The longest come first: what they need
-    of memory shows at once, and what they leave fits the others.
+    Rows of similar length share a batch, so that batches have almost no padding. The longest rows come first: if they
+    do not fit into memory, the error comes at once, and the memory that they free is enough for the others.
 
     Args:
         model: A classifier with a `device`.
-        run: Called with the inputs of each batch as keywords; returns a tensor with a row for each of its rows.
+        run: Called with the inputs of each batch as keywords; returns a tensor with one row for each row of the batch.
         tokenizer: Pads the batches.
-        rows: N tokenised rows, at least one; anything that gives a row for its number.
-        lengths: Tokens of each.
-        batch_size: Most rows of a batch.
+        rows: N tokenised rows, at least one, indexed by number.
+        lengths: Number of tokens of each row.
+        batch_size: Maximum number of rows in a batch.
         progress: Called with the number of rows after each batch.
 
     Returns:
-        What `run` returned for all rows, in their order, shape (N, ...), float32, on the CPU.
+        The outputs of `run` for all rows, in their order, shape (N, ...), float32, on the CPU.
     """
     order = sorted(range(len(lengths)), key=lambda number: -lengths[number])
     collate = DataCollatorWithPadding(tokenizer)
@@ -86,9 +86,9 @@ def run_longest_first(
             batch = collate([rows[number] for number in numbers])
             parts.append(run(**{name: value.to(model.device) for name, value in batch.items()}).float())
             progress(len(numbers))
-        in_this_order = torch.cat(parts).cpu()
-    results = torch.empty_like(in_this_order)
-    results[order] = in_this_order
+        by_length = torch.cat(parts).cpu()
+    results = torch.empty_like(by_length)
+    results[order] = by_length
     return results
 
 
@@ -107,11 +107,11 @@ def text_logits(
         tokenizer: Its tokenizer; inputs are cut at its `model_max_length`.
         texts: N texts, at least one.
         pairs: Their second sentences, if the model was trained on pairs.
-        batch_size: Most rows of a batch.
+        batch_size: Maximum number of rows in a batch.
         progress: Called with the number of rows after each batch.
 
     Returns:
-        Logits, shape (N, C), float32, on the CPU, rows in the order of the texts.
+        Logits, shape (N, C), float32, on the CPU, in the order of the texts.
     """
     rows = _tokenize(tokenizer, texts, pairs)
     lengths = [len(row["input_ids"]) for row in rows]

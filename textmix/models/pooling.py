@@ -1,4 +1,4 @@
-"""Poolings: from hidden states to one vector a row, never looking at padding."""
+"""Pool the hidden states of each row into one vector; padding is ignored."""
 
 from typing import Literal, get_args
 
@@ -15,7 +15,7 @@ class Pooling(nn.Module):
     Args:
         name: `cls` (first real position), `last` (last real position, for causal decoders), `mean`, `max`, or
             `attention` (a learned weight for each position).
-        hidden_size: H, the width of the hidden states.
+        hidden_size: H, the size of the hidden states.
 
     Shapes:
         hidden (B, L, H) and mask (B, L), nonzero at real positions, to (B, H). A row without real positions gives

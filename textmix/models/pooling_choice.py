@@ -1,4 +1,4 @@
-"""The pooling that suits an encoder when none is asked for."""
+"""Choose the pooling of an encoder for `pooling="auto"`."""
 
 import json
 from pathlib import Path
@@ -21,9 +21,9 @@ _DECLARED: dict[str, PoolingName] = {
 def choose_pooling(path: str, config: PreTrainedConfig) -> PoolingName:
     """Choose a pooling for an encoder.
 
-    What a sentence-transformers checkpoint declares comes first, then what the config declares (`classifier_pooling`,
-    ModernBERT), then the habit of the architecture: the first token where it is trained as a masked language model,
-    the last where it is only trained as a causal one, the mean elsewhere.
+    The order of precedence is: the pooling that a sentence-transformers checkpoint declares; `classifier_pooling` of
+    the configuration (ModernBERT); the usual pooling of the architecture. That is the first token for masked language
+    models, the last token for models that are only causal language models, and the mean for all others.
 
     Args:
         path: Hub id or directory of the checkpoint.
@@ -33,16 +33,16 @@ def choose_pooling(path: str, config: PreTrainedConfig) -> PoolingName:
     for key, name in _DECLARED.items():
         if declared.get(key):
             return name
-    habit = getattr(config, "classifier_pooling", None)
-    if habit in ("cls", "mean"):
-        return "cls" if habit == "cls" else "mean"
+    configured = getattr(config, "classifier_pooling", None)
+    if configured in ("cls", "mean"):
+        return "cls" if configured == "cls" else "mean"
     if config.model_type in MODEL_FOR_MASKED_LM_MAPPING_NAMES:
         return "cls"
     return "last" if config.model_type in MODEL_FOR_CAUSAL_LM_MAPPING_NAMES else "mean"
 
 
 def declared_max_length(path: str) -> int | None:
-    """Return the longest input, in tokens, that a sentence-transformers checkpoint declares, else None."""
+    """Return the maximum input length in tokens that a sentence-transformers checkpoint declares, else None."""
     declared = _read_json(path, "sentence_bert_config.json") or {}
     return declared.get("max_seq_length")
 

@@ -1,4 +1,4 @@
-"""MixupForSequenceClassification: any Hugging Face encoder, a pooling, one linear map, and mixing attached."""
+"""MixupForSequenceClassification: any Hugging Face encoder, a pooling and one linear layer, with mixing attached."""
 
 from pathlib import Path
 from typing import Any, Literal, Self
@@ -15,7 +15,7 @@ from textmix.models.pooling import POOLINGS, Pooling, PoolingName
 
 
 class MixupForSequenceClassification(MixupModel):
-    """A sequence classifier: encoder, pooling, dropout, one linear map.
+    """A sequence classifier: encoder, pooling, dropout, one linear layer.
 
     Args:
         config: Its configuration; `config.mix` attaches a mixer.
@@ -45,8 +45,8 @@ class MixupForSequenceClassification(MixupModel):
             attention_mask: 1 at real positions, shape (B, L); None means that all are real.
             inputs_embeds: Embeddings instead of ids, shape (B, L, H).
             labels: Targets as in `textmix.mixing.losses.score`; adds the mean loss.
-            pooled: Sentence vectors that `pool` has made, instead of any of these, shape (B, H).
-            **kwargs: Passed on to the encoder (`token_type_ids`, `position_ids`, …).
+            pooled: Sentence vectors from `pool` instead of the other inputs, shape (B, H).
+            **kwargs: Passed to the encoder (`token_type_ids`, `position_ids`, …).
         """
         num_items = kwargs.pop("num_items_in_batch", None)
         if pooled is None:
@@ -63,14 +63,14 @@ class MixupForSequenceClassification(MixupModel):
         inputs_embeds: Tensor | None = None,
         **kwargs: Any,
     ) -> Tensor:
-        """Make the sentence vectors of a batch, shape (B, H); arguments as in `forward`."""
+        """Compute the sentence vectors of a batch, shape (B, H); arguments as in `forward`."""
         hidden = self._encode(input_ids, attention_mask, inputs_embeds, kwargs)
         mask = attention_mask if attention_mask is not None else hidden.new_ones(hidden.shape[:2])
         vectors: Tensor = self.pooling(hidden, mask)
         return vectors
 
     @classmethod
-    def from_pretrained(  # type: ignore[override]  # options of ours come first
+    def from_pretrained(  # type: ignore[override]  # adds keyword arguments
         cls,
         pretrained_model_name_or_path: str | Path,
         *args: Any,
@@ -84,21 +84,21 @@ class MixupForSequenceClassification(MixupModel):
 
         Args:
             pretrained_model_name_or_path: A hub id, a directory, a built-in name (`minilm`), or a directory that
-                `save_pretrained` of this class wrote. Of an encoder-decoder (T5, BART) the encoder alone is used.
-            *args: Passed on to transformers.
-            mix: Attach a mixer that mixes like this; it is `model.mixer`.
-            head: `linear` is this class. `native` returns the architecture's own sequence classification model
-                instead, with the mixer attached: what it saves is a stock checkpoint.
-            pooling: How positions become one vector; `auto` takes what a sentence-transformers checkpoint declares,
-                else the habit of the architecture. Only for an encoder with a new linear head.
-            encoder_dropout: Dropout inside the encoder; None keeps the checkpoint's own.
-            **kwargs: `num_labels`, `id2label`, `label2id`, `problem_type`, `classifier_dropout`, and whatever
-                `from_pretrained` of transformers takes. Without `use_safetensors=False` no pickled weights are loaded,
-                without `trust_remote_code=True` no code that comes with a model is run.
+                `save_pretrained` of this class wrote. Only the encoder of an encoder-decoder (T5, BART) is used.
+            *args: Passed to transformers.
+            mix: Attach a mixer with this configuration; it is `model.mixer`.
+            head: `linear` is this class. `native` returns the sequence classification model that transformers has for
+                the architecture, with the mixer attached; transformers loads its checkpoints without textmix.
+            pooling: How hidden states are pooled; `auto` takes the pooling that a sentence-transformers checkpoint
+                declares, else the usual pooling of the architecture. Only for an encoder with a new linear head.
+            encoder_dropout: Dropout inside the encoder; None keeps the checkpoint's.
+            **kwargs: `num_labels`, `id2label`, `label2id`, `problem_type`, `classifier_dropout`, and the arguments of
+                `from_pretrained` of transformers. Pickled weights are loaded only with `use_safetensors=False`; code in
+                a checkpoint runs only with `trust_remote_code=True`.
 
         Raises:
             ConfigError: If `pooling` is given where it has no effect.
-            ModelError: If a classifier of another kind was saved there.
+            ModelError: If the directory holds a classifier of another class.
         """
         return cls._load(
             pretrained_model_name_or_path,

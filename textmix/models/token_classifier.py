@@ -1,4 +1,4 @@
-"""MixupForTokenClassification: any Hugging Face encoder, one linear map at every token, and mixing attached."""
+"""MixupForTokenClassification: any Hugging Face encoder and one linear layer at every token, with mixing attached."""
 
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -13,7 +13,7 @@ from textmix.models.base import HeadName, MixupModel
 
 
 class MixupForTokenClassification(MixupModel):
-    """A token classifier: encoder, dropout, one linear map at every position.
+    """A token classifier: encoder, dropout, one linear layer at every position.
 
     Args:
         config: Its configuration; `config.mix` attaches a mixer.
@@ -39,15 +39,15 @@ class MixupForTokenClassification(MixupModel):
             input_ids: Token ids, shape (B, L).
             attention_mask: 1 at real positions, shape (B, L); None means that all are real.
             inputs_embeds: Embeddings instead of ids, shape (B, L, H).
-            labels: Class of each token, shape (B, L), int64, -100 where none counts; adds the mean loss.
-            **kwargs: Passed on to the encoder (`token_type_ids`, `position_ids`, …).
+            labels: Class of each token, shape (B, L), int64, -100 for tokens to ignore; adds the mean loss.
+            **kwargs: Passed to the encoder (`token_type_ids`, `position_ids`, …).
         """
         num_items = kwargs.pop("num_items_in_batch", None)
         logits = self.classifier(self.dropout(self._encode(input_ids, attention_mask, inputs_embeds, kwargs)))
         return TokenClassifierOutput(loss=plain_loss(logits, labels, None, num_items), logits=logits)
 
     @classmethod
-    def from_pretrained(  # type: ignore[override]  # options of ours come first
+    def from_pretrained(  # type: ignore[override]  # adds keyword arguments
         cls,
         pretrained_model_name_or_path: str | Path,
         *args: Any,
@@ -60,16 +60,16 @@ class MixupForTokenClassification(MixupModel):
 
         Args:
             pretrained_model_name_or_path: As for `MixupForSequenceClassification`.
-            *args: Passed on to transformers.
-            mix: Attach a mixer that mixes like this; it is `model.mixer`.
-            head: `linear` is this class. `native` returns the architecture's own token classification model instead,
-                with the mixer attached: what it saves is a stock checkpoint.
-            encoder_dropout: Dropout inside the encoder; None keeps the checkpoint's own.
-            **kwargs: `num_labels`, `id2label`, `label2id`, `classifier_dropout`, and whatever `from_pretrained` of
-                transformers takes.
+            *args: Passed to transformers.
+            mix: Attach a mixer with this configuration; it is `model.mixer`.
+            head: `linear` is this class. `native` returns the token classification model that transformers has for the
+                architecture, with the mixer attached; transformers loads its checkpoints without textmix.
+            encoder_dropout: Dropout inside the encoder; None keeps the checkpoint's.
+            **kwargs: `num_labels`, `id2label`, `label2id`, `classifier_dropout`, and the arguments of `from_pretrained`
+                of transformers.
 
         Raises:
-            ModelError: If a classifier of another kind was saved there.
+            ModelError: If the directory holds a classifier of another class.
         """
         return cls._load(
             pretrained_model_name_or_path,

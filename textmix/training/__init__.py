@@ -1,1 +1,1 @@
-"""The accelerate loop and what it needs."""
+"""Training with accelerate: loop, batches, optimizer, checkpoints, history and several processes."""

@@ -1,4 +1,4 @@
-"""The accelerator of one training run, which leaves those of the rest of the process alone."""
+"""The accelerator of one training run, isolated from other accelerators of the process."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +14,7 @@ from textmix.io.compat import shared_states
 from textmix.io.run_directory import TENSORBOARD
 
 _MIXED_PRECISION = {"fp32": "no", "bf16": "bf16", "fp16": "fp16"}
-# What accelerate sets on a model that it prepares.
+# Attributes that accelerate sets on a model that it prepares.
 _SET_BY_ACCELERATE = ("forward", "_original_forward", "_is_accelerate_prepared")
 
 
@@ -22,11 +22,11 @@ _SET_BY_ACCELERATE = ("forward", "_original_forward", "_is_accelerate_prepared")
 def run_accelerator(config: TrainConfig, precision: str, directory: Path) -> Iterator[Accelerator]:
     """Make an accelerator for a `with` block.
 
-    The accelerators of a process share their state, so that a second one must have the precision of the first. Within
-    the block the shared state is set aside, and restored after it: an accelerator of the caller works as before.
+    All accelerators of a process share their state, so a second one must have the precision of the first. The shared
+    state is cleared for the block and restored after it, so that an accelerator of the caller works as before.
 
     Args:
-        config: Names the trackers.
+        config: Training options; names the trackers.
         precision: `fp32`, `bf16` or `fp16`.
         directory: Directory of the run, where tensorboard writes.
     """
@@ -36,7 +36,7 @@ def run_accelerator(config: TrainConfig, precision: str, directory: Path) -> Ite
     try:
         accelerator = Accelerator(
             mixed_precision=_MIXED_PRECISION[precision],
-            cpu=not torch.accelerator.is_available(),  # without it accelerate sees one process there
+            cpu=not torch.accelerator.is_available(),  # otherwise accelerate sees only one process on a CPU
             log_with=config.trackers or None,
             project_config=ProjectConfiguration(logging_dir=str(directory / TENSORBOARD)),
         )

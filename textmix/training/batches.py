@@ -1,4 +1,4 @@
-"""The batches of an epoch: an order that depends on seed and epoch alone, and what each process gets of it."""
+"""The batches of an epoch: an order that depends only on seed and epoch, and the rows of each process."""
 
 from collections.abc import Iterable, Iterator
 from itertools import chain, islice
@@ -17,33 +17,32 @@ from textmix.data.tokenization import LazyTokens, token_lists
 from textmix.mixing.sampling import seeded
 from textmix.mixing.site_names import POOLED
 
-# Batches whose rows are sorted by length together; the sampler of transformers that groups by length takes at most as
-# many.
+# Number of batches whose rows are sorted by length together, as in the length-grouped sampler of transformers.
 _WINDOW = 50
 
 
 class EpochBatches(Sampler[list[int]]):
-    """Visits every row once, in an order fixed by (seed, epoch), so that a resumed run finds its place again.
+    """Visits every row once, in an order fixed by (seed, epoch), so that a run can resume within an epoch.
 
-    A batch holds `batch_size` rows of each process: its rows are those of one process with as much more to a batch,
-    and each process gets an equal part of them. accelerate would fill up the last batch with rows from the first, and
-    train on them twice.
+    A batch has `batch_size` rows for each process, which are divided equally among the processes; a single process with
+    a batch size that is larger by the number of processes has the same batches. accelerate's own sharding would fill
+    the last batch with rows of the first batch, and train on them twice.
 
     Args:
         size: Number of rows.
         batch_size: Rows of a batch in one process.
         seed: Seed of the run.
         processes: Number of processes.
-        rank: Number of this one.
-        lengths: Length of each row, shape (size,), to put rows of like length into one batch: a random permutation is
-            cut into windows of 50 batches, each is sorted by length and cut into batches, and these are shuffled. Which
-            rows share a window, and the order of the batches, stay random. None leaves the permutation as it is.
-        accumulation: Batches that make one step: for the grouping they count as one batch.
+        rank: Rank of this process.
+        lengths: Length of each row, shape (size,), to group rows of similar length: a random permutation is cut into
+            windows of 50 batches, each window is sorted by length and cut into batches, and the batches are shuffled.
+            The rows of a window and the order of the batches stay random. None means no grouping.
+        accumulation: Batches per optimizer step; the grouping treats them as one batch.
 
     Attributes:
-        epoch: The epoch whose order is wanted, set by the trainer. There is no `set_epoch`, which accelerate would call
-            with a count of its own.
-        first: The batch to begin with.
+        epoch: The epoch to iterate over, set by the trainer. There is no `set_epoch`, because accelerate would call it
+            with its own count.
+        first: Number of the first batch.
     """
 
     def __init__(
@@ -70,11 +69,11 @@ class EpochBatches(Sampler[list[int]]):
         return -(-self._size // self._batch_size)
 
     def rows(self, number: int) -> int:
-        """Return how many rows a batch has in all processes together."""
+        """Return the number of rows of a batch in all processes."""
         return min(self._batch_size, self._size - number * self._batch_size)
 
     def own_rows(self, number: int) -> int:
-        """Return how many of them are this process's: 0 where there are fewer rows than processes."""
+        """Return the number of rows of a batch in this process; it can be 0 if there are fewer rows than processes."""
         start, end = self._share(self.rows(number))
         return end - start
 
@@ -82,19 +81,19 @@ class EpochBatches(Sampler[list[int]]):
         return self._rank * rows // self._processes, (self._rank + 1) * rows // self._processes
 
     def __iter__(self) -> Iterator[list[int]]:
-        """Yield this process's rows of each batch; where it has none, one row that must not count."""
+        """Yield the rows of this process in each batch; if it has none, one row that must not count."""
         for batch in islice(self._whole_batches(self.epoch), self.first, None):
             start, end = self._share(len(batch))
             yield batch[start : max(end, start + 1)].tolist()
 
     def first_rows(self, batches: int) -> npt.NDArray[np.integer[Any]] | None:
-        """Return the rows of the first batches of the first epoch, in all processes; None if these are all rows."""
+        """Return the rows of the first batches of the first epoch in all processes; None if these are all rows."""
         if batches >= len(self):
             return None
         return torch.cat(list(islice(self._whole_batches(0), batches))).numpy()
 
     def _whole_batches(self, epoch: int) -> Iterator[Tensor]:
-        """Yield the rows of each batch of an epoch in all processes together."""
+        """Yield the rows of each batch of an epoch in all processes."""
         generator = seeded(self._seed, epoch, 20)
         # The smallest type that holds all rows: half the memory of the default type, and the same order.
         number = torch.int32 if self._size < 2**31 else torch.int64
@@ -107,7 +106,7 @@ class EpochBatches(Sampler[list[int]]):
         starts = chain.from_iterable(
             range(group * self._group_size, (group + 1) * self._group_size, self._batch_size) for group in groups
         )
-        # The rows that do not fill a group come last: grouped by length, they are the longest of a window.
+        # An incomplete group comes last; with grouping by length its rows are the longest of a window.
         rest = range(whole * self._group_size, self._size, self._batch_size)
         for begin in chain(starts, rest):
             yield order[begin : begin + self._batch_size]
@@ -120,7 +119,7 @@ class EpochBatches(Sampler[list[int]]):
 
 
 def row_lengths(data: Dataset | LazyTokens) -> npt.NDArray[np.integer[Any]]:
-    """Return the length of each tokenised row, shape (N,), without making Python objects of the rows."""
+    """Return the length of each tokenised row, shape (N,), without creating Python objects for the rows."""
     if isinstance(data, LazyTokens):
         return data.lengths()
     ids = token_lists(data, "input_ids")
@@ -136,18 +135,18 @@ def padded_loader(
     batches: Sampler[list[int]] | None = None,
     batch_size: int = 1,
 ) -> DataLoader[Any]:
-    """Load tokenised rows in batches, each padded to its longest row; sentence vectors as they are.
+    """Load tokenised rows in batches, each padded to its longest row; sentence vectors are not padded.
 
     Args:
-        data: Tokenised rows, or the sentence vectors of `pool_rows`.
-        tokenizer: Pads them.
-        batches: The rows of each batch; None for batches of `batch_size` in the order they are in.
-        batch_size: Rows of a batch, without `batches`.
+        data: Tokenised rows, or the sentence vectors from `pool_rows`.
+        tokenizer: Pads the batches.
+        batches: The rows of each batch; None means batches of `batch_size` in the order of the data.
+        batch_size: Rows of a batch, if `batches` is None.
     """
     order: dict[str, Any] = {"batch_size": batch_size} if batches is None else {"batch_sampler": batches}
-    # A generator of its own: without one, each pass would draw from dropout's.
+    # A separate generator: without it, each pass would advance the global generator that dropout uses.
     pooled = isinstance(data, Dataset) and POOLED in data.column_names
     collate = default_data_collator if pooled else DataCollatorWithPadding(tokenizer)
-    # All that a DataLoader asks of a data set is __len__ and __getitems__.
+    # A DataLoader needs only __len__ and __getitems__.
     dataset = cast("torch.utils.data.Dataset[Any]", data)
     return DataLoader(dataset, collate_fn=collate, generator=torch.Generator(), **order)

@@ -1,4 +1,4 @@
-"""Checkpoints to resume from: written whole, verified before they are used, and unable to run code."""
+"""Checkpoints: written atomically, verified before they are loaded, and loaded without running code."""
 
 import hashlib
 import json
@@ -24,7 +24,7 @@ _NAME = re.compile(r"step-(\d+)")
 
 
 def find_checkpoints(run: Path) -> dict[int, Path]:
-    """Find the checkpoints of a run, whole or damaged, by their step, the oldest first."""
+    """Return the checkpoints of a run, including damaged ones, by step, the oldest first."""
     found = {int(match[1]): path for path in _children(run) if (match := _NAME.fullmatch(path.name))}
     return dict(sorted(found.items()))
 
@@ -42,18 +42,18 @@ def save_checkpoint(
     keep: int = 1,
     best_step: int | None = None,
 ) -> Path:
-    """Save a checkpoint of a run; once it is complete, remove those that are no longer kept.
+    """Save a checkpoint of a run, then remove the checkpoints that are no longer kept.
 
     Args:
         run: Directory of the run.
-        step: Optimizer steps made so far.
-        models: Models whose weights are saved, unwrapped, by the name of their file.
-        state: Tensors, numbers, strings, lists and dictionaries of them.
+        step: Number of optimizer steps so far.
+        models: Unwrapped models whose weights are saved, by the name of their file.
+        state: Tensors, numbers, strings, and lists and dictionaries of them.
         keep: Number of the last checkpoints to keep.
-        best_step: The step whose checkpoint is kept, too, if there is one.
+        best_step: A step whose checkpoint is also kept, if there is one.
 
     Returns:
-        The checkpoint's directory.
+        Directory of the checkpoint.
 
     Raises:
         OSError: If it cannot be written; earlier checkpoints are kept.
@@ -63,12 +63,12 @@ def save_checkpoint(
         temporary.mkdir()
         for name, model in models.items():
             save_model(model, str(temporary / f"{name}.safetensors"))
-        with (temporary / _STATE).open("wb") as file:  # given a path, torch does not report a full disk
+        with (temporary / _STATE).open("wb") as file:  # torch does not report a full disk if it opens the file itself
             torch.save(state, file)
         files = {path.name: _describe(path) for path in sorted(temporary.iterdir())}
         (temporary / _MANIFEST).write_text(json.dumps({"step": step, "files": files}, indent=1) + "\n")
     found = find_checkpoints(run)
-    # Later ones are damaged: otherwise the run would have resumed from them.
+    # Later checkpoints are damaged: otherwise the run would have resumed from them.
     kept = {*[number for number in found if number <= step][-keep:], best_step}
     for number, path in found.items():
         if number not in kept:
@@ -85,7 +85,7 @@ def find_damage(checkpoint: Path) -> str | None:
     """Compare a checkpoint with its manifest.
 
     Returns:
-        What is wrong with it, or None if nothing is.
+        The first difference, or None if there is none.
     """
     manifest = checkpoint / _MANIFEST
     if not manifest.is_file():
@@ -110,17 +110,17 @@ def find_damage(checkpoint: Path) -> str | None:
 
 
 def load_checkpoint(run: Path, models: Mapping[str, nn.Module]) -> dict[str, Any] | None:
-    """Load the newest checkpoint of a run that is whole; damaged ones are logged.
+    """Load the newest undamaged checkpoint of a run; damaged ones are logged.
 
     Args:
         run: Directory of the run.
         models: Models to load the weights into.
 
     Returns:
-        The state that was saved; None if the run has no checkpoint.
+        The saved state; None if the run has no checkpoint.
 
     Raises:
-        RunError: If there are checkpoints and all are damaged, or they hold something else than a run's state.
+        RunError: If all checkpoints are damaged, or a checkpoint does not hold the state of a run.
     """
     damaged: list[tuple[Path, str]] = []
     for checkpoint in reversed(find_checkpoints(run).values()):
@@ -133,7 +133,7 @@ def load_checkpoint(run: Path, models: Mapping[str, nn.Module]) -> dict[str, Any
     if damaged:
         listed = "; ".join(f"{path.name}: {reason}" for path, reason in damaged)
         raise RunError(
-            f"no checkpoint of {run} is whole ({listed}); to start from the beginning, remove"
+            f"every checkpoint of {run} is damaged ({listed}); to start from the beginning, remove"
             f" {checkpoint_directory(run)} and resume"
         )
     return None
@@ -144,11 +144,11 @@ def _load(checkpoint: Path, models: Mapping[str, nn.Module]) -> dict[str, Any]:
         state = torch.load(checkpoint / _STATE, map_location="cpu", weights_only=True)
     except (UnpicklingError, EOFError, RuntimeError, ValueError, TypeError, AttributeError) as error:
         raise RunError(
-            f"{checkpoint / _STATE} holds something else than tensors and plain values; it was not loaded"
+            f"{checkpoint / _STATE} was not loaded: it holds objects other than tensors and plain values"
         ) from error
     for name, model in models.items():
         weights = checkpoint / f"{name}.safetensors"
         if not weights.is_file():
-            raise RunError(f"{checkpoint} has no {weights.name}: it was saved by a run with other options")
+            raise RunError(f"{checkpoint} has no {weights.name}: a run with other options saved it")
         load_model(model, str(weights))
     return dict(state)

@@ -1,4 +1,4 @@
-"""Communication among the processes of a training run."""
+"""Communication between the processes of a training run."""
 
 from hashlib import sha256
 from typing import Any

@@ -1,4 +1,4 @@
-"""FiniteWatch: notices a loss or weights that are no numbers, and names the step."""
+"""FiniteCheck: detects NaN or inf in the loss or the weights, and names the step."""
 
 import torch
 from accelerate import Accelerator
@@ -8,35 +8,35 @@ from textmix.config.train import TrainConfig
 from textmix.errors import TrainingError
 
 
-class FiniteWatch:
-    """Remembers, on the device, the first step whose loss was not finite; a GPU need not wait until it is asked.
+class FiniteCheck:
+    """Stores on the device the first step whose loss is not finite, so that a GPU is synchronised only by `check`.
 
     Args:
         accelerator: Connects the processes.
-        config: Names what can be changed about it.
-        precision: Precision of the run.
+        config: Training options; named in the error.
+        precision: Precision of the run; named in the error.
     """
 
     def __init__(self, accelerator: Accelerator, config: TrainConfig, precision: str) -> None:
         self._accelerator = accelerator
         self._config = config
         self._precision = precision
-        self._first = torch.full((), -1, device=accelerator.device)  # -1 while there is none
+        self._first = torch.full((), -1, device=accelerator.device)  # -1: every loss is finite
 
     def note(self, step: int, loss: Tensor) -> None:
-        """Look at the loss of a step."""
+        """Record the loss of a step."""
         is_first = (self._first < 0) & ~torch.isfinite(loss)
         self._first = torch.where(is_first, step, self._first)
 
     def check(self, step: int, model: nn.Module | None = None) -> None:
-        """Read what was noted; all processes must ask together, and all end if one has to.
+        """Check the recorded losses of all processes; every process must call it, and all of them raise.
 
         Args:
-            step: Optimizer steps made so far.
-            model: Look at its weights, too.
+            step: Number of optimizer steps so far.
+            model: Also check the weights of this model.
 
         Raises:
-            TrainingError: If a loss was not finite, or weights are not.
+            TrainingError: If a loss or a weight is not finite.
         """
         found = self._accelerator.gather(self._first).reshape(-1).tolist()
         first, what = min((number for number in found if number >= 0), default=-1), "loss is"

@@ -1,4 +1,4 @@
-"""history.jsonl: what training was like, a line at a time; trackers are told the same."""
+"""Write the training history to history.jsonl and to experiment trackers."""
 
 import json
 from pathlib import Path
@@ -22,6 +22,6 @@ def add_history(accelerator: Accelerator, directory: Path, progress: TrainProgre
 
 
 def rewrite_history(accelerator: Accelerator, directory: Path, progress: TrainProgress) -> None:
-    """Write the whole file anew, whole or not at all: lines of steps that a killed process made are gone then."""
+    """Rewrite the file atomically; this removes lines of steps after the checkpoint that the run resumes from."""
     if accelerator.is_main_process:
         write_text(directory / HISTORY, "".join(json.dumps(line) + "\n" for line in progress.history))

@@ -1,4 +1,4 @@
-"""Turn Ctrl-C and SIGTERM into a wish to stop, which the loop grants at its next step."""
+"""Handle SIGINT and SIGTERM: finish the current step, then stop."""
 
 import signal
 from collections.abc import Iterator
@@ -8,19 +8,19 @@ from typing import Self
 
 
 class Terminated(KeyboardInterrupt):
-    """SIGTERM came where there is nothing to save."""
+    """SIGTERM was received while there was nothing to save."""
 
 
 @contextmanager
 def terminable() -> Iterator[None]:
-    """While active, SIGTERM raises `Terminated`, as SIGINT raises KeyboardInterrupt, so that temporary files go."""
+    """Make SIGTERM raise `Terminated` in a `with` block, so that temporary files are removed as after SIGINT."""
 
     def stop(number: int, frame: FrameType | None) -> None:
         raise Terminated
 
     try:
         previous = signal.signal(signal.SIGTERM, stop)
-    except ValueError:  # only the main thread may set handlers; elsewhere signals stay as they were
+    except ValueError:  # only the main thread may set handlers
         yield
         return
     try:
@@ -30,10 +30,10 @@ def terminable() -> Iterator[None]:
 
 
 class InterruptGuard:
-    """While active, the first SIGINT or SIGTERM is only noted; a second one acts as it did before.
+    """Records the first SIGINT or SIGTERM in a `with` block; a second one is handled as outside of the block.
 
     Attributes:
-        signal: Number of the first; None while there was none.
+        signal: Number of the first signal; None before it.
     """
 
     def __init__(self) -> None:
@@ -44,7 +44,7 @@ class InterruptGuard:
         for number in (signal.SIGINT, signal.SIGTERM):
             try:
                 self._previous[number] = signal.signal(number, self._handle)  # type: ignore[assignment]
-            except ValueError:  # only the main thread may set handlers; elsewhere signals stay as they were
+            except ValueError:  # only the main thread may set handlers
                 break
         return self
 

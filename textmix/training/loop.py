@@ -27,7 +27,7 @@ from textmix.mixing.losses import IGNORED
 from textmix.models.logits import predict_logits
 from textmix.training.batches import EpochBatches, padded_loader
 from textmix.training.ema import averaged
-from textmix.training.finite import FiniteWatch
+from textmix.training.finite import FiniteCheck
 from textmix.training.history import add_history, rewrite_history
 from textmix.training.interrupt import InterruptGuard
 from textmix.training.optimization import build_optimizer, build_schedule, clip_gradients
@@ -43,12 +43,12 @@ if TYPE_CHECKING:
 
 
 class TrainingLoop:
-    """One training of a model: steps, evaluation, history, checkpoints, and the saved model.
+    """Trains a model once: steps, evaluation, history, checkpoints, and the saved model.
 
     Args:
-        trainer: What is trained, on what, and how.
+        trainer: The trainer, with the model, the data and the options.
         accelerator: Devices, precision and processes.
-        mixer: The mixer; it is attached here, after the weights that are averaged have been copied.
+        mixer: The mixer; the constructor attaches it, after it has copied the model for averaging.
         batches: The rows of each batch.
 
     Attributes:
@@ -64,7 +64,7 @@ class TrainingLoop:
         self._processes, self._batches = trainer.processes, batches
         self.average = averaged(model, config.ema_decay) if config.ema_decay is not None else None
         mixer.attach()
-        # The batches are divided among the processes already: accelerate only moves them to the device.
+        # The batches are already divided among the processes: accelerate only moves them to the device.
         self.loader = prepare_data_loader(
             padded_loader(trainer.data.train, trainer.tokenizer, batches),
             accelerator.device,
@@ -81,7 +81,7 @@ class TrainingLoop:
         self._epochs = math.ceil(self.total_steps / self.steps_per_epoch)
         self.schedule = build_schedule(optimizer, config, self.total_steps)
         self._validation_loader = self._load_validation()
-        self._finite = FiniteWatch(accelerator, config, trainer.precision)
+        self._finite = FiniteCheck(accelerator, config, trainer.precision)
         self._show_progress = trainer.reporting.show_progress and accelerator.is_local_main_process
         models = {"model": self.bare_model} | ({} if self.average is None else {"average": self.average})
         self.state = RunState(
@@ -95,7 +95,7 @@ class TrainingLoop:
 
     @property
     def bare_model(self) -> PreTrainedModel:
-        """The model without what accelerate wraps it in."""
+        """The model without accelerate's wrapper."""
         model: PreTrainedModel = self.accelerator.unwrap_model(self.model)
         return model
 
@@ -103,7 +103,7 @@ class TrainingLoop:
         """Train to the end.
 
         Args:
-            random: State of the process's generators, to be restored once the first batch is due; None in a new run.
+            random: State of the process's generators, restored before the first batch; None in a new run.
 
         Raises:
             TrainingError: If the loss stops being finite; names the step.
@@ -119,7 +119,7 @@ class TrainingLoop:
                 random = None
                 self._finish_epoch(bar)
                 asked = self._asked(guard)
-                # At the end always: whatever stops the work that comes after training, none of this is lost.
+                # Always save at the end: an error after training then loses nothing.
                 if asked or self._done() or self._save_is_due():
                     self._save()
                 self._stop_if_asked(asked)
@@ -144,7 +144,7 @@ class TrainingLoop:
             total=self.total_steps,
             initial=self.progress.step,
             unit="step",
-            mininterval=0.2 if sys.stderr.isatty() else 10,  # a log file needs no animation
+            mininterval=0.2 if sys.stderr.isatty() else 10,  # fewer lines in a log file
             disable=not self._show_progress,
         )
 
@@ -175,7 +175,7 @@ class TrainingLoop:
         progress.seconds += time.perf_counter() - started
 
     def _step(self, window: list[dict[str, Tensor]]) -> None:
-        """Make one step of the optimizer, from a window of batches."""
+        """Make one optimizer step from a window of batches."""
         self.mixer.progress = self.progress.step / self.total_steps
         numbers = range(self.progress.batches, self.progress.batches + len(window))
         rows = sum(self._batches.rows(number) for number in numbers)
@@ -183,10 +183,10 @@ class TrainingLoop:
         for number, batch in zip(numbers, window, strict=True):
             own_rows = self._batches.own_rows(number)
             if own_rows == 0:
-                batch["labels"].fill_(IGNORED)  # only so that this process takes part in the step
+                batch["labels"].fill_(IGNORED)  # every process must take part in the step
             with nullcontext() if number == numbers[-1] else self.accelerator.no_sync(self.model):
-                # Divided by the rows of the whole window, the losses of its batches add up to their mean; times the
-                # processes, over which gradients are averaged.
+                # Dividing by the rows of the window makes the losses of its batches sum to their mean. The number of
+                # processes cancels the averaging of gradients over the processes.
                 part = self.model(**batch, num_items_in_batch=rows / self._processes.size).loss
                 self.accelerator.backward(part)
             loss += part.detach()
@@ -205,7 +205,7 @@ class TrainingLoop:
 
     def _log(self, bar: tqdm[Any]) -> None:
         progress = self.progress
-        self._finite.check(progress.step)  # a pass over the weights is for the ends of epochs
+        self._finite.check(progress.step)  # the weights are checked only at the end of an epoch
         line = {
             "step": progress.step,
             "epoch": progress.step / self.steps_per_epoch,
@@ -221,7 +221,7 @@ class TrainingLoop:
         )
 
     def _finish_epoch(self, bar: tqdm[Any]) -> None:
-        """Evaluate, and keep the model if it is the best so far."""
+        """Evaluate, and save the model if it is the best so far."""
         progress, config = self.progress, self.config
         self._finite.check(progress.step, self.model)
         progress.epoch += 1
@@ -246,7 +246,7 @@ class TrainingLoop:
     def _evaluate(self, loader: DataLoader[Any]) -> dict[str, float]:
         assert self.trainer.data.validation is not None
         model = self.model if self.average is None else self.average.module
-        with self.accelerator.autocast():  # accelerate wraps the model in it, but not the average
+        with self.accelerator.autocast():  # accelerate wraps only the model in it, not the average
             logits = predict_logits(model, loader, self.accelerator.gather_for_metrics)
         labels = labels_of(self.trainer.data.validation)
         probabilities = logits.double().softmax(dim=-1).numpy()
@@ -262,12 +262,12 @@ class TrainingLoop:
                 self.trainer.tokenizer.save_pretrained(temporary)
 
     def _save_is_due(self) -> bool:
-        """Return whether a checkpoint is saved after this epoch: if asked for, and after the best epoch."""
+        """Return whether to save a checkpoint after this epoch; with a number of steps, after the best epoch."""
         best = self.progress.best_step == self.progress.step
         return self.config.save_steps == "epoch" or (self.config.save_steps is not None and best)
 
     def _asked(self, guard: InterruptGuard) -> int:
-        """Return the signal by which any of the processes was asked to stop, 0 if none was."""
+        """Return the signal that any of the processes has received, 0 if none has."""
         return self._processes.largest(guard.signal or 0)
 
     def _stop_if_asked(self, number: int) -> None:
@@ -275,7 +275,7 @@ class TrainingLoop:
             raise TrainingInterrupted(f"interrupted at step {self.progress.step} of {self.total_steps}", number)
 
     def _save(self) -> None:
-        """Save a checkpoint, except with divided weights, where one that was asked for has been refused before."""
+        """Save a checkpoint, except with sharded weights; explicit `save_steps` are refused with them."""
         self._finite.check(self.progress.step, self.model)
         if sharded_by(self.accelerator) is None:
             self.state.save(self.config.keep_checkpoints)

@@ -1,4 +1,4 @@
-"""The optimizer, its parameter groups, its schedule, and the precision of the arithmetic."""
+"""The optimizer, its parameter groups, its schedule, and the precision."""
 
 from typing import Any, Literal
 
@@ -16,13 +16,13 @@ from textmix.training.cpu.embedding import compact_embeddings
 
 
 def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """Divide the trained parameters into those that decay and those that do not.
+    """Divide the trained parameters into two groups, with and without weight decay.
 
-    Biases and the scales of normalisations do not: both have one dimension, in every architecture.
+    Biases and the scales of normalisations do not decay: in every architecture they have one dimension.
 
     Args:
         model: Any model.
-        weight_decay: Decay of the first group.
+        weight_decay: Weight decay of the first group.
     """
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     return [
@@ -32,7 +32,7 @@ def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, An
 
 
 def build_optimizer(model: nn.Module, learning_rate: float, weight_decay: float) -> AdamW:
-    """Build a fused AdamW over the trained parameters of a model; compact embeddings decay as a whole."""
+    """Build a fused AdamW for the trained parameters of a model; unused rows of compact embeddings decay, too."""
     optimizer = AdamW(parameter_groups(model, weight_decay), lr=learning_rate, fused=True)
     for embedding in compact_embeddings(model):
         optimizer.register_step_post_hook(embedding.decay)
@@ -40,28 +40,28 @@ def build_optimizer(model: nn.Module, learning_rate: float, weight_decay: float)
 
 
 def clip_gradients(accelerator: Accelerator, model: nn.Module, optimizer: AcceleratedOptimizer, most: float) -> None:
-    """Scale the gradients of a model down to a norm, at the latest when the optimizer makes its step.
+    """Clip the gradients of a model to a norm, now or in the optimizer step.
 
-    A fused AdamW can divide the gradients by a number on its way through them, as it does for a loss scaler; that saves
-    a pass over all of them. Where there is a scaler, or gradients are sharded, accelerate scales them at once.
+    A fused AdamW can divide the gradients by a number in its step, as it does for a loss scaler, which saves a pass
+    over the gradients. With a loss scaler or sharded gradients accelerate clips them at once.
 
     Args:
-        accelerator: What prepared the model.
-        model: Its gradients are complete.
-        optimizer: From `build_optimizer`, prepared.
-        most: The norm.
+        accelerator: The accelerator that prepared the model.
+        model: A model whose gradients are complete.
+        optimizer: The prepared optimizer from `build_optimizer`.
+        most: Maximum norm.
     """
     gradients = [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
     if accelerator.scaler is not None or any(type(gradient) is not Tensor for gradient in gradients):
         accelerator.clip_grad_norm_(model.parameters(), most)
         return
-    # The same small number as in torch.nn.utils.clip_grad_norm_.
+    # 1e-6 as in torch.nn.utils.clip_grad_norm_; the fused step needs float32.
     norm = torch.nn.utils.get_total_norm(gradients, foreach=True)
-    optimizer.optimizer.grad_scale = ((norm + 1e-6) / most).clamp(min=1).float()  # as the fused step wants it
+    optimizer.optimizer.grad_scale = ((norm + 1e-6) / most).clamp(min=1).float()
 
 
 def build_schedule(optimizer: AdamW, config: TrainConfig, total_steps: int) -> LRScheduler:
-    """Build the schedule of the learning rate: warm-up, then `config.schedule` over the rest of `total_steps`."""
+    """Build the learning-rate schedule: warm-up, then `config.schedule` over the rest of `total_steps`."""
     name = "constant_with_warmup" if config.schedule == "constant" else config.schedule
     warmup = round(config.warmup_ratio * total_steps)
     schedule: LRScheduler = get_scheduler(name, optimizer, num_warmup_steps=warmup, num_training_steps=total_steps)
@@ -71,11 +71,11 @@ def build_schedule(optimizer: AdamW, config: TrainConfig, total_steps: int) -> L
 def choose_precision(asked: Literal["auto", "fp32", "bf16", "fp16"]) -> Literal["fp32", "bf16", "fp16"]:
     """Choose the precision for this machine.
 
-    bf16 on a CPU that has to emulate it is several times slower than fp32, so `auto` takes it only where there are
+    On a CPU that emulates bf16 it is several times slower than fp32, so `auto` chooses bf16 only where the machine has
     instructions for it.
 
     Raises:
-        ConfigError: If fp16 is asked for without a GPU.
+        ConfigError: If `asked` is fp16 and there is no GPU.
     """
     if asked == "fp16" and not torch.cuda.is_available():
         raise ConfigError("train.precision fp16 needs a GPU; use bf16 or fp32")

@@ -1,4 +1,4 @@
-"""Training on what a frozen encoder makes of the rows: its sentence vectors, computed once."""
+"""Train on the sentence vectors of a frozen encoder, which are computed once."""
 
 from datasets import Dataset
 from transformers import PreTrainedTokenizerBase
@@ -13,19 +13,19 @@ from textmix.training.batches import row_lengths
 
 
 def check_pooled(mix: MixConfig) -> None:
-    """Make sure that a strategy needs no more of a row than its sentence vector.
+    """Check that a strategy needs only the sentence vectors of the rows.
 
     Raises:
-        ConfigError: If it mixes elsewhere, or chooses partners by what is not there.
+        ConfigError: If it mixes at another site, or chooses partners by their tokens.
     """
     if not _mixes_only_pooled(mix):
         fitting = [name for name in STRATEGIES if name != "any" and _mixes_only_pooled(MixConfig(strategy=name))]
         raise ConfigError(
-            f"with model.freeze encoder only sentence vectors are mixed: mix.strategy {mix.strategy} mixes elsewhere;"
+            f"model.freeze encoder trains on sentence vectors, but mix.strategy {mix.strategy} mixes at another site;"
             f" use one of {', '.join(fitting)}"
         )
     if mix.partner in ("nearest", "farthest", "length"):
-        raise ConfigError(f"mix.partner {mix.partner} needs the tokens of a row; model.freeze encoder keeps none")
+        raise ConfigError(f"mix.partner {mix.partner} needs the tokens of a row, which model.freeze encoder drops")
 
 
 def _mixes_only_pooled(mix: MixConfig) -> bool:
@@ -47,7 +47,7 @@ def pool_rows(
         batch_size: Rows of a batch.
 
     Returns:
-        A data set with the columns `pooled`, float32 vectors of width H, and `labels`; the order of rows is kept.
+        A data set with the columns `pooled`, float32 vectors of shape (H,), and `labels`, in the order of the rows.
     """
     inputs = data.remove_columns("labels")
     vectors = run_longest_first(model, model.pool, tokenizer, inputs, row_lengths(data).tolist(), batch_size)

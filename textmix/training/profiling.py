@@ -1,4 +1,4 @@
-"""Where the time of a training step goes."""
+"""Profile training steps."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -8,20 +8,20 @@ import torch
 from torch.profiler import ProfilerActivity, profile, schedule
 
 TRACE, TABLE = "trace.json", "table.txt"
-# The first steps of a process are slow, and no picture of the others.
+# The first steps of a process are slower than the others.
 _SKIPPED, _RECORDED = 5, 10
 
 
 @contextmanager
 def profiled(directory: Path | None) -> Iterator[Callable[[], None]]:
-    """Record some steps of a training run.
+    """Profile steps 6 to 15 of a training run.
 
     Args:
-        directory: Gets `trace.json` (for chrome://tracing or perfetto.dev) and `table.txt` (time by operation) once
-            10 steps behind the first 5 are done, or at the end of a shorter run; None records nothing.
+        directory: Where to write `trace.json` (for chrome://tracing or perfetto.dev) and `table.txt` (time by
+            operation), after step 15 or at the end of a shorter run; None means no profile.
 
     Yields:
-        What to call after each step.
+        A function to call after each step.
     """
     if directory is None:
         yield lambda: None

@@ -1,4 +1,4 @@
-"""The progress of a run, which a resumed run must know, as plain values."""
+"""The progress of a run as plain values, saved in its checkpoints."""
 
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -9,15 +9,15 @@ class TrainProgress:
     """Progress of training.
 
     Args:
-        epoch: Epochs finished.
-        batches: Batches of the current epoch that are done.
-        step: Optimizer steps made.
-        samples: Rows trained on.
-        seconds: Time spent training, without evaluation and saving.
+        epoch: Number of finished epochs.
+        batches: Number of finished batches of the current epoch.
+        step: Number of optimizer steps.
+        samples: Number of rows trained on.
+        seconds: Training time, without evaluation and saving.
         best_value: Best value of the selection metric so far.
-        best_epoch: Epoch (from 1) that reached it.
-        best_step: Optimizer steps made by its end.
-        stale_epochs: Epochs since then.
+        best_epoch: Epoch with this value, counted from 1.
+        best_step: Number of optimizer steps at the end of this epoch.
+        stale_epochs: Number of epochs since then.
         history: Lines of history.jsonl.
     """
 
@@ -33,7 +33,7 @@ class TrainProgress:
     history: list[dict[str, Any]] = field(default_factory=list)
 
     def note_epoch(self, value: float, *, more_is_better: bool) -> bool:
-        """Note the selection metric after an epoch.
+        """Record the selection metric after an epoch.
 
         Args:
             value: Value of the metric.
@@ -51,5 +51,5 @@ class TrainProgress:
         return improved
 
     def state_dict(self) -> dict[str, Any]:
-        """Return it as plain values."""
+        """Return the progress as plain values."""
         return asdict(self)

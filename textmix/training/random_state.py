@@ -1,4 +1,4 @@
-"""The state of the generators that a whole process shares, to be kept in a checkpoint."""
+"""The state of the global random generators, saved in checkpoints."""
 
 import random
 from collections.abc import Iterator
@@ -10,12 +10,12 @@ import torch
 
 
 def random_state() -> dict[str, Any]:
-    """Return the state of torch's generators (dropout), Python's and NumPy's, as tensors and plain values.
+    """Return the state of the generators of torch (dropout), Python and NumPy, as tensors and plain values.
 
-    textmix draws nothing from the last two; collators, models and callbacks of others may.
+    textmix does not use the global generators of Python and NumPy; the user's collators, models and callbacks may.
     """
     version, numbers, gauss = random.getstate()
-    legacy: Any = np.random.get_state(legacy=False)  # noqa: NPY002  # it is the state that others draw from
+    legacy: Any = np.random.get_state(legacy=False)  # noqa: NPY002  # the global state, which the user's code may use
     return {
         "cpu": torch.get_rng_state(),
         "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
@@ -25,7 +25,7 @@ def random_state() -> dict[str, Any]:
 
 
 def restore_random_state(state: dict[str, Any]) -> None:
-    """Put the generators back to where they were when `random_state` was called."""
+    """Restore the state that `random_state` returned."""
     torch.set_rng_state(state["cpu"])
     if state["cuda"]:
         torch.cuda.set_rng_state_all(state["cuda"])
@@ -37,7 +37,7 @@ def restore_random_state(state: dict[str, Any]) -> None:
 
 @contextmanager
 def preserved_random_state() -> Iterator[None]:
-    """Put the generators of the process, which training seeds, back to where they were when the block ends."""
+    """Restore the global generators, which training seeds, at the end of a `with` block."""
     state = random_state()
     try:
         yield

@@ -1,4 +1,4 @@
-"""Training under FSDP and DeepSpeed, which divide the weights among processes: what does not work there, and saving."""
+"""Training with FSDP and DeepSpeed, which shard the weights: options that do not work with them, and saving."""
 
 import os
 from typing import Any
@@ -16,54 +16,54 @@ _BY_MEANING = ("nearest", "farthest")
 
 
 def sharded_by(accelerator: Accelerator) -> str | None:
-    """Say what divides the weights among the processes; None where each has them whole."""
+    """Return `FSDP` or `DeepSpeed` if it shards the weights; None if each process has all of them."""
     return _SHARDED.get(accelerator.distributed_type)
 
 
 def prepare_sharding(accelerator: Accelerator, model: nn.Module, config: TrainConfig, mix: MixConfig) -> None:
-    """Refuse what cannot work with divided weights, and tell FSDP and DeepSpeed what they must know beforehand.
+    """Configure FSDP or DeepSpeed, and refuse options that do not work with sharded weights.
 
     Raises:
-        ConfigError: If something is asked for that needs them whole; names all of it.
+        ConfigError: If there are such options; names all of them.
     """
     sharder = sharded_by(accelerator)
     asked = [name for name in _SHARDED.values() if os.environ.get(f"ACCELERATE_USE_{name.upper()}") == "true"]
     if sharder is None and asked:
-        raise ConfigError(f"{asked[0]} needs GPUs: without them accelerate would leave it out in silence")
+        raise ConfigError(f"{asked[0]} needs GPUs; without them accelerate would silently ignore it")
     if sharder is None:
         return
     wrong = []
     if sharder == "FSDP":
         plugin = accelerator.state.fsdp_plugin
         if plugin.fsdp_version != 2:
-            wrong.append("its first version flattens weights so that biases would decay: set fsdp_version: 2")
-        # Blocks are gathered one at a time. By default accelerate takes what transformers names, with BERT the
-        # embeddings too, and then fails to divide their table again.
+            wrong.append("version 1 flattens the weights, so that biases would decay: set fsdp_version: 2")
+        # Shard by block. By default accelerate takes the classes that transformers names, with BERT also the
+        # embeddings, and then fails to shard their table a second time.
         plugin.transformer_cls_names_to_wrap = sorted(
             {type(block.module).__name__ for block in find_sites(model).blocks}
         )
         if not plugin.transformer_cls_names_to_wrap:
             plugin.auto_wrap_policy = None
     if isinstance(config.save_steps, int):
-        wrong.append("checkpoints to go on from are not supported: set train.save_steps to null")
+        wrong.append("checkpoints are not supported: set train.save_steps to null")
     if config.ema_decay is not None:
         wrong.append("weights cannot be averaged: set train.ema_decay to null")
     if "ssmix" in mix.names:
-        wrong.append("strategy ssmix needs gradients of a pass of its own")
+        wrong.append("strategy ssmix does not work: it needs gradients of a second pass")
     if mix.partner in _BY_MEANING:
-        wrong.append(f"partner {mix.partner} needs the embedding table whole")
+        wrong.append(f"partner {mix.partner} does not work: it needs the whole embedding table")
     if sharder == "DeepSpeed":
         if config.accumulation_steps > 1:
-            wrong.append("it counts batches itself: set train.accumulation_steps to 1 and enlarge train.batch_size")
+            wrong.append("batches cannot be accumulated: set train.accumulation_steps to 1, enlarge train.batch_size")
         options = accelerator.state.deepspeed_plugin.deepspeed_config
         options["train_micro_batch_size_per_gpu"] = config.batch_size
         options["gradient_clipping"] = config.max_grad_norm
     if wrong:
-        raise ConfigError(f"under {sharder}, {'; and '.join(wrong)}")
+        raise ConfigError(f"with {sharder}: {'; '.join(wrong)}")
 
 
 def whole_weights(accelerator: Accelerator, model: nn.Module) -> dict[str, Tensor] | None:
-    """Collect divided weights; every process must take part. None where each process has them whole anyway."""
+    """Gather sharded weights; every process must call it. None if the weights are not sharded."""
     if sharded_by(accelerator) is None:
         return None
     weights: dict[str, Any] = accelerator.get_state_dict(model)

@@ -1,4 +1,4 @@
-"""RunState: everything that a checkpoint holds."""
+"""RunState: everything that a checkpoint holds, saved and restored."""
 
 import logging
 from collections.abc import Mapping
@@ -22,13 +22,13 @@ _logger = logging.getLogger(__name__)
 
 
 class RunState:
-    """Everything that a resumed run needs to continue exactly as the uninterrupted run, to be saved and loaded.
+    """The state that a resumed run needs to continue exactly as the uninterrupted run.
 
     Args:
         directory: Directory of the run.
-        accelerator: Has the gradient scaler of fp16.
+        accelerator: Holds the gradient scaler of fp16.
         processes: The processes, each with its own generators and means.
-        models: Models whose weights are kept, unwrapped, by the name of their file.
+        models: Unwrapped models whose weights are saved, by the name of their file.
         optimizer: The optimizer.
         schedule: The learning-rate schedule.
         mixer: The mixer, for its generator.
@@ -59,13 +59,13 @@ class RunState:
         self.means = RunningMeans()
 
     def save(self, keep: int) -> None:
-        """Write a checkpoint; the first process does, the others wait for it.
+        """Write a checkpoint: the first process writes, the others wait.
 
         Args:
-            keep: Number of the last checkpoints to keep, beside the best.
+            keep: Number of the last checkpoints to keep, in addition to the best.
 
         Raises:
-            OSError: If it cannot be written; those before it are still there.
+            OSError: If it cannot be written; earlier checkpoints are kept.
         """
         own = {"means": self.means.state_dict(), "mixer": self._mixer.state_dict(), "random": random_state()}
         processes = self._processes.gather(own)
@@ -79,16 +79,16 @@ class RunState:
                 "scaler": scaler.state_dict() if scaler is not None else {},
             }
             save_checkpoint(self._directory, progress.step, self._models, state, keep, progress.best_step)
-        self._accelerator.wait_for_everyone()  # a process that ends early ends the writer, too
+        self._accelerator.wait_for_everyone()  # a process that exits earlier would stop the writer
 
     def load(self) -> dict[str, Any] | None:
-        """Restore the newest checkpoint, except for the generators of the process.
+        """Restore the newest checkpoint, except for the global random generators.
 
         Returns:
-            The state of those generators, for `restore_random_state`; None if there is no checkpoint.
+            The state of these generators, for `restore_random_state`; None if there is no checkpoint.
 
         Raises:
-            RunError: If there are checkpoints, but none is whole or of this run.
+            RunError: If every checkpoint is damaged, or the checkpoint is of another run.
         """
         try:
             state = load_checkpoint(self._directory, self._models)
@@ -98,7 +98,7 @@ class RunState:
             return self._restore(state)
         except (TextmixError, OSError):
             raise
-        except Exception as error:  # the state of another run fails in many ways
+        except Exception as error:  # loading the state of another run raises exceptions of many types
             reason = str(error).strip().partition("\n")[0] or type(error).__name__
             raise RunError(
                 f"the checkpoint of {self._directory} does not fit its config.yaml or its data, which may have"
@@ -126,8 +126,9 @@ class RunState:
 
 
 def _check_shapes(optimizer: Optimizer) -> None:
-    """Compare the shapes of an optimizer's loaded state, which torch does not check, with those of the weights."""
+    """Check the shapes of the loaded optimizer state against the weights; torch does not."""
     for weight in (weight for group in optimizer.param_groups for weight in group["params"]):
         for value in optimizer.state.get(weight, {}).values():
             if value.dim() > 0 and value.shape != weight.shape:
-                raise ValueError(f"the optimizer kept {tuple(value.shape)} numbers for {tuple(weight.shape)} weights")
+                shapes = f"{tuple(value.shape)} for weights of shape {tuple(weight.shape)}"
+                raise ValueError(f"the optimizer has state of shape {shapes}")

@@ -1,4 +1,4 @@
-"""Tell experiment trackers what history.jsonl is told, through accelerate."""
+"""Log the training history to experiment trackers, with accelerate."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.util import find_spec
@@ -14,10 +14,10 @@ PROJECT = "textmix"
 
 
 def check_trackers(names: Sequence[str]) -> None:
-    """Fail early when a tracker is not installed; accelerate would leave it out in silence.
+    """Check that the trackers are installed; accelerate would silently ignore a missing one.
 
     Args:
-        names: As in `TrainConfig.trackers`; each is the name of its package and of our extra.
+        names: As in `TrainConfig.trackers`; each is also the name of its package and of the extra.
 
     Raises:
         ConfigError: If one is missing; names the extra.
@@ -30,13 +30,13 @@ def check_trackers(names: Sequence[str]) -> None:
 
 
 def start_trackers(accelerator: Accelerator, directory: Path, settings: Mapping[str, Any], step: int) -> None:
-    """Begin to track a run.
+    """Start the trackers.
 
     Args:
-        accelerator: Knows the trackers.
-        directory: Directory of the run, in which those that write files write them; its name is the run's.
-        settings: The run's options, nested.
-        step: Optimizer steps made so far; what tensorboard was told of later ones is hidden, since it comes again.
+        accelerator: An accelerator with these trackers.
+        directory: Directory of the run, where trackers write their files; its name is the name of the run.
+        settings: Options of the run, nested.
+        step: Number of optimizer steps so far; tensorboard hides values of later steps, which are logged again.
     """
     options: dict[str, Any] = {
         TENSORBOARD: {"purge_step": step + 1},
@@ -49,18 +49,18 @@ def start_trackers(accelerator: Accelerator, directory: Path, settings: Mapping[
 
 
 def log_line(accelerator: Accelerator, line: Mapping[str, Any]) -> None:
-    """Tell the trackers a line of history.jsonl; a validation score is called `validation/accuracy` and so on."""
+    """Log a line of history.jsonl; a validation score is named like `validation/accuracy`."""
     accelerator.log({name: value for name, value in flatten(line, "/") if name != "step"}, step=line["step"])
 
 
 def finish_trackers(accelerator: Accelerator) -> None:
-    """Close the trackers; accelerate's own way of it would part the processes as well."""
+    """Close the trackers; `Accelerator.end_training` would also destroy the process group."""
     for tracker in accelerator.trackers:
         tracker.finish()
 
 
 def flatten(values: Mapping[str, Any], separator: str) -> Iterator[tuple[str, Any]]:
-    """Yield the innermost values of nested mappings, their names joined."""
+    """Yield the innermost values of nested mappings, with joined names."""
     for name, value in values.items():
         if isinstance(value, Mapping):
             yield from ((f"{name}{separator}{inner}", item) for inner, item in flatten(value, separator))

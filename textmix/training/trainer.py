@@ -30,7 +30,7 @@ from textmix.training.progress import TrainProgress
 from textmix.training.sharding import prepare_sharding, sharded_by
 from textmix.training.trackers import check_trackers, finish_trackers
 
-# Called after each evaluation with the number of epochs done and the scores; what it raises ends training.
+# Called after each evaluation with the number of finished epochs and the scores; an exception ends training.
 OnEvaluation = Callable[[int, dict[str, float]], None]
 
 
@@ -40,7 +40,7 @@ class TrainingData:
 
     Args:
         train: Tokenised rows with `labels`, or rows that are tokenised on demand.
-        validation: Likewise; None to train without selection of the best epoch.
+        validation: Rows of the same form; None means that no best epoch is selected.
         class_names: Names of the classes.
     """
 
@@ -51,11 +51,11 @@ class TrainingData:
 
 @dataclass(frozen=True)
 class Reporting:
-    """What a run reports, and to whom.
+    """How a run reports its progress.
 
     Args:
         settings: All options of the run, for trackers.
-        on_evaluation: Called after each epoch; may raise to end training there.
+        on_evaluation: Called after each epoch; may raise to end training.
         show_progress: Show a progress bar and a line for each epoch.
     """
 
@@ -65,26 +65,25 @@ class Reporting:
 
 
 class MixupTrainer:
-    """Trains one classifier, alone or as one of several processes that train on other rows.
+    """Trains one classifier, in one process or in several processes that share the rows.
 
-    Constructing it checks the options and changes nothing; all that acts on the model happens in `train`, which leaves
-    the model trained and otherwise as it was.
+    The constructor checks the options and does not change the model. `train` changes its weights and nothing else.
 
     Writes into `directory`: `model/` (the best epoch, or the last one without a validation split), `history.jsonl`,
-    and `checkpoints/` to resume from. With `ema_decay` the averaged weights are evaluated and kept in `model/`.
+    and `checkpoints/` to resume from. With `ema_decay` the averaged weights are evaluated and saved in `model/`.
 
     Args:
         model: A sequence classifier.
-        tokenizer: Its tokenizer; pads the batches and is saved beside the model.
+        tokenizer: Its tokenizer; it pads the batches and is saved with the model.
         data: The rows.
         config: How to train; `learning_rate` must be set.
-        mix: How to mix; class counts and special tokens that it leaves open are filled in.
-        loss: How to score; balanced class weights are those of the training rows.
+        mix: How to mix; missing class counts and special tokens are filled in.
+        loss: How to score; balanced class weights are computed from the training rows.
         directory: Directory of the run.
-        reporting: What is reported.
+        reporting: How to report progress; None means a progress bar.
 
     Raises:
-        ConfigError: If class counts or class weights are not as many as there are classes, or a tracker is not
+        ConfigError: If the number of class counts or class weights is not the number of classes, or a tracker is not
             installed.
         ModelError: If the model lacks a site that the strategy needs.
     """
@@ -122,7 +121,7 @@ class MixupTrainer:
     def train(self, resume: bool = False) -> TrainProgress:
         """Train to the end, from the current weights or from the newest checkpoint.
 
-        A second call trains once more, from the weights that the first one has left.
+        A second call continues from the weights of the first one.
 
         Args:
             resume: Resume from the newest checkpoint; without one, start from the beginning.
@@ -133,22 +132,22 @@ class MixupTrainer:
         Raises:
             TrainingError: If the loss stops being finite; names the step.
             TrainingInterrupted: On Ctrl-C or SIGTERM, after saving a checkpoint.
-            RunError: If there are checkpoints to resume from, but none is whole or of this run.
+            RunError: If every checkpoint is damaged, or the checkpoint is of another run.
         """
         with ExitStack() as stack:
             loop = self._prepare(stack)
             random = loop.state.load() if resume else None
             self.progress = loop.state.progress
             if random is None:
-                # Each process drops out other units, and the first one those that it would drop alone.
+                # Each process has its own dropout masks; the first has those of a run in one process.
                 set_seed((self.config.seed + self.processes.rank) % 2**32)
             loop.run(random)
-            # Not after an error: it takes up to a second, in which the launcher's signal would hide the error.
+            # Not after an error: it takes up to a second, and the launcher would kill the process before the report.
             loop.accelerator.free_memory()
         return self.progress
 
     def _prepare(self, stack: ExitStack) -> TrainingLoop:
-        """Build the training loop; what this changes outside of it is restored when the stack is closed."""
+        """Build the training loop; closing the stack undoes its changes to the model and the process."""
         config, model = self.config, self.model
         accelerator = stack.enter_context(run_accelerator(config, self.precision, self.directory))
         stack.callback(finish_trackers, accelerator)

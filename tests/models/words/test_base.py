@@ -140,7 +140,7 @@ class TestVectors:
         unchanged = [i for i in range(30) if i != 4]
         assert torch.equal(model.embeddings.weight[unchanged], before[unchanged])
 
-    def test_those_of_another_width_are_refused(self, tiny: Tiny) -> None:
+    def test_those_of_another_size_are_refused(self, tiny: Tiny) -> None:
         with pytest.raises(ModelError, match=r"shape \(7,\) but model\.words\.embedding_dim is 6"):
             tiny().set_word_vectors({4: np.zeros(7)})
 

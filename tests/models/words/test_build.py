@@ -1,4 +1,4 @@
-"""How models of words are built from their options: Kim's four settings, widths, and what is handed down."""
+"""How models of words are built from their options: Kim's four settings, sizes, and what is handed down."""
 
 from pathlib import Path
 
@@ -57,14 +57,14 @@ def test_options_reach_the_model() -> None:
     assert mean.config.id2label == {0: "a", 1: "b"}
 
 
-def test_a_width_other_than_that_of_the_vectors(vectors: str) -> None:
+def test_a_size_other_than_that_of_the_vectors(vectors: str) -> None:
     words = WordOptions(min_frequency=1, vectors=vectors, embedding_dim=4)
     with pytest.raises(ModelError, match=r"shape \(3,\) but model\.words\.embedding_dim is 4"):
         build_model(ModelConfig(name="fasttext", words=words), CLASSES, TEXTS)
 
 
 def test_given_vectors_do_not_change_the_first_weights_of_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of the same width, so that runs with and without them can be compared seed by seed."""
+    """Of the same size, so that runs with and without them can be compared seed by seed."""
     built = []
     for source in (None, "given"):
         monkeypatch.setattr(

@@ -35,7 +35,7 @@ def test_wrong_files_are_named(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"plain\.txt\.gz is not a file of word vectors"):
         read_vectors(str(tmp_path / "plain.txt.gz"), VOCABULARY)
     (tmp_path / "other.txt").write_text("poisson 1 2\n")
-    with pytest.raises(ModelError, match="a vector for none of the 2 words"):
+    with pytest.raises(ModelError, match="no vector for any of the 2 words"):
         read_vectors(str(tmp_path / "other.txt"), VOCABULARY)
     (tmp_path / "broken.txt").write_text("cat 1 nan\n")
     with pytest.raises(ModelError, match=r"broken\.txt is damaged: the vector of 'cat' holds numbers that are not fin"):

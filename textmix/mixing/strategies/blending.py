@@ -74,7 +74,7 @@ class Multi(Word):
     """Blends the embeddings of several rows."""
 
     def draw(self, batch: MixBatch, site: str, generator: torch.Generator) -> MixPlan:
-        """Draw Dirichlet weights and as many distinct rows."""
+        """Draw Dirichlet weights and the same number of distinct rows."""
         count = min(self.config.multi.rows, batch.size)
         weights = draw_weights(batch, count, self.config, generator)
         return MixPlan(self, site, draw_rows(batch, count, self.config, generator), weights)

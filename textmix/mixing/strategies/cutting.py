@@ -12,7 +12,7 @@ from textmix.mixing.strategy import Strategy
 
 
 class Cut(Strategy):
-    """Replaces a span of a row; λ is the share of content tokens that the row keeps. Its mask stays its own."""
+    """Replaces a span of a row; λ is the share of content tokens that the row keeps. Its mask does not change."""
 
     joins_masks = False
     needs_special_ids = True
@@ -20,7 +20,7 @@ class Cut(Strategy):
 
     @property
     def keep(self) -> float:
-        """Share of its own that a replaced position keeps."""
+        """Weight of the row's own vector at a replaced position."""
         return 0.0
 
     def sites(self, num_blocks: int) -> tuple[str, ...]:
@@ -30,23 +30,23 @@ class Cut(Strategy):
     def starts(
         self, batch: MixBatch, partner: Tensor, lengths: Tensor, generator: torch.Generator
     ) -> tuple[Tensor, Tensor]:
-        """Choose where the spans start, as numbers of content tokens.
+        """Choose the starts of the spans, as numbers of content tokens.
 
         Args:
-            batch: The batch, as far as it is known.
+            batch: The batch.
             partner: Partner of each row, shape (B,).
             lengths: Length of each row's span, shape (B,).
             generator: CPU generator that is advanced.
 
         Returns:
-            Start in the row itself and in its partner, each of shape (B,).
+            Start in the row itself and start in its partner, each of shape (B,).
         """
         raise NotImplementedError
 
     def draw(self, batch: MixBatch, site: str, generator: torch.Generator) -> MixPlan:
-        """Draw λ and partners, cut spans of about 1 - λ, and set λ to the share that was kept.
+        """Draw λ and partners, choose spans of about 1 - λ, and set λ to the share that is kept.
 
-        A row without a partner is not cut: a span of its own would only shuffle it.
+        A row without a partner is not cut: its own span would only shuffle it.
         """
         lam = draw_weights(batch, 2, self.config, generator)[:, 0]
         rows = draw_rows(batch, 2, self.config, generator)
@@ -59,43 +59,43 @@ class Cut(Strategy):
         return MixPlan(self, site, rows, stack_pair(kept.float()), span=span)
 
     def apply(self, plan: MixPlan, hidden: Tensor, mask: Tensor | None) -> Tensor:
-        """Put the partner's span into each row."""
+        """Replace the span of each row by its partner's."""
         assert plan.span is not None
         return cut(hidden, plan.rows[:, 1], plan.span)
 
     def token_targets(self, plan: MixPlan, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """Take the label of each token from the row that the token came from."""
+        """Take the label of each token from the row that the token comes from."""
         assert plan.span is not None
         return span_targets(labels, plan.rows[:, 1], plan.span)
 
 
 class CutMix(Cut):
-    """The spans lie anywhere."""
+    """Replaces random spans."""
 
     @property
     def keep(self) -> float:
-        """Share of its own that a replaced position keeps, as `cutmix.keep` says."""
+        """The option `cutmix.keep`."""
         return self.config.cutmix.keep
 
     def sites(self, num_blocks: int) -> tuple[str, ...]:
-        """The token ids or the embeddings, as `cutmix.level` says."""
+        """The token ids or the embeddings, depending on `cutmix.level`."""
         return (EMBEDDINGS if self.config.cutmix.level == "embeddings" else TOKENS,)
 
     def starts(
         self, batch: MixBatch, partner: Tensor, lengths: Tensor, generator: torch.Generator
     ) -> tuple[Tensor, Tensor]:
-        """Draw both uniformly."""
+        """Draw both starts uniformly."""
         counts = batch.content.sum(dim=1)
         return random_starts(lengths, counts, generator), random_starts(lengths, counts[partner], generator)
 
 
 class SSMix(Cut):
-    """The least salient span of a row is replaced by the most salient one of its partner."""
+    """Replaces the least salient span of a row by the most salient span of its partner."""
 
     def starts(
         self, batch: MixBatch, partner: Tensor, lengths: Tensor, generator: torch.Generator
     ) -> tuple[Tensor, Tensor]:
-        """Take the spans with the smallest and the largest summed saliency."""
+        """Choose the spans with the smallest and the largest total saliency."""
         saliency, content = batch.saliency, batch.content
         own = extreme_start(saliency, content, lengths, most=False)
         return own, extreme_start(saliency[partner], content[partner], lengths, most=True)

@@ -1,1 +1,1 @@
-"""Models of words: a vocabulary trained on the training texts, word vectors, and what reads them."""
+"""Word models: classifiers over word vectors, with a vocabulary trained on the training texts."""

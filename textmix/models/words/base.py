@@ -1,4 +1,4 @@
-"""What the models of words share: word vectors, a linear map on a sentence vector, and all that is between them."""
+"""Base classes of the word models: word vectors, blocks, a sentence vector, one linear layer."""
 
 from typing import Any, Self
 
@@ -15,15 +15,15 @@ from textmix.models.pooling import masked_max
 
 
 class WordConfig(PreTrainedConfig):
-    """What the configurations of the models of words share.
+    """Base class of the configurations of the word models.
 
     Args:
         vocab_size: Number of token ids.
-        embedding_dim: Width of the word vectors. Default: 300 (Kim 2014).
+        embedding_dim: E, the size of the word vectors. Default: 300 (Kim 2014).
         dropout: Dropout on the sentence vector. Default: 0.5 (Kim 2014).
-        initializer_range: Random word vectors are uniform in ± this. Default: 0.25, which gives them about the variance
-            of the word2vec ones (Kim 2014, section 3.2).
-        static_embeddings: Keep the word vectors fixed (static) instead of tuning them (non-static, Kim 2014).
+        initializer_range: Random word vectors are uniform in ± this. Default: 0.25, about the variance of the word2vec
+            vectors (Kim 2014, section 3.2).
+        static_embeddings: Do not train the word vectors (static); by default they are trained (non-static, Kim 2014).
         pad_token_id: Id of the padding token, whose vector is zero.
         num_hidden_layers: Number of blocks between word vectors and sentence vector.
     """
@@ -40,15 +40,15 @@ class WordConfig(PreTrainedConfig):
 
 
 class WordModel(PreTrainedModel):
-    """A classifier over word vectors: blocks, one sentence vector, dropout, one linear map.
+    """A classifier over word vectors: blocks, one sentence vector, dropout, one linear layer.
 
-    Subclasses give the blocks, each a map of `hidden` (B, L, ·) under `attention_mask` (B, L), and `pool`.
+    Subclasses define the blocks, each a map of `hidden` (B, L, ·) under `attention_mask` (B, L), and `pool`.
 
     Args:
         config: Its configuration.
         embeddings: The word vectors.
-        blocks: What lies between the word vectors and the sentence vector.
-        width: Width of the sentence vector.
+        blocks: The modules between the word vectors and the sentence vector.
+        pooled_size: Size of the sentence vector.
 
     Shapes:
         input_ids and attention_mask (B, L), or inputs_embeds (B, L, E), to logits (B, num_labels).
@@ -56,13 +56,13 @@ class WordModel(PreTrainedModel):
 
     config: WordConfig
 
-    def __init__(self, config: WordConfig, embeddings: nn.Embedding, blocks: list[nn.Module], width: int) -> None:
+    def __init__(self, config: WordConfig, embeddings: nn.Embedding, blocks: list[nn.Module], pooled_size: int) -> None:
         super().__init__(config)
         self.num_labels = config.num_labels or 0
         self.embeddings = embeddings
         self.blocks = nn.ModuleList(blocks)
         self.dropout = nn.Dropout(config.dropout)
-        self.classifier = nn.Linear(width, self.num_labels)
+        self.classifier = nn.Linear(pooled_size, self.num_labels)
         self.post_init()  # type: ignore[no-untyped-call]
         self._freeze_static()
 
@@ -70,7 +70,7 @@ class WordModel(PreTrainedModel):
     def from_pretrained(cls, *args: Any, **kwargs: Any) -> Self:
         """Load a saved model; static word vectors stay static."""
         loaded = super().from_pretrained(*args, **kwargs)
-        # Loading replaces the parameters, and with them what was frozen.
+        # Loading replaces the frozen parameter.
         (loaded[0] if isinstance(loaded, tuple) else loaded)._freeze_static()
         return loaded
 
@@ -100,13 +100,13 @@ class WordModel(PreTrainedModel):
         self.embeddings = value
 
     def set_word_vectors(self, vectors: dict[int, np.ndarray]) -> None:
-        """Overwrite the vectors of some tokens with given ones; the others keep their random vectors.
+        """Overwrite the vectors of some tokens; the others keep their random vectors.
 
         Args:
             vectors: Vector of each token id, each of shape (embedding_dim,).
 
         Raises:
-            ModelError: If a vector is not of that width.
+            ModelError: If a vector has another size.
         """
         for token_id, vector in vectors.items():
             if vector.shape != (self.config.embedding_dim,):
@@ -123,7 +123,7 @@ class WordModel(PreTrainedModel):
         return vectors
 
     def pool(self, hidden: Tensor, real: Tensor) -> Tensor:
-        """Make the sentence vectors (B, H) of what the last block gives (B, L, H): the maximum over time.
+        """Pool the output of the last block (B, L, H) into sentence vectors (B, H): the maximum over time.
 
         Args:
             hidden: Shape (B, L, H).
@@ -156,7 +156,7 @@ class WordModel(PreTrainedModel):
         hidden = inputs_embeds if input_ids is None else self.embed(input_ids, attention_mask)
         assert hidden is not None
         mask = attention_mask if attention_mask is not None else hidden.new_ones(hidden.shape[:2])
-        if hidden.shape[1] == 0:  # every text of the batch is empty: one masked position stands for nothing
+        if hidden.shape[1] == 0:  # every text of the batch is empty: add one masked position
             hidden, mask = F.pad(hidden, (0, 0, 0, 1)), F.pad(mask, (0, 1))
         for block in self.blocks:
             hidden = block(hidden, attention_mask=mask)
@@ -166,5 +166,5 @@ class WordModel(PreTrainedModel):
 
 
 def word_vectors(config: WordConfig) -> nn.Embedding:
-    """Make the table of word vectors that a configuration asks for."""
+    """Build the embedding of the word vectors."""
     return nn.Embedding(config.vocab_size, config.embedding_dim, padding_idx=config.pad_token_id)

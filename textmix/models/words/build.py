@@ -1,4 +1,4 @@
-"""Build a model of words on its training texts, by name."""
+"""Build a word model on its training texts, by name."""
 
 from collections.abc import Iterable
 from dataclasses import asdict
@@ -22,14 +22,14 @@ _CLASSES: dict[str, Any] = {"textcnn": TextCNN, "textrnn": TextRNN, "fasttext": 
 
 
 def check_word_model_sites(config: ModelConfig, mix: MixConfig) -> None:
-    """Check that a model of words has the sites that a strategy needs, before any data is read.
+    """Check that a word model has the sites that a strategy needs, before any data is read.
 
     Args:
-        config: Which model; its name is one of `WORD_MODELS`.
+        config: The model; its name is one of `WORD_MODELS`.
         mix: How to mix.
 
     Raises:
-        ModelError: If it lacks one.
+        ModelError: If a site is missing.
     """
     with torch.device("meta"):  # without weights
         model = _new_model(config, vocab_size=10, labels={})
@@ -41,21 +41,21 @@ def check_word_model_sites(config: ModelConfig, mix: MixConfig) -> None:
 def build_word_model(
     config: ModelConfig, labels: dict[str, Any], texts: Iterable[str]
 ) -> tuple[WordModel, PreTrainedTokenizerBase]:
-    """Train a vocabulary, look up its vectors, and build a model over them.
+    """Train a vocabulary, look up its word vectors, and build a model with them.
 
     Args:
-        config: Which model; its name is one of `WORD_MODELS`.
+        config: The model; its name is one of `WORD_MODELS`.
         labels: Entries of its configuration about the classes.
         texts: The training texts.
 
     Raises:
-        ModelError: If the word vectors cannot be read, or have another width than was asked for.
+        ModelError: If the word vectors cannot be read, or their size is not `words.embedding_dim`.
     """
     words = config.words
     tokenizer = train_tokenizer(texts, words.tokenizer, words.vocab_size, words.min_frequency, words.lowercase)
     vectors = read_vectors(words.vectors, tokenizer.get_vocab()) if words.vectors is not None else {}
-    width = words.embedding_dim or next((len(vector) for vector in vectors.values()), None)
-    model = _new_model(config, len(tokenizer), labels, embedding_dim=width)
+    embedding_dim = words.embedding_dim or next((len(vector) for vector in vectors.values()), None)
+    model = _new_model(config, len(tokenizer), labels, embedding_dim)
     model.set_word_vectors(vectors)
     return model, tokenizer
 

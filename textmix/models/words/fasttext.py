@@ -1,4 +1,4 @@
-"""FastText (Joulin et al. 2017): the mean of the vectors of words and n-grams, one linear map."""
+"""FastText (Joulin et al. 2017): the mean of the vectors of words and n-grams, one linear layer."""
 
 import torch
 import torch.nn.functional as F
@@ -7,15 +7,15 @@ from torch import Tensor, nn
 from textmix.models.pooling import masked_mean
 from textmix.models.words.base import WordConfig, WordModel
 
-_MULTIPLIER = 116_049_371  # prime and large, so that neighbouring ids do not share buckets
+_MULTIPLIER = 116_049_371  # a large prime, so that consecutive ids do not share buckets
 
 
 class FastTextConfig(WordConfig):
     """Configuration of `FastText`.
 
     Args:
-        ngrams: Longest n-grams that have vectors beside the words; 1 means none.
-        buckets: Number of vectors that all n-grams share by their hash.
+        ngrams: Maximum length of the n-grams that have vectors; 1 means words only.
+        buckets: Number of n-gram vectors, which n-grams share by their hash.
         dropout: Dropout on the sentence vector. Default: 0, as in the paper.
     """
 
@@ -28,9 +28,9 @@ class FastTextConfig(WordConfig):
 
 
 class NgramEmbedding(nn.Embedding):
-    """Word vectors, to each of which those of the n-grams that end at its position are added.
+    """Word vectors plus the vectors of the n-grams that end at the same position.
 
-    An n-gram over padding has no vector.
+    An n-gram that contains padding has no vector.
 
     Args:
         config: Sizes, and the padding token.
@@ -39,7 +39,7 @@ class NgramEmbedding(nn.Embedding):
     def __init__(self, config: FastTextConfig) -> None:
         super().__init__(config.vocab_size, config.embedding_dim, padding_idx=config.pad_token_id)
         self.longest = config.ngrams
-        # Bucket 0 stands for no n-gram.
+        # Bucket 0 means no n-gram.
         self.ngrams = nn.Embedding(config.buckets + 1, config.embedding_dim, 0) if config.ngrams > 1 else None
 
     def forward(self, input: Tensor) -> Tensor:  # noqa: A002  # the name in nn.Embedding
@@ -51,7 +51,7 @@ class NgramEmbedding(nn.Embedding):
         code, real = input, input.ne(self.padding_idx or 0)
         whole = real
         for _ in range(2, self.longest + 1):
-            # Of the n-gram that ends one position before and the word here.
+            # Combine the n-gram that ends one position before with the word at this position.
             code = (_shifted(code) * _MULTIPLIER + input) % buckets
             whole = _shifted(whole) & real
             vectors = vectors + self.ngrams(torch.where(whole, code + 1, 0))
@@ -66,8 +66,8 @@ def _shifted(values: Tensor) -> Tensor:
 class FastText(WordModel):
     """The linear classifier of Joulin et al. 2017 as a transformers model.
 
-    Its sentence vector is the sum of the vectors of all words and n-grams over the number of words. It has no blocks:
-    it can be mixed at its tokens, embeddings and sentence vectors.
+    Its sentence vector is the sum of the vectors of all words and n-grams, divided by the number of words. It has no
+    blocks and can be mixed at its tokens, embeddings and sentence vectors.
 
     Args:
         config: Its configuration.
@@ -85,12 +85,12 @@ class FastText(WordModel):
 
     def _init_weights(self, module: nn.Module) -> None:
         if module is self.embeddings.ngrams:
-            nn.init.zeros_(self.embeddings.ngrams.weight)  # an n-gram that training has not seen says nothing
+            nn.init.zeros_(self.embeddings.ngrams.weight)  # n-grams that do not occur in training add nothing
         else:
             super()._init_weights(module)
 
     def embed(self, input_ids: Tensor, attention_mask: Tensor | None) -> Tensor:
-        """Look up the vectors of token ids (B, L); no n-gram reaches over a masked position. Returns (B, L, E)."""
+        """Look up the vectors of token ids (B, L); n-grams over masked positions are left out. Returns (B, L, E)."""
         if attention_mask is not None:
             input_ids = input_ids.masked_fill(~attention_mask.bool(), self.config.pad_token_id)
         return super().embed(input_ids, attention_mask)

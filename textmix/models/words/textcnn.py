@@ -1,4 +1,4 @@
-"""TextCNN (Kim 2014): parallel convolutions over word vectors, max over time, one linear map."""
+"""TextCNN (Kim 2014): parallel convolutions over word vectors, max over time, one linear layer."""
 
 import torch
 import torch.nn.functional as F
@@ -8,11 +8,11 @@ from textmix.models.words.base import WordConfig, WordModel, word_vectors
 
 
 class TextCNNConfig(WordConfig):
-    """Configuration of `TextCNN`. Defaults are those of Kim 2014, section 3.1, where the paper gives them.
+    """Configuration of `TextCNN`; defaults follow Kim 2014, section 3.1.
 
     Args:
-        num_filters: Feature maps of each kernel size. Default: 100.
-        kernel_sizes: Widths of the convolutions in tokens. Default: 3, 4, 5.
+        num_filters: Number of feature maps for each kernel size. Default: 100.
+        kernel_sizes: Sizes of the convolution kernels in tokens. Default: 3, 4, 5.
     """
 
     model_type = "textmix-textcnn"
@@ -22,21 +22,21 @@ class TextCNNConfig(WordConfig):
 
 
 class ConvolutionBlock(nn.Module):
-    """Convolutions of several widths side by side, each followed by a rectifier.
+    """Parallel convolutions of several kernel sizes, each followed by a ReLU.
 
-    Every output position is centred on one input position, and inputs at padding are zeroed first: a row's features
-    depend neither on how far its batch is padded nor on what the padding holds.
+    Every output position is centred on one input position, and inputs at padding are set to zero. The features of a row
+    therefore depend neither on the amount of padding nor on its content.
 
     Args:
-        width: E, the width of the input vectors.
-        num_filters: Feature maps of each kernel size.
-        kernel_sizes: Widths of the K convolutions in tokens.
+        embedding_dim: E, the size of the input vectors.
+        num_filters: Number of feature maps for each kernel size.
+        kernel_sizes: Sizes of the K convolution kernels in tokens.
     """
 
-    def __init__(self, width: int, num_filters: int, kernel_sizes: list[int] | tuple[int, ...]) -> None:
+    def __init__(self, embedding_dim: int, num_filters: int, kernel_sizes: list[int] | tuple[int, ...]) -> None:
         super().__init__()
         self.kernel_sizes = tuple(kernel_sizes)
-        self.convolutions = nn.ModuleList(nn.Conv1d(width, num_filters, size) for size in kernel_sizes)
+        self.convolutions = nn.ModuleList(nn.Conv1d(embedding_dim, num_filters, size) for size in kernel_sizes)
 
     def forward(self, hidden: Tensor, attention_mask: Tensor) -> Tensor:
         """Map `hidden` (B, L, E) under `attention_mask` (B, L) to features (B, L, K · num_filters)."""

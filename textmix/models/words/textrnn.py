@@ -1,4 +1,4 @@
-"""TextRNN: a bidirectional LSTM over word vectors, max over time, one linear map (Conneau et al. 2017)."""
+"""TextRNN: a bidirectional LSTM over word vectors, max over time, one linear layer (Conneau et al. 2017)."""
 
 import torch
 from torch import Tensor, nn
@@ -7,10 +7,10 @@ from textmix.models.words.base import WordConfig, WordModel, word_vectors
 
 
 class TextRNNConfig(WordConfig):
-    """Configuration of `TextRNN`; `num_hidden_layers` is how many bidirectional LSTMs lie on each other.
+    """Configuration of `TextRNN`; `num_hidden_layers` is the number of stacked bidirectional LSTMs.
 
     Args:
-        lstm_units: Width of the hidden state of each direction. Default: 150, which makes both together as wide as the
+        lstm_units: Size of the hidden state of each direction. Default: 150, so that both together have the size of the
             word vectors of Kim 2014.
     """
 
@@ -20,33 +20,32 @@ class TextRNNConfig(WordConfig):
 
 
 class BidirectionalLSTM(nn.Module):
-    """Two LSTMs that read each row's real positions, one forwards and one backwards (Graves and Schmidhuber 2005).
+    """Two LSTMs that read the real positions of each row forwards and backwards (Graves and Schmidhuber 2005).
 
-    Positions that are not real are passed over, wherever they lie: what a row gives depends neither on how far its
-    batch is padded nor on which side.
+    Padding is skipped wherever it is: the output of a row depends neither on the amount nor on the side of the padding.
 
     Args:
-        width: Width of the input vectors.
-        units: U, the width of the hidden state of each direction.
+        input_size: E, the size of the input vectors.
+        hidden_size: H, the size of the hidden state of each direction.
     """
 
-    def __init__(self, width: int, units: int) -> None:
+    def __init__(self, input_size: int, hidden_size: int) -> None:
         super().__init__()
-        self.forwards = nn.LSTM(width, units, batch_first=True)
-        self.backwards = nn.LSTM(width, units, batch_first=True)
+        self.forwards = nn.LSTM(input_size, hidden_size, batch_first=True)
+        self.backwards = nn.LSTM(input_size, hidden_size, batch_first=True)
 
     def forward(self, hidden: Tensor, attention_mask: Tensor) -> Tensor:
-        """Map `hidden` (B, L, E) under `attention_mask` (B, L) to states (B, L, 2 · U)."""
+        """Map `hidden` (B, L, E) under `attention_mask` (B, L) to states (B, L, 2 · H)."""
         real = attention_mask.bool()
         backwards = _read(self.backwards, hidden.flip(1), real.flip(1)).flip(1)
         return torch.cat([_read(self.forwards, hidden, real), backwards], dim=-1)
 
 
 def _read(lstm: nn.LSTM, hidden: Tensor, real: Tensor) -> Tensor:
-    """Run an LSTM over the real positions of each row: they are moved to its front, and their states back again.
+    """Run an LSTM over the real positions of each row: move them to the front, and move their states back.
 
-    What stands behind them cannot reach them. Packed sequences would do the same, but know no gaps, and need the
-    lengths on the CPU, which neither ONNX nor a compiled graph has.
+    The padding behind them cannot affect them. Packed sequences would also skip padding, but they allow no gaps and
+    need the lengths on the CPU, which neither ONNX nor a compiled graph has.
     """
     front = real.cumsum(dim=1)
     behind = front[:, -1:] + (~real).cumsum(dim=1)
@@ -57,7 +56,7 @@ def _read(lstm: nn.LSTM, hidden: Tensor, real: Tensor) -> Tensor:
 
 
 class TextRNN(WordModel):
-    """A bidirectional LSTM with max pooling, the encoder that Conneau et al. 2017 choose, as a transformers model.
+    """The bidirectional LSTM with max pooling that Conneau et al. 2017 choose, as a transformers model.
 
     Args:
         config: Its configuration.
@@ -70,8 +69,8 @@ class TextRNN(WordModel):
     config_class = TextRNNConfig
 
     def __init__(self, config: TextRNNConfig) -> None:
-        widths = [config.embedding_dim] + [2 * config.lstm_units] * (config.num_hidden_layers - 1)
-        blocks: list[nn.Module] = [BidirectionalLSTM(width, config.lstm_units) for width in widths]
+        sizes = [config.embedding_dim] + [2 * config.lstm_units] * (config.num_hidden_layers - 1)
+        blocks: list[nn.Module] = [BidirectionalLSTM(size, config.lstm_units) for size in sizes]
         super().__init__(config, word_vectors(config), blocks, 2 * config.lstm_units)
 
     def _init_weights(self, module: nn.Module) -> None:
@@ -80,11 +79,11 @@ class TextRNN(WordModel):
             return
         for name, parameter in module.named_parameters():
             if name.startswith("weight_hh"):
-                for gate in parameter.chunk(4):  # of input, forget, cell and output
+                for gate in parameter.chunk(4):  # input, forget, cell and output gate
                     nn.init.orthogonal_(gate)  # Saxe et al. 2014
             elif name.startswith("weight_ih"):
                 nn.init.xavier_uniform_(parameter)
             else:
                 nn.init.zeros_(parameter)
                 if name.startswith("bias_ih"):
-                    nn.init.ones_(parameter.chunk(4)[1])  # of the forget gate (Jozefowicz et al. 2015)
+                    nn.init.ones_(parameter.chunk(4)[1])  # the forget gate (Jozefowicz et al. 2015)

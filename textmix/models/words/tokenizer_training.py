@@ -1,4 +1,4 @@
-"""Tokenizers for models of words, trained on the training texts with the tokenizers library."""
+"""Train the tokenizer of a word model on the training texts, with the tokenizers library."""
 
 from collections.abc import Iterable
 from typing import Any, Literal
@@ -21,12 +21,12 @@ def train_tokenizer(
     """Train a vocabulary.
 
     Args:
-        texts: The training texts alone: a vocabulary trained on test texts leaks them. They are read twice for
-            `wordpiece`, so that an iterator does not work.
-        kind: `word` (words and punctuation marks), `wordpiece`, or `bpe` (byte level, never unknown).
+        texts: The training texts. Validation and test texts would leak into the vocabulary. `wordpiece` reads them
+            twice, so an iterator does not work.
+        kind: `word` (words and punctuation marks), `wordpiece`, or `bpe` (byte level, no unknown tokens).
         vocab_size: Maximum size of the vocabulary.
-        min_frequency: Minimum number of occurrences of an entry.
-        lowercase: Lower-case all text; without effect on `bpe`.
+        min_frequency: Minimum number of occurrences of a token in the vocabulary.
+        lowercase: Lower-case all text; no effect on `bpe`.
 
     Returns:
         A tokenizer that adds no special tokens to one text and a separator between two.
@@ -76,8 +76,8 @@ def _trainer(kind: str, tokenizer: Tokenizer, texts: Iterable[str], **options: A
 def _continuations(tokenizer: Tokenizer, texts: Iterable[str]) -> list[str]:
     """Return the characters inside words as WordPiece's continuation tokens, sorted.
 
-    WordPieceTrainer numbers them in the order of a hash map and breaks ties by number, so that the same texts give
-    different vocabularies (tokenizers issue 1794). Special tokens keep their order.
+    WordPieceTrainer numbers them in the order of a hash map and breaks ties by number, so the same texts can give
+    different vocabularies (tokenizers issue 1794). Given as special tokens they keep their order.
     """
     inside: set[str] = set()
     for text in texts:

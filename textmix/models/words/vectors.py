@@ -1,4 +1,4 @@
-"""Given word vectors: those that ship as a package, or a file, read with gensim; both are in the extra `vectors`."""
+"""Read word vectors from the bundled package or, with gensim, from a file; both need the extra `vectors`."""
 
 import gzip
 from pathlib import Path
@@ -14,18 +14,18 @@ from textmix.models.words.tokenizer_training import SPECIAL_TOKENS
 def read_vectors(source: str, vocabulary: dict[str, int]) -> dict[int, np.ndarray]:
     """Look up the vectors of the words of a vocabulary.
 
-    Special tokens have none: what a file says of `[UNK]` is about other words.
+    Special tokens get no vector: the `[UNK]` of a file stands for other words.
 
     Args:
         source: `bundled`, or a file: word2vec text (with its header line), GloVe text (without one), or word2vec binary
             (`.bin`), also compressed (`.gz`).
-        vocabulary: Token to id.
+        vocabulary: Maps each token to its id.
 
     Returns:
-        Token id to vector, for the tokens that have one.
+        Maps token ids to vectors, for the tokens that have one.
 
     Raises:
-        ModelError: If gensim is not installed, or the file is missing, is no vector file, or has none of the words.
+        ModelError: If gensim is not installed, or the file is missing, is not a vector file, or has none of the words.
         TextmixError: If the package of the bundled vectors is not installed.
     """
     words = {word: number for word, number in vocabulary.items() if word not in SPECIAL_TOKENS}
@@ -48,7 +48,7 @@ def read_vectors(source: str, vocabulary: dict[str, int]) -> dict[int, np.ndarra
     if broken:
         raise ModelError(f"{source} is damaged: the vector of '{broken[0]}' holds numbers that are not finite")
     if not found:
-        raise ModelError(f"{source} has a vector for none of the {len(words)} words of the vocabulary")
+        raise ModelError(f"{source} has no vector for any of the {len(words)} words of the vocabulary")
     return found
 
 

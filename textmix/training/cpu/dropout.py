@@ -1,4 +1,4 @@
-"""Dropout of hidden states and of attention whose masks are cheap to draw on a CPU."""
+"""Dropout of hidden states and attention weights with masks that are fast to draw on a CPU."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,22 +11,23 @@ from transformers import AttentionInterface
 
 from textmix.io.compat import registered_sdpa, stock_sdpa
 
-# Options of attention that change its scores.
+# Options of attention that change the scores.
 _CHANGES_SCORES = ("position_bias", "softcap", "s_aux")
 
 _INTEGERS = {2: torch.int16, 4: torch.int32, 8: torch.int64}
 
 
 def draw_noise(size: int, keep: float, dtype: torch.dtype) -> Tensor:
-    """Draw independent variates that are 1 / keep with probability `keep`, else 0, from torch's global generator.
+    """Draw independent variates that are 1 / keep with probability `keep`, else 0.
 
-    A random byte below `256 * keep` keeps. Another draw decides for the one value that contains the threshold, so that
-    the probability is exactly `keep`. The method needs few random bits, from a fast generator (SFC64); the noise is the
-    bit pattern of 1 / keep, as an integer, times 0 or 1. 170 000 numbers take a fifth of the time of `torch.dropout`.
+    A variate is kept if a random byte is below `256 * keep`. For the one byte value that contains the threshold, a
+    second draw decides, so that the probability is exactly `keep`. The bytes come from a fast generator (SFC64), which
+    torch's global generator seeds. The noise is the bit pattern of 1 / keep, as an integer, times 0 or 1. 170 000
+    variates take a fifth of the time of `torch.dropout`.
 
     Args:
         size: Number of variates.
-        keep: Probability of each to be kept.
+        keep: Probability that a variate is kept.
         dtype: A floating-point type.
 
     Returns:
@@ -48,13 +49,13 @@ class ByteDropout(nn.Dropout):
 
     @classmethod
     def sharing(cls, module: nn.Dropout) -> Self:
-        """Return one that shares the attributes of a module: its rate, mode and hooks."""
+        """Return a module that shares the attributes of another: its rate, mode and hooks."""
         shared = cls.__new__(cls)
         shared.__dict__ = module.__dict__
         return shared
 
-    def forward(self, input: Tensor) -> Tensor:  # noqa: A002  # the name that nn.Dropout gives it
-        """Drop out, as `nn.Dropout` does."""
+    def forward(self, input: Tensor) -> Tensor:  # noqa: A002  # the name in nn.Dropout
+        """Apply dropout as `nn.Dropout` does."""
         if not self.training or input.device.type != "cpu" or not 0 < self.p < 1:
             return super().forward(input)
         return input * draw_noise(input.numel(), 1 - self.p, input.dtype).view(input.shape)
@@ -70,11 +71,11 @@ def byte_dropout_attention(
     scaling: float | None = None,
     **options: Any,
 ) -> tuple[Tensor, Tensor | None]:
-    """Compute attention as the `sdpa` of transformers; on a CPU its weights are dropped out by `draw_noise`.
+    """Compute attention as the `sdpa` of transformers, with dropout masks from `draw_noise` on a CPU.
 
-    With dropout torch computes attention on a CPU step by step and in float32, as this function does; drawing the mask
-    takes longer than everything else. Forward and backward pass of 32 rows with 12 heads take 0.85 of torch's time at
-    14 tokens, and 0.5 to 0.7 at 32 and 64 tokens (medians, two cores with AMX).
+    With dropout torch computes attention on a CPU step by step and in float32, as this function does; most of the time
+    goes into drawing the mask. Forward and backward pass of 32 rows with 12 heads take 0.85 of torch's time at 14
+    tokens, and 0.5 to 0.7 at 32 and 64 tokens (medians, two cores with AMX).
 
     Args:
         module: The attention module.
@@ -82,12 +83,12 @@ def byte_dropout_attention(
         key: Shape (B, heads, K, head size).
         value: Shape (B, heads, K, head size).
         attention_mask: Broadcasts to (B, heads, L, K): True where keys are attended to, or floats added to the scores.
-        dropout: Probability of each weight to be dropped.
-        scaling: Factor of the scores; None means one over the root of the head size.
-        **options: Options of `sdpa`, which computes everything but plain attention with dropout on a CPU.
+        dropout: Probability that a weight is dropped.
+        scaling: Factor of the scores; None means 1 / sqrt(head size).
+        **options: Options of `sdpa`, which is called for everything but plain attention with dropout on a CPU.
 
     Returns:
-        Shape (B, L, heads, head size), and None for the weights, as transformers expects.
+        The output, shape (B, L, heads, head size), and None for the weights, as transformers expects.
     """
     if query.device.type != "cpu" or not 0 < dropout < 1 or not _is_plain(module, query, key, attention_mask, options):
         return stock_sdpa()(module, query, key, value, attention_mask, dropout, scaling, **options)
@@ -108,12 +109,12 @@ def _attend(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, drop
     weights = scores.softmax(dim=-1)
     kept = weights * draw_noise(weights.numel(), 1 - dropout, wide).view(weights.shape)
     attended = kept @ value.to(wide)
-    # A position that attends to nothing gets zero.
+    # The output of a position that attends to nothing is zero.
     return attended if seen is None else attended * seen.any(dim=-1, keepdim=True)
 
 
 def _is_plain(module: nn.Module, query: Tensor, key: Tensor, mask: Tensor | None, options: dict[str, Any]) -> bool:
-    """Return whether attention is a softmax of masked products, with as many heads for keys as for queries."""
+    """Return whether attention is a softmax of masked products with the same number of query and key heads."""
     asked = options.get("is_causal")
     causal = mask is None and (getattr(module, "is_causal", True) if asked is None else asked)
     changed = any(options.get(name) is not None for name in _CHANGES_SCORES)
@@ -122,11 +123,11 @@ def _is_plain(module: nn.Module, query: Tensor, key: Tensor, mask: Tensor | None
 
 @contextmanager
 def byte_dropout(model: nn.Module) -> Iterator[None]:
-    """Replace every `nn.Dropout` of a model by a `ByteDropout` within a `with` block, and `sdpa` attention likewise.
+    """Replace every `nn.Dropout` of a model and `sdpa` attention within a `with` block.
 
-    Attention that somebody else registered as `sdpa` stays, and so does that of an outer block.
+    Attention that was registered as `sdpa` by other code, or by an outer block, is not replaced.
     """
-    # A module that occurs twice is replaced in both places; the one that is the model itself has no parent.
+    # A module that occurs twice is replaced in both places; the model itself has no parent to be replaced in.
     replaced = [
         (name, child) for name, child in model.named_modules(remove_duplicate=False) if _is_plain_dropout(child)
     ]
@@ -134,7 +135,7 @@ def byte_dropout(model: nn.Module) -> Iterator[None]:
     for name, child in replaced:
         _put(model, name, ByteDropout.sharing(child))
     if stock:
-        # Under the same name: some models compute something else where they do not know the name.
+        # Keep the name: some models take another path for an unknown name.
         AttentionInterface.register("sdpa", byte_dropout_attention)
     try:
         yield

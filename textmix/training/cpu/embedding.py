@@ -1,4 +1,4 @@
-"""Train only the embedding rows that occur in the training data, so that no step touches the whole table."""
+"""Train only the embedding rows that occur in the training data."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -20,7 +20,7 @@ from textmix.mixing.config import MixConfig
 from textmix.mixing.registry import build_strategy
 from textmix.mixing.site_names import TOKENS
 
-# Where nearly all tokens occur, as in a vocabulary trained on the same rows, there is nothing to gain.
+# If nearly all tokens occur, as with a vocabulary trained on the same rows, a compact embedding gains nothing.
 _MOST_IN_USE = 0.9
 _TOKENIZED_AT_ONCE = 1024
 
@@ -28,18 +28,18 @@ _TOKENIZED_AT_ONCE = 1024
 class CompactEmbedding(nn.Embedding):
     """An embedding table whose trained parameter, `weight`, has only the rows of tokens in use.
 
-    The rows of the other tokens, in `unused`, never get a gradient. AdamW changes a weight without gradient only by its
-    weight decay, which `decay` applies; so training changes every row as it would with the whole table, except for the
-    order in which the norm of all gradients is summed. In training only tokens in use can be looked up, in evaluation
-    all tokens. `state_dict()` returns the whole table, and loading takes it.
+    The rows of the other tokens, in `unused`, never get a gradient. AdamW changes a weight without gradient only by
+    weight decay, which `decay` applies. Training therefore changes every row as with the whole table, except for the
+    rounding of the gradient norm, which is summed in another order. In training only tokens in use can be looked up, in
+    evaluation all tokens. `state_dict()` returns the whole table, and `load_state_dict()` takes it.
 
     Args:
         whole: The embedding with the whole table.
         in_use: Which tokens are in use, shape (V,), bool.
 
     Attributes:
-        unused: Rows of the tokens that are not in use, in the order of their ids; a parameter, so that an average of
-            the weights has it, too, but no optimizer.
+        unused: Rows of the tokens that are not in use, in the order of their ids. It is a parameter, so that an average
+            of the weights includes it, but no optimizer trains it.
         places: Shape (V,): for a token in use its row in `weight`; for any other token -1 - its row in `unused`.
         padding_row: Row of the padding token in `weight`, which gets no gradient; None if there is none.
     """
@@ -107,17 +107,17 @@ def compact_embedding(
 ) -> Iterator[None]:
     """Replace the embedding table of a model by a `CompactEmbedding` within a `with` block.
 
-    The model keeps its table where there is little to gain, or the result might differ: if the tokens are not known and
-    are too many to be found; if the table is not trained, is shared with another part of the model, or is not a plain
-    `nn.Embedding`; if a transform of the data or a strategy may put in other tokens.
+    The model keeps its table if there is little to gain or the result could differ: if finding the tokens would take
+    too long; if the table is not trained, is shared with another part of the model, or is not a plain `nn.Embedding`;
+    if a transform of the data or a strategy can add other tokens.
 
     Args:
-        model: A classifier, before its optimizer is made.
+        model: A classifier, before its optimizer is built.
         tokenizer: Its padding and special tokens count as in use.
         data: Its training rows.
         mix: How they are mixed.
         rows: Numbers of the rows that are trained on; None means all. More than 100 000 rows that are tokenised on
-            demand are not searched for their tokens.
+            demand are not searched for tokens.
     """
     whole = _plain_embedding(model)
     in_use = None if whole is None or _puts_in_tokens(mix) else _tokens_in_use(whole, tokenizer, data, rows)
@@ -135,7 +135,7 @@ def compact_embedding(
 
 
 def _plain_embedding(model: PreTrainedModel) -> nn.Embedding | None:
-    """Return the embedding table, if it is trained and nothing else uses it."""
+    """Return the embedding table if it is trained and not shared, else None."""
     try:
         embedding = model.get_input_embeddings()
     except NotImplementedError:  # a model without one
@@ -144,7 +144,7 @@ def _plain_embedding(model: PreTrainedModel) -> nn.Embedding | None:
         return None
     owned = [parameter for module in model.modules() for parameter in module.parameters(recurse=False)]
     alone = sum(parameter is embedding.weight for parameter in owned) == 1
-    # A forward in the instance is accelerate's, which spreads a model over devices.
+    # accelerate sets forward on the instance when it dispatches a model to several devices.
     own_forward = "forward" in vars(embedding)
     changed = own_forward or embedding.max_norm is not None or embedding.sparse or embedding.scale_grad_by_freq
     return embedding if alone and not changed else None
@@ -160,7 +160,7 @@ def _tokens_in_use(
     data: Dataset | LazyTokens,
     rows: npt.NDArray[np.integer[Any]] | None,
 ) -> npt.NDArray[np.bool_] | None:
-    """Find the tokens that training looks up, shape (V,), bool; None if they are not known."""
+    """Find the tokens that training looks up, shape (V,), bool; None if they cannot be found."""
     if isinstance(data, LazyTokens):
         numbers = np.arange(len(data)) if rows is None else rows
         if len(numbers) > IN_MEMORY:
@@ -170,7 +170,7 @@ def _tokens_in_use(
         columns = [token_lists(data, name) for name in ("input_ids", "token_type_ids")]
         if columns[0] is None or data.format["type"] == "custom":
             return None
-        # Models like GPT-2 look up token types in the table of tokens.
+        # Models like GPT-2 look up token types in the same table.
         ids = (chunk.flatten().to_numpy() for column in columns if column is not None for chunk in column.chunks)
     in_use = np.zeros(embedding.num_embeddings, dtype=bool)
     for some in ids:

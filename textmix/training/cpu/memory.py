@@ -1,4 +1,4 @@
-"""The allocator of the process, set up for training on a CPU."""
+"""Configure the memory allocator of the process for training on a CPU."""
 
 import ctypes
 import sys
@@ -6,21 +6,22 @@ from typing import Any
 
 import pyarrow as pa
 
-# Numbers and names are those of glibc's <malloc.h>.
+# From glibc's <malloc.h>.
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_MAX = -1, -2, -4
 _STEP = 64 << 20
 
 
 def keep_memory() -> bool:
-    """Let this process keep freed memory for its next allocation instead of handing it back to the system.
+    """Make the process keep freed memory for later allocations instead of returning it to the system.
 
-    Every training step allocates what the one before it freed. By default glibc returns large blocks to the system at
-    once, so that each step faults their pages in anew: in `benchmarks/mixing_overhead.py` that is nearly half of a
-    TextCNN step at 16 tokens. The setting holds for the whole process, and its memory no longer shrinks; so it is for
-    programs that train or predict, as the commands do, and not for libraries.
+    Every training step allocates the memory that the step before has freed. By default glibc returns large blocks to
+    the system at once, so each step causes page faults: nearly half of the time of a TextCNN step at 16 tokens
+    (`benchmarks/mixing_overhead.py`). The setting applies to the whole process, whose memory no longer shrinks, and
+    cannot be undone. Therefore only the commands make it, as `train.cpu_speedups` says; importing or calling textmix
+    from Python does not.
 
     Returns:
-        Whether it took effect: False where the C library is not glibc.
+        Whether it took effect; False if the C library is not glibc.
     """
     set_option = _glibc("mallopt")
     return set_option is not None and all(
@@ -30,7 +31,7 @@ def keep_memory() -> bool:
 
 
 def trim_memory() -> None:
-    """Hand back to the system what is free now, once: after reading many rows, which takes more than training does."""
+    """Return free memory to the system once; reading many rows needs more memory than training on them."""
     pa.default_memory_pool().release_unused()
     trim = _glibc("malloc_trim")
     if trim is not None:
