@@ -331,7 +331,9 @@ class TestOtherDecoders:
         batch["labels"] = torch.tensor([0, 1])
         with attach(model, mix("word", lam="fixed", lam_value=0.0)):
             torch.testing.assert_close(model(**batch).logits[0], clean[1], atol=1e-9, rtol=1e-9)
-        message = r"BloomForSequenceClassification computes its position biases .* at tokens, embeddings and pooled only"
+        message = (
+            r"BloomForSequenceClassification computes its position biases .* at tokens, embeddings and pooled only"
+        )
         with attach(model, mix("manifold", manifold={"layers": [2]})), pytest.raises(ModelError, match=message):
             until_behind_a_block(model, batch)
 
