@@ -1,4 +1,4 @@
-"""Read columns of a data set in place, a few rows at a time; those of a large data set are files mapped to memory.
+"""Read columns of a data set in place, a few rows at a time; large data sets are memory-mapped files.
 
 The pages of mapped files that were read count as resident memory of the process. They are clean, so that the kernel
 takes them back when it needs memory.

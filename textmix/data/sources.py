@@ -94,7 +94,7 @@ def _find_files(source: str | list[str]) -> list[str] | None:
         found.extend(files)
     unknown = [file for file in found if not _ending(file)]
     if unknown:
-        raise DataError(f"cannot tell the format of '{unknown[0]}'; its name must end in {', '.join(READERS)} (or .gz)")
+        raise DataError(f"unknown format of '{unknown[0]}'; its name must end in {', '.join(READERS)} (or .gz)")
     if len({_reader(file) for file in found}) > 1:
         raise DataError(f"the files of one source must have one format, not {', '.join(sorted(map(_ending, found)))}")
     return found

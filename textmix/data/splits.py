@@ -158,7 +158,7 @@ def load_rows(config: DataConfig) -> Dataset:
 
 
 def load_test_split(config: DataConfig, seed: int) -> tuple[Dataset, dict[str, str | None]]:
-    """Read the test split, and no other data where it has a source, or a split of a source, of its own.
+    """Read the test split; reads no other data if the test split has a separate source or split.
 
     Args:
         config: As in `build_splits`.
