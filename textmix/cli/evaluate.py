@@ -93,8 +93,8 @@ def _check_same_evaluation(target: Path, about: dict[str, Any], chosen: bool) ->
     refuse_foreign(target, "an evaluation", (target / METRICS).is_file())
     if not (target / METRICS).is_file():
         return
-    held = read_json(target / METRICS, lambda content: content.get("about"))
-    if held is not None and chosen and held["run"] != about["run"]:
-        raise RunError(f"{target} holds an evaluation of {held['run']}; choose another --output_dir")
-    if held is not None and held["data"] != about["data"]:
+    found = read_json(target / METRICS, lambda content: content.get("about"))
+    if found is not None and chosen and found["run"] != about["run"]:
+        raise RunError(f"{target} holds an evaluation of {found['run']}; choose another --output_dir")
+    if found is not None and found["data"] != about["data"]:
         raise RunError(f"{target} holds an evaluation on other rows (see {METRICS}); choose another --output_dir")

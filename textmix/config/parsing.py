@@ -21,7 +21,7 @@ def run_parser(prog: str, description: str) -> ArgumentParser:
     parser.add_argument(
         "--config",
         action=ActionConfigFile,
-        help="the recipe (YAML); the first argument may be it without --config",
+        help="the recipe (YAML); can also be the first argument, without --config",
     )
     parser.add_class_arguments(RunConfig)
     return parser

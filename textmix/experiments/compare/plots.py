@@ -32,13 +32,13 @@ def plot_comparison(comparison: Mapping[str, Any], path: Path) -> None:
 
     strategies = comparison["strategies"]
     names = list(strategies)
-    shown = [figure for figure in COMPARED if figure in strategies[names[0]]]
+    shown = [metric for metric in COMPARED if metric in strategies[names[0]]]
     drawing = Figure(figsize=(3 + 1.8 * len(shown), 1.5 + 0.5 * len(names)), dpi=120, layout="constrained")
-    for axes, figure in zip(drawing.subplots(1, len(shown), sharey=True), shown, strict=True):
-        for values in zip(*(strategies[name][figure]["values"] for name in names), strict=True):
+    for axes, metric in zip(drawing.subplots(1, len(shown), sharey=True), shown, strict=True):
+        for values in zip(*(strategies[name][metric]["values"] for name in names), strict=True):
             axes.plot(values, names, marker=".", color="0.75", linewidth=0.6)
-        axes.plot([strategies[name][figure]["mean"] for name in names], names, "|", color="C0", markersize=18)
-        axes.set_title(figure)
+        axes.plot([strategies[name][metric]["mean"] for name in names], names, "|", color="C0", markersize=18)
+        axes.set_title(metric)
         axes.margins(y=0.15)
     axes.invert_yaxis()  # the axes share it
     drawing.suptitle("grey line: a seed or fold; blue bar: the mean")

@@ -43,15 +43,15 @@ def summarize(metrics: Mapping[str, Sequence[Mapping[str, Any]]], baseline: str)
         `verdict`, and `pairs_needed`: the number of seeds or folds needed to show the observed difference (at least
         `fewest_pairs`; null above a million). The `p_value` of the record is the p value of the accuracy.
     """
-    values = {name: [_figures(run) for run in runs] for name, runs in metrics.items()}
+    values = {name: [_scores(run) for run in runs] for name, runs in metrics.items()}
     found = list(values[baseline][0])
     records: dict[str, Record] = {
-        name: {figure: _spread([run[figure] for run in runs]) for figure in found} for name, runs in values.items()
+        name: {metric: _spread([run[metric] for run in runs]) for metric in found} for name, runs in values.items()
     }
     others = [name for name in metrics if name != baseline]
     if len(metrics[baseline]) > 1:
-        for figure in [figure for figure in found if figure in COMPARED]:
-            _test([records[name][figure] for name in others], records[baseline][figure], COMPARED[figure])
+        for metric in [metric for metric in found if metric in COMPARED]:
+            _test([records[name][metric] for name in others], records[baseline][metric], COMPARED[metric])
     first = next(iter(COMPARED))
     return {name: {**record, "p_value": record[first].get("p_value")} for name, record in records.items()}
 
@@ -64,7 +64,7 @@ def fewest_pairs(comparisons: int) -> int:
     return pairs
 
 
-def _figures(run: Mapping[str, Any]) -> dict[str, float]:
+def _scores(run: Mapping[str, Any]) -> dict[str, float]:
     train = run["train"]
     scores = {name: run["test"][name] for name in COMPARED if name in run["test"]}
     return {**scores, SECONDS_PER_STEP: train["seconds"] / train["steps"], STEPS: train["steps"]}

@@ -14,7 +14,7 @@ def scores_table(strategies: Mapping[str, Mapping[str, Any]]) -> Table:
     rows = [
         [
             name,
-            *(_mean(record.get(figure), 4) for figure in shown),
+            *(_mean(record.get(metric), 4) for metric in shown),
             _mean(record.get(SECONDS_PER_STEP), 1, 1000),
         ]
         for name, record in strategies.items()
@@ -39,7 +39,7 @@ def differences_table(strategies: Mapping[str, Mapping[str, Any]], baseline: str
     """Build the table of tests against the baseline, by metric; it has no rows if each strategy has one run."""
     rows = [
         [
-            figure,
+            metric,
             name,
             f"{test['difference']:+.4f}",
             "{:+.4f} to {:+.4f}".format(*test["interval"]),
@@ -47,9 +47,9 @@ def differences_table(strategies: Mapping[str, Mapping[str, Any]], baseline: str
             test["verdict"],
             "over 1 000 000" if test["pairs_needed"] is None else str(test["pairs_needed"]),
         ]
-        for figure in COMPARED
+        for metric in COMPARED
         for name, record in strategies.items()
-        if (test := record.get(figure, {})).get("p_value") is not None
+        if (test := record.get(metric, {})).get("p_value") is not None
     ]
     header = ["metric", "strategy", f"minus {baseline}", "95 % interval", "p", "what it shows", "needed"]
     return Table(header, rows)
@@ -125,8 +125,8 @@ def _budget(config: Mapping[str, Any], strategies: Mapping[str, Mapping[str, Any
     return f"Each run had the same budget{of} and trained for {min(steps)} to {max(steps)} steps{reason}."
 
 
-def _mean(figure: Mapping[str, Any] | None, digits: int, factor: float = 1) -> str:
-    if figure is None:
+def _mean(metric: Mapping[str, Any] | None, digits: int, factor: float = 1) -> str:
+    if metric is None:
         return ""
-    mean = f"{factor * figure['mean']:.{digits}f}"
-    return mean if figure["sd"] is None else f"{mean} ± {factor * figure['sd']:.{digits}f}"
+    mean = f"{factor * metric['mean']:.{digits}f}"
+    return mean if metric["sd"] is None else f"{mean} ± {factor * metric['sd']:.{digits}f}"
