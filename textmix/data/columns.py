@@ -92,8 +92,9 @@ def stored_tables(dataset: Dataset, size: int) -> Iterator[pa.Table]:
     Its files are read, not mapped: pages of a mapped file stay resident once they are read.
 
     Args:
-        dataset: A data set as `load_source` returns it. In a selection of rows, the rows left out would be read, too.
-        size: Number of rows of each table but the last.
+        dataset: A data set as `load_source` returns it, not a selection of its rows: the excluded rows would be
+            read as well.
+        size: Number of rows of each table except the last.
     """
     pending: list[pa.RecordBatch] = []
     waiting = 0
