@@ -1,49 +1,49 @@
-"""The errors that textmix raises on purpose, each with one line that says what is wrong and what to do."""
+"""Exceptions of textmix. Each message is one line that names the problem and, where possible, the fix."""
 
 import difflib
 import signal
 from collections.abc import Iterable
 
-# Characters of a name, and choices, that a mistyped name is compared with: each takes a tenth of a millisecond.
+# Limits of the search for similar names: characters of a name, and number of choices (0.1 ms each).
 _COMPARED = 200
 
 
 class TextmixError(ValueError):
-    """Something the user can put right; the command line prints it as one line and exits with code 2."""
+    """An error that the user can fix; the command line prints it as one line and exits with code 2."""
 
 
 class ConfigError(TextmixError):
-    """An option has a value that cannot work, alone or beside the others."""
+    """An option has an invalid value, alone or in combination with others."""
 
 
 class DataError(TextmixError):
-    """A data source cannot be read, or its rows cannot be used as they are."""
+    """A data source cannot be read, or its rows are invalid."""
 
 
 class ModelError(TextmixError):
-    """A model cannot be found, loaded, or mixed at the site asked for."""
+    """A model cannot be found, loaded, or mixed at the requested site."""
 
 
 class RunError(TextmixError):
-    """A run directory is missing, in the way, or not a run."""
+    """A run directory is missing, already in use, or not a run."""
 
 
 class RunFinished(RunError):  # noqa: N818  # nothing went wrong
-    """A run that should go on has finished already."""
+    """The run to resume has already finished."""
 
 
 class TrainingError(TextmixError):
-    """Training cannot go on, for example because the loss is no longer finite."""
+    """Training cannot continue, for example because the loss is not finite."""
 
 
 def listed(names: Iterable[str], most: int = 20) -> str:
-    """List names for a message, of many only the first."""
+    """Join names for a message; shows the first `most` and the number of the others."""
     shown = list(names)
     return ", ".join(shown[:most]) + (f" and {len(shown) - most} more" if len(shown) > most else "")
 
 
 def one_line(message: str, most: int = 2000) -> str:
-    """Bring a message that quotes what users gave to one line of printable characters, its middle left out if long."""
+    """Make one line of printable characters from a message that quotes user input; shortens it in the middle."""
     words = " ".join(message.split())
     if len(words) > most:
         words = f"{words[: most // 2]} … {words[-most // 2 :]}"
@@ -53,34 +53,34 @@ def one_line(message: str, most: int = 2000) -> str:
 
 
 def nearest(name: str, choices: Iterable[str]) -> str:
-    """Say which of the choices a mistyped name is near to.
+    """Suggest the choice that is most similar to a mistyped name.
 
     Args:
-        name: What was given.
-        choices: What would have been right.
+        name: The name given.
+        choices: The valid names.
 
     Returns:
-        A clause to append to an error message; empty when none is near.
+        A clause to append to an error message; empty if no choice is similar.
     """
     known = list(choices)[:_COMPARED]
-    # An option that was looked for in another section has the same last part.
+    # An option given in the wrong section has the same last part.
     near = [one for one in known if "." in name and one.rpartition(".")[2] == name.rpartition(".")[2]]
     near = near if len(near) == 1 else difflib.get_close_matches(name[:_COMPARED], known, n=1, cutoff=0.6)
     return f"; did you mean '{near[0]}'?" if near else ""
 
 
 def did_you_mean(name: str, choices: Iterable[str]) -> str:
-    """Like `nearest`, but list all the choices when none is near."""
+    """Like `nearest`, but list all choices if none is similar."""
     names = list(choices)
     return nearest(name, names) or f"; known: {', '.join(names)}"
 
 
-class TrainingInterrupted(TextmixError):  # noqa: N818  # it is a wish of the user's, not an error
-    """Training was asked to stop and has saved a checkpoint to go on from.
+class TrainingInterrupted(TextmixError):  # noqa: N818  # requested by the user, not an error
+    """Training was interrupted and has saved a checkpoint to resume from.
 
     Args:
-        message: What happened, in one line.
-        number: The signal that asked for it.
+        message: The message, in one line.
+        number: Number of the signal that interrupted it.
     """
 
     def __init__(self, message: str, number: int = signal.SIGINT) -> None:

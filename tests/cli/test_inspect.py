@@ -146,7 +146,7 @@ class TestModels:
         pairs = pairs_of([encoder, source, *columns, "-n", "12"], capsys)
         assert {pair["strategy"] for pair in pairs} == {"manifold"}
         assert {pair["site"] for pair in pairs} <= {"embeddings", "layer:1", "layer:2", "layer:3"}
-        assert "its saliency says little" in shown([encoder, source, *columns, "--strategy", "ssmix"], capsys)
+        assert "its saliency means little" in shown([encoder, source, *columns, "--strategy", "ssmix"], capsys)
 
     def test_the_model_of_a_run_keeps_its_own(self, run: Path, source: str, capsys: pytest.CaptureFixture[str]) -> None:
         columns = ["--data.text_column", "review", "--data.label_column", "stars"]
@@ -258,7 +258,7 @@ class TestWrongInput:
                 source,
             ): r"no model 'nowhere' \(built in: minilm, textcnn, textrnn, fasttext; or a directory, or a hub id\)",
             ("empty", source): r"no model 'empty'",
-            ("textcnn", source): r"a textcnn has no vocabulary until it is trained; give the directory of a run",
+            ("textcnn", source): r"textcnn has no vocabulary until it is trained; give the directory of a run",
             (str(run), source, "--strategy", "cutmx"): r"unknown mix\.strategy 'cutmx'; did you mean 'cutmix'\?",
             (str(run), source, "--strategy", "none"): r"strategy 'none' mixes nothing",
             (str(run), source, "--strategy", "any"): r"mix\.strategy any needs mix\.any\.choices",

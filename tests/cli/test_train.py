@@ -205,7 +205,7 @@ class TestTrain:
         before = snapshot(run)
         assert main(["train", "--resume", str(run)]) == 0
         captured = capsys.readouterr()
-        assert captured.out == f"textmix: {run} has finished; its figures are in {run}/metrics.json\n"
+        assert captured.out == f"textmix: {run} has finished; its metrics are in {run}/metrics.json\n"
         assert captured.err == ""
         assert snapshot(run) == before
 
@@ -242,7 +242,7 @@ class TestTrain:
         last = capsys.readouterr().err.splitlines()[-1]
         assert code == 2
         assert re.fullmatch(
-            r"textmix: error: .*: File too large; once that is mended, resume with: textmix train --resume .*/parts",
+            r"textmix: error: .*: File too large; once that is fixed, resume with: textmix train --resume .*/parts",
             last,
         )
         assert set(find_checkpoints(directory)) <= {8, 16}

@@ -233,7 +233,7 @@ class TestWrongInput:
             ("trian",): r"unknown command 'trian'; did you mean 'train'\?",
             ("evaluate", "nowhere"): r"no run at nowhere",
             ("evaluate", "empty"): r"empty is not a run: it has no config\.yaml",
-            ("evaluate", str(run), "--data.text_column", "x"): r"the options of data need --data\.source",
+            ("evaluate", str(run), "--data.text_column", "x"): r"options of data need --data\.source",
             ("predict", str(run), "missing.csv"): r"no file at 'missing\.csv'",
             ("predict", str(run), new, "--output", "o.xls"): r"cannot write 'o\.xls': its name must end in",
             ("predict", str(run), new, "--output", "no/o.csv"): r"cannot write 'no/o\.csv': there is no directory no",
@@ -245,7 +245,7 @@ class TestWrongInput:
             ("train", "--overwite"): r"unknown option --overwite; did you mean '--overwrite'\?",
             ("train", "--overwrite", "recipe.yaml"): r"unrecognized arguments: recipe\.yaml$",
             ("train", "--overwrite", "--resume=run"): r"--resume takes the directory of a run and no other",
-            ("evaluate", str(run), "--output_dir", str(run)): r".* is a run, whose own figures would be lost",
+            ("evaluate", str(run), "--output_dir", str(run)): r".* is a run, and its metrics would be overwritten",
             ("train", "--resume", "nowhere"): r"no run at nowhere",
             (
                 "train",

@@ -39,7 +39,7 @@ def test_what_textmix_writes_and_what_people_write_is_read(tmp_path: Path) -> No
         ("train: {epochs: 1, epochs: 2}\n", "r.yaml has 'epochs' twice in the mapping that starts in line 1"),
         ("data: {source: x}\nmix: {}\ndata: {}\n", "r.yaml has 'data' twice in the mapping that starts in line 1"),
         (BOMB, "more than 20000 values, counted as often as aliases repeat them"),
-        ("data: &a {source: *a}\n", "is nested too deep, or within itself"),
+        ("data: &a {source: *a}\n", "is nested too deep, or contains itself"),
         ("mix: " + "[" * 60 + "]" * 60, "is nested too deep"),
         (LADDER, "is nested too deep"),
         ("mix: " + "[" * 20_000, "is nested too deep"),

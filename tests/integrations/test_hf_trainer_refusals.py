@@ -27,11 +27,11 @@ def refused(trainer: Trainer, message: str, error: type[TextmixError] = ConfigEr
 
 def test_label_smoothing_and_losses_of_the_trainer(make_trainer: MakeTrainer) -> None:
     smoothed = make_trainer(MixupCallback(), label_smoothing_factor=0.1)
-    refused(smoothed, r"label_smoothing_factor takes the labels away.*LossConfig\(label_smoothing=0.1\)")
+    refused(smoothed, r"label_smoothing_factor removes the labels.*LossConfig\(label_smoothing=0.1\)")
     options = {"compute_loss_func": lambda outputs, labels, **_: outputs.logits.sum()}
     refused(make_trainer(MixupCallback(), **options), r"a training batch has no labels.*compute_loss_func")
     early = make_trainer(MixupCallback(), trainer_class=MixupTrainer, **options)
-    refused(early, r"compute_loss_func takes the labels away.*loss=LossConfig")
+    refused(early, r"compute_loss_func removes the labels.*loss=LossConfig")
     assert early.state.global_step == 0
     make_trainer(trainer_class=MixupTrainer, max_steps=1, **options).train()  # without a mixer it is the Trainer's own
 
@@ -113,11 +113,11 @@ class TestLabels:
         refused(stream, f"the training data is a stream, or has no column labels, label, label_ids; {how}")
         numbers = news.map(lambda row: {"labels": float(row["label"])}, remove_columns=["label"])
         floats = make_trainer(MixupCallback(targets="remix"), train_dataset=numbers)
-        refused(floats, f"only integer classes are counted.*not labels of type float64; {how}")
+        refused(floats, f"need integer classes, not labels of type float64; {how}")
         many = make_trainer(MixupCallback(loss=balanced), model=tiny_bert(problem_type="multi_label_classification"))
         refused(many, f"not labels multi_label_classification.*; {how}")
         few = make_trainer(MixupCallback(targets="remix"), model=tiny_bert(num_labels=3))
-        refused(few, "the training data has a label 4, but the model has 3 classes")
+        refused(few, "the training data has the label 4, but the model has 3 classes")
 
     def test_given_counts_are_enough(self, make_trainer: MakeTrainer, news: Dataset) -> None:
         callback = MixupCallback(targets="remix", class_counts=np.arange(1, 6).tolist())

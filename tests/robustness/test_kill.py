@@ -110,7 +110,7 @@ def test_killed_at_its_last_changes(reference: Reference, tmp_path: Path) -> Non
     assert reference.nursery.run(train, reference.changes) == -9
     finish(reference, directory)
     assert (
-        reference.nursery.said().splitlines()[-1].startswith(f"textmix: {directory} has finished; its figures are in")
+        reference.nursery.said().splitlines()[-1].startswith(f"textmix: {directory} has finished; its metrics are in")
     )
 
 

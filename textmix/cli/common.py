@@ -1,4 +1,4 @@
-"""Shared by several commands: the parser and the printed evaluation."""
+"""Helpers shared by the commands: the parser, data options, the printed evaluation."""
 
 from typing import TYPE_CHECKING
 
@@ -14,12 +14,12 @@ def command_parser(command: str, description: str) -> ArgumentParser:
 
 
 def add_data_options(parser: ArgumentParser, text: str, label: str) -> None:
-    """Add the options that say how labelled data are read.
+    """Add the options for reading labelled data.
 
     Args:
         parser: The parser of a command.
-        text: The meaning of null for the text columns.
-        label: The meaning of null for the label column.
+        text: What null means for the text columns; part of the help text.
+        label: What null means for the label column; part of the help text.
     """
     parser.add_argument("--data.subset", type=str | None, default=None, help="configuration of a hub data set")
     parser.add_argument(
@@ -31,7 +31,7 @@ def add_data_options(parser: ArgumentParser, text: str, label: str) -> None:
     parser.add_argument(
         "--data.label_column", type=str | None, default=None, help=f"column of the class; null means {label}"
     )
-    parser.add_argument("--data.drop_missing", type=bool, default=False, help="leave out rows with a missing value")
+    parser.add_argument("--data.drop_missing", type=bool, default=False, help="skip rows with a missing value")
 
 
 def print_evaluation(evaluation: "Evaluation", where: str) -> None:

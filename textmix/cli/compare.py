@@ -21,7 +21,7 @@ _SEEDS = 10
 
 
 def compare(arguments: list[str]) -> None:
-    """Compare strategies over seeds, with tests against no mixing."""
+    """Compare strategies over seeds, and test them against no mixing."""
     parser = _parser()
     arguments = with_recipe(arguments)
     namespace = parse(parser, arguments)
@@ -37,7 +37,7 @@ def compare(arguments: list[str]) -> None:
     variants = parse_variants(strategies, config.mix)
 
     quiet_libraries()
-    from textmix.experiments.compare.comparison import COMPARISON, compare_runs, place, plan_runs
+    from textmix.experiments.compare.comparison import COMPARISON, choose_directory, compare_runs, plan_runs
     from textmix.experiments.compare.plots import check_plots, plot_comparison
     from textmix.experiments.compare.tables import report
     from textmix.io.files import write_json, write_text
@@ -47,7 +47,7 @@ def compare(arguments: list[str]) -> None:
         check_plots()
     if config.train.cpu_speedups:
         keep_memory()
-    config = place(config)
+    config = choose_directory(config)
     runs = plan_runs(config, variants, folds or seeds or _SEEDS, folds=folds is not None)
     with _live_progress() as on_progress:
         comparison = compare_runs(config, variants, runs, keep_models, on_progress)
@@ -63,24 +63,24 @@ def compare(arguments: list[str]) -> None:
 def _parser() -> ArgumentParser:
     parser = run_parser(
         "textmix compare",
-        "Train strategies with the same splits, initial weights and order of batches for each seed, and test what they"
-        " gain: textmix compare [RECIPE.yaml] [OPTIONS]. The same command again resumes.",
+        "Train strategies with the same splits, initial weights and batch order for each seed, and test their"
+        " differences: textmix compare [RECIPE.yaml] [OPTIONS]. The same command again resumes.",
     )
     parser.add_argument(
         "--strategies",
         default="none,word,sentence,manifold",
-        help="strategies, separated by commas, each with options of the section mix where it has some, as in"
-        " 'none,sentence(regmix=1.0,alpha=0.2)'; options of mix in the recipe hold for the strategies that have"
-        " them; the baseline of the tests is none, or else the first",
+        help="strategies, separated by commas, each optionally with options of the section mix in parentheses, as in"
+        " 'none,sentence(regmix=1.0,alpha=0.2)'; options of mix in the recipe apply to the strategies that have them;"
+        " the baseline of the tests is none if listed, otherwise the first strategy",
     )
     parser.add_argument(
-        "--seeds", type=int | None, default=None, help=f"number of seeds, counted from train.seed; null means {_SEEDS}"
+        "--seeds", type=int | None, default=None, help=f"number of seeds, starting at train.seed; null means {_SEEDS}"
     )
     parser.add_argument(
         "--folds",
         type=int | None,
         default=None,
-        help="instead of --seeds: cut the data into this many folds, each with its own seed",
+        help="instead of --seeds: split the data into this many folds, each with its own seed",
     )
     parser.add_argument("--keep_models", action="store_true", help="keep the model of each run")
     parser.add_argument("--plot", action="store_true", help="also draw comparison.png; needs the extra plots")
@@ -89,7 +89,7 @@ def _parser() -> ArgumentParser:
 
 @contextmanager
 def _live_progress() -> Iterator[Callable[["Progress"], None]]:
-    """Show the progress of a comparison: a table in a terminal, otherwise one line for each run."""
+    """Show the progress of a comparison: a table in a terminal, otherwise a line for each run."""
     if not sys.stdout.isatty():
         yield _print_last
         return
@@ -99,7 +99,7 @@ def _live_progress() -> Iterator[Callable[["Progress"], None]]:
 
     from textmix.experiments.compare.tables import progress_table
 
-    # What the runs print is redirected elsewhere by `compare`.
+    # `compare_runs` redirects the output of the runs to a file.
     with Live(console=console(), redirect_stdout=False, redirect_stderr=False, transient=True) as live:
 
         def show(progress: "Progress") -> None:

@@ -13,7 +13,7 @@ from textmix.io.quiet import quiet_libraries
 
 
 def crossval(arguments: list[str]) -> None:
-    """Train on all but one fold, for each fold, and predict every row by the model that did not see it."""
+    """Cross-validate: train one model for each fold, and write out-of-fold predictions."""
     parser = _parser()
     arguments = with_recipe(arguments)
     namespace = parse(parser, arguments)
@@ -48,24 +48,27 @@ def _parser() -> ArgumentParser:
     parser = run_parser("textmix crossval", "Cross-validate a recipe: textmix crossval [RECIPE.yaml] [OPTIONS]")
     parser.add_argument("--folds", type=int, default=5, help="number of folds; data.group_column keeps groups together")
     parser.add_argument(
-        "--id_column", type=str | None, default=None, help="column of the source that names rows in oof_predictions.csv"
+        "--id_column",
+        type=str | None,
+        default=None,
+        help="column of the source with ids for oof_predictions.csv",
     )
     parser.add_argument(
-        "--submit", type=str | None, default=None, help="new rows to predict by the average of the folds' models"
+        "--submit", type=str | None, default=None, help="new rows to predict with the average of the folds' models"
     )
     parser.add_argument(
         "--submit_columns",
         type=str | None,
         default=None,
         help="header of submission.csv, such as id,label: columns of the new rows, prediction, confidence,"
-        " probability_CLASS, or data.label_column for the predicted class; NAME=COLUMN renames one; null means all"
-        " columns of the new rows but the texts, and the predicted class",
+        " probability_CLASS, or data.label_column for the predicted class; NAME=COLUMN renames a column; null means"
+        " all columns of the new rows except the texts, and the predicted class",
     )
     return parser
 
 
 def _table(scores: dict[str, Any]) -> Table:
-    """Lay out mean, standard deviation and pooled value of each score; each fold has its own temperature."""
+    """Build the table of scores: mean, standard deviation and pooled value; each fold has its own temperature."""
     pooled = scores["pooled"]
     return Table(
         (f"{len(scores['folds'])} folds", "mean ± sd", f"all {scores['rows']} rows"),

@@ -15,7 +15,7 @@ _SHOWN = ("nll", "accuracy", "macro_f1")
 
 
 def ensemble(arguments: list[str]) -> None:
-    """Average cross-validations with weights fitted on their out-of-fold predictions."""
+    """Average cross-validated runs with weights fitted on their out-of-fold predictions."""
     options = parse(_parser(), arguments)
 
     quiet_libraries()
@@ -26,7 +26,7 @@ def ensemble(arguments: list[str]) -> None:
     result = combine_runs([Path(run) for run in options["runs"]], target, options["metric"])
     print_table(_table(result))
     if not (target / SUBMISSION).is_file():
-        print("no submission is written, as not every run has one (textmix crossval --submit)")
+        print("no submission was written: not every run has one (textmix crossval --submit)")
     print(f"saved to {target}")
 
 
@@ -34,12 +34,12 @@ def _parser() -> ArgumentParser:
     parser = command_parser(
         "ensemble", "Average runs of textmix crossval with fitted weights: textmix ensemble RUN RUN ... [OPTIONS]"
     )
-    parser.add_argument("runs", nargs="+", help="directories that textmix crossval has written, of the same rows")
+    parser.add_argument("runs", nargs="+", help="directories of textmix crossval or ensemble, all for the same rows")
     parser.add_argument(
         "--metric",
         type=Literal["nll", "accuracy", "macro_f1"],
         default="nll",
-        help="metric that the weights are fitted for; the search for the others starts from the optimum of nll",
+        help="metric to optimize the weights for; accuracy and macro_f1 start from the optimum of nll",
     )
     parser.add_argument("--output_dir", type=str, default="runs/ensemble", help="directory to write")
     return parser

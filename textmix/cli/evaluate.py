@@ -64,26 +64,26 @@ def _data_config(options: Any, config: RunConfig) -> DataConfig | None:
     if not given:
         return None
     if "source" not in given:
-        raise ConfigError("the options of data need --data.source")
+        raise ConfigError("options of data need --data.source")
     columns = {"text_column": config.data.text_column, "label_column": config.data.label_column}
     return DataConfig(**{**columns, **given})
 
 
 def _choose_target(options: Any, directory: Path, config: RunConfig, data: DataConfig | None) -> Path:
-    """Return the directory to write, once it is sure to overwrite neither a run nor an input."""
+    """Choose the directory to write, and check that it is neither a run nor an input."""
     from textmix.data.sources import source_name
 
     name = f"data-{source_name(data.source)}" if data is not None else "test-split"
     target = Path(options["output_dir"]) if options["output_dir"] else directory / EVALUATIONS / name
     if (target / CONFIG_FILE).exists():
-        raise RunError(f"{target} is a run, whose own figures would be lost; choose another --output_dir")
+        raise RunError(f"{target} is a run, and its metrics would be overwritten; choose another --output_dir")
     sources = data.sources if data is not None else config.data.sources
     refuse_overwriting(target, [*sources, directory / CONFIG_FILE, directory / MODEL], "output_dir")
     return target
 
 
 def _check_same_evaluation(target: Path, about: dict[str, Any], chosen: bool) -> None:
-    """Refuse to replace an evaluation of another run or on other rows.
+    """Refuse to overwrite an evaluation of another run or on other rows.
 
     Args:
         target: The directory to write.
@@ -93,8 +93,8 @@ def _check_same_evaluation(target: Path, about: dict[str, Any], chosen: bool) ->
     refuse_foreign(target, "an evaluation", (target / METRICS).is_file())
     if not (target / METRICS).is_file():
         return
-    held = read_json(target / METRICS, lambda content: content.get("about"))
-    if held is not None and chosen and held["run"] != about["run"]:
-        raise RunError(f"{target} holds an evaluation of {held['run']}; choose another --output_dir")
-    if held is not None and held["data"] != about["data"]:
+    found = read_json(target / METRICS, lambda content: content.get("about"))
+    if found is not None and chosen and found["run"] != about["run"]:
+        raise RunError(f"{target} holds an evaluation of {found['run']}; choose another --output_dir")
+    if found is not None and found["data"] != about["data"]:
         raise RunError(f"{target} holds an evaluation on other rows (see {METRICS}); choose another --output_dir")

@@ -10,16 +10,16 @@ from textmix.io.quiet import quiet_libraries
 
 
 def export(arguments: list[str]) -> None:
-    """Write the model of a run as ONNX."""
-    parser = command_parser("export", "Write the model of a run for other programs: textmix export RUN [OPTIONS]")
+    """Export the model of a run to ONNX."""
+    parser = command_parser("export", "Export the model of a run to ONNX: textmix export RUN [OPTIONS]")
     parser.add_argument("run", help="directory of the run")
-    parser.add_argument("--format", type=Literal["onnx"], default="onnx", help="onnx, which onnxruntime runs")
-    parser.add_argument("--int8", action="store_true", help="round the weights of matrix products to 8-bit integers")
+    parser.add_argument("--format", type=Literal["onnx"], default="onnx", help="onnx, the format of onnxruntime")
+    parser.add_argument("--int8", action="store_true", help="quantize the weights of matrix products to 8-bit integers")
     parser.add_argument(
         "--output_dir",
         type=str | None,
         default=None,
-        help="directory to write; none means RUN/onnx, which predict finds",
+        help="directory to write; null means RUN/onnx, where predict looks for it",
     )
     add_trust(parser)
     options = parse(parser, arguments)

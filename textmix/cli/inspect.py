@@ -1,4 +1,4 @@
-"""`textmix inspect`, on a run or on an untrained classifier. Imports no torch."""
+"""`textmix inspect`, for a run or an untrained classifier. Imports no torch."""
 
 import json
 from dataclasses import asdict
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from textmix.models.loading import LoadedModel
 
 _LENGTH, _BATCH = 48, 32
-_DESCRIPTION = """Show what mixing does to pairs of texts: textmix inspect RUN_OR_MODEL DATA [OPTIONS].
-Each pair is drawn in its own step, as in training; nothing is trained and nothing is written."""
+_DESCRIPTION = """Show how mixing changes pairs of texts: textmix inspect RUN_OR_MODEL DATA [OPTIONS].
+Each pair comes from its own step, drawn as in training. Nothing is trained or written."""
 
 _JSON_FIELDS = (
     "step, strategy, site, lam, rows (number, text, text_pair, label, weight, target_weight, ids, tokens; the row"
@@ -39,12 +39,12 @@ _JSON_FIELDS = (
 
 
 def inspect(arguments: list[str]) -> None:
-    """Draw pairs and print them.
+    """Draw mixed pairs of texts and print them.
 
     Raises:
         TextmixError: If options, data or model cannot be used.
     """
-    # --strategy is short for --mix.strategy, with the same default and the same check.
+    # --strategy is an alias of --mix.strategy.
     arguments = [f"--mix.{word[2:]}" if word.split("=")[0] == "--strategy" else word for word in arguments]
     options, config = _read_options(arguments)
     mix: MixConfig = options["mix"]
@@ -79,7 +79,7 @@ def _print_pairs(pairs: "Iterable[Pair]", title: str, warn_of_saliency: bool) ->
     screen.print(title, markup=False)
     screen.print(legend())
     if warn_of_saliency:
-        screen.print("the classifier on this model is untrained: its saliency says little; inspect a run instead")
+        screen.print("the classifier is untrained, so its saliency means little; inspect a run instead")
     for number, pair in enumerate(pairs, start=1):
         show_pair(pair, number, screen)
 
@@ -88,45 +88,45 @@ def _parser() -> ArgumentParser:
     parser = ArgumentParser(prog="textmix inspect", description=_DESCRIPTION, exit_on_error=False, allow_abbrev=False)
     parser.add_argument(
         "run_or_model",
-        help="directory of a run; or a built-in model, a hub id or the directory of a model, with a new classifier",
+        help="directory of a run; or a built-in model, a hub id or a model directory, with an untrained classifier",
     )
     parser.add_argument("source", help="labelled data: a file, a glob, a hub id, or a built-in name")
     parser.add_argument(
         "--strategy",
         metavar="STRATEGY",
         default=None,
-        help="short for --mix.strategy; the default is the run's, for a model manifold",
+        help="alias of --mix.strategy; the default is the run's, or manifold for a model",
     )
     parser.add_argument("-n", "--count", type=int, default=5, help="number of pairs, at most the number of rows")
-    parser.add_argument("--seed", type=int, default=0, help="seed of the order of the rows and of every draw")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the row order and of all draws")
     parser.add_argument(
         "--max_length",
         type=int | None,
         default=None,
-        help=f"texts are cut at this many tokens before they are mixed, so that a pair fits a screen; null means"
-        f" {_LENGTH}, or the most that the model takes if that is less",
+        help=f"truncate texts to this many tokens before mixing, so that a pair fits on a screen; null means"
+        f" {_LENGTH}, or the model's maximum if that is less",
     )
     parser.add_argument(
         "--batch_size",
         type=int | None,
         default=None,
-        help=f"rows of a step, among which partners are found; null means the run's, for a model {_BATCH}",
+        help=f"rows of a step, among which partners are drawn; null means the run's, or {_BATCH} for a model",
     )
     parser.add_argument(
         "--json",
         action="store_true",
-        help=f"print one JSON object a line for each pair, and nothing else: {_JSON_FIELDS}",
+        help=f"print only one JSON object per line for each pair, with the fields: {_JSON_FIELDS}",
     )
-    add_data_options(parser, "the run's, for a model text", "the run's, for a model label")
+    add_data_options(parser, "the run's, or text for a model", "the run's, or label for a model")
     add_trust(parser)
     parser.add_class_arguments(MixConfig, "mix")
     return parser
 
 
 def _read_options(arguments: list[str]) -> tuple[Namespace, RunConfig | None]:
-    """Parse the command line; options of `mix` that it does not set are the run's.
+    """Parse the command line, with the run's options of `mix` as defaults.
 
-    Options of another strategy than the one given here are left out.
+    If the command line chooses another strategy, the sections of single strategies are not taken from the run.
     """
     parser = _parser()
     options = parse(parser, arguments)
@@ -169,7 +169,7 @@ def _data_config(options: Namespace, config: RunConfig | None) -> DataConfig:
 def _load(
     name: str, config: RunConfig | None, data: DataConfig, seed: int, trust: bool
 ) -> "tuple[LoadedModel, Texts, bool]":
-    """Load model and rows; say whether the classifier is untrained."""
+    """Load the model and the rows; the last value is True if the classifier is untrained."""
     import torch
 
     from textmix.analysis.inspect.layout import Texts
@@ -190,8 +190,8 @@ def _load(
         rows = load_rows(data)
     else:
         if name in WORD_MODELS:
-            raise ModelError(f"a {name} has no vocabulary until it is trained; give the directory of a run of it")
-        # With trusted code the architecture's own head is part of that code.
+            raise ModelError(f"{name} has no vocabulary until it is trained; give the directory of a run instead")
+        # A model with remote code brings its own head.
         model = ModelConfig(name=name, head="native", trust_remote_code=True) if trust else ModelConfig(name=name)
         check_model(model)
         rows = load_rows(data)
@@ -219,7 +219,7 @@ def _max_length(asked: int | None, loaded: "LoadedModel", has_pairs: bool) -> in
         return min(_LENGTH, longest)
     if not special < asked <= longest:
         raise ConfigError(
-            f"--max_length must lie between {special + 1}, one more than the special tokens, and {longest}, the most"
-            f" that the model takes, not {asked}"
+            f"--max_length must lie between {special + 1}, the number of special tokens plus one, and {longest}, the"
+            f" model's maximum, not {asked}"
         )
     return asked

@@ -14,7 +14,7 @@ def datasets(arguments: list[str]) -> None:
 
     rows = [(name, corpus.distribution, corpus.summary) for name, corpus in BUILTIN_DATASETS.items()]
     print_table(Table(("data.source", "package", "description"), rows))
-    print("Files (csv, tsv, jsonl, parquet), globs, lists of files and hub ids work too.")
+    print("Files (csv, tsv, jsonl, parquet), lists of files, globs, directories of save_to_disk and hub ids work too.")
 
 
 def models(arguments: list[str]) -> None:
@@ -27,7 +27,7 @@ def models(arguments: list[str]) -> None:
     rows = [(name, model.distribution, model.summary) for name, model in BUNDLED_MODELS.items()]
     rows += [(name, "", summary) for name, summary in WORD_MODELS.items()]
     print_table(Table(("model.name", "package", "description"), rows))
-    print("Models without a package train their vocabulary on the training texts, and their vectors unless given.")
+    print("Models without a package build their vocabulary from the training texts, and train vectors unless given.")
     print("Any encoder that transformers' AutoModel loads works too, by hub id or directory.")
 
 

@@ -1,4 +1,4 @@
-"""The command line: which commands there are, and what becomes of their errors."""
+"""Entry point of the command line: dispatches to the commands and maps errors to exit codes."""
 
 import sys
 from collections.abc import Callable
@@ -21,21 +21,25 @@ from textmix.runs.launcher import is_local_main_process, process_count
 from textmix.training.interrupt import Terminated, terminable
 
 WRONG_INPUT = 2
-# What a shell reports of a program that Ctrl-C or SIGTERM ended, and of one whose reader has gone, as `head` does.
+# The exit codes that a shell reports for SIGINT, SIGTERM and SIGPIPE: 128 plus the number of the signal.
 INTERRUPTED, TERMINATED, BROKEN_PIPE = 130, 143, 141
-# And of any other signal: this and its number.
 _SIGNALLED = 128
 _EXIT_CODES = f"""exit codes:
   0    done
-  {WRONG_INPUT}    something is wrong that one line on standard error tells
-  {INTERRUPTED}  interrupted by Ctrl-C; `train` saves a checkpoint at its next step first, a second one stops at once
-  {TERMINATED}  likewise by SIGTERM
-  {BROKEN_PIPE}  the reader of its output has gone"""
+  {WRONG_INPUT}    wrong input; one line on standard error names the problem
+  {INTERRUPTED}  interrupted by Ctrl-C; `train` saves a checkpoint first, a second Ctrl-C stops it at once
+  {TERMINATED}  terminated by SIGTERM; `train` saves a checkpoint first
+  {BROKEN_PIPE}  broken pipe"""
 
 
 @dataclass(frozen=True)
 class Command:
-    """A command: what it does, in one line, and the function that does it."""
+    """A command of the command line.
+
+    Args:
+        run: The function that runs it; takes the arguments after the command's name.
+        summary: Its description in one line.
+    """
 
     run: Callable[[list[str]], None]
     summary: str
@@ -64,45 +68,45 @@ def main(argv: list[str] | None = None) -> int:
     """Run the command line.
 
     Args:
-        argv: Arguments without the program's name; None takes those of the process.
+        argv: Arguments without the program's name; None means `sys.argv[1:]`.
 
     Returns:
-        Exit code: 0, 2 for wrong input, 130 when interrupted, 143 when terminated, 141 when the reader of its output
-        has gone.
+        Exit code: 0, 2 for wrong input, 130 when interrupted, 143 when terminated, 141 for a broken pipe.
     """
-    if isinstance(sys.stdout, TextIOWrapper):  # where the locale knows not all characters, the others are spelt out
+    if isinstance(sys.stdout, TextIOWrapper):  # escape characters that the locale cannot encode
         sys.stdout.reconfigure(errors="backslashreplace")
     try:
         try:
             with terminable(), logging_to_standard_output():
                 return _run(sys.argv[1:] if argv is None else argv)
         finally:
-            sys.stdout.flush()  # here, so that what goes wrong with it is seen below
+            sys.stdout.flush()  # here, so that the handlers below see its errors
     except BrokenPipeError:
         abandon_output()
         return BROKEN_PIPE
     except TrainingInterrupted as interruption:
-        _tell(f"textmix: {interruption}")
+        _print_error(f"textmix: {interruption}")
         return _SIGNALLED + interruption.number
     except RunFinished as finished:
         if is_local_main_process():
             print(f"textmix: {finished}")
         return 0
     except TextmixError as error:
-        _tell(f"textmix: error: {one_line(str(error))}")
+        _print_error(f"textmix: error: {one_line(str(error))}")
         return WRONG_INPUT
     except OSError as error:
         what = f"{error.filename or 'cannot read or write'}: {error.strerror or error}"
-        _tell(f"textmix: error: {one_line(what)}")
+        _print_error(f"textmix: error: {one_line(what)}")
         return WRONG_INPUT
     except KeyboardInterrupt as interruption:
-        _tell("textmix: interrupted")
+        _print_error("textmix: interrupted")
         return TERMINATED if isinstance(interruption, Terminated) else INTERRUPTED
 
 
-def _tell(line: str) -> None:
+def _print_error(line: str) -> None:
+    """Print a line on standard error, from the first process of a machine only."""
     if is_local_main_process():
-        # The progress bar of another process may not have ended its line.
+        # The progress bar of another process may have left its line open.
         print("\n" * (process_count() > 1) + line, file=sys.stderr)
 
 
@@ -118,7 +122,7 @@ def _run(arguments: list[str]) -> int:
     if arguments[0] not in COMMANDS:
         raise ConfigError(f"unknown command '{arguments[0]}'{did_you_mean(arguments[0], COMMANDS)}")
     if arguments[0] != train.__name__ and process_count() > 1:
-        raise RunError(f"textmix {arguments[0]} runs in one process; only textmix train is for several")
+        raise RunError(f"textmix {arguments[0]} runs in one process; only textmix train runs in several")
     COMMANDS[arguments[0]].run(arguments[1:])
     return 0
 

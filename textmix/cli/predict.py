@@ -54,7 +54,7 @@ def predict(arguments: list[str]) -> None:
 def _parser() -> ArgumentParser:
     parser = command_parser("predict", "Predict the classes of new texts: textmix predict RUN SOURCE [OPTIONS]")
     parser.add_argument("run", help="directory of the run")
-    parser.add_argument("source", help="a csv, tsv, jsonl or parquet file, or - for one text a line on standard input")
+    parser.add_argument("source", help="a csv, tsv, jsonl or parquet file, or - to read a text per line from stdin")
     parser.add_argument(
         "--output",
         type=str | None,
@@ -72,7 +72,7 @@ def _parser() -> ArgumentParser:
         help="bf16 is faster and changes probabilities by up to 1e-2; auto uses it where the machine supports it",
     )
     parser.add_argument(
-        "--backend", type=Literal["torch", "onnx"], default="torch", help="onnx runs the file of `textmix export`"
+        "--backend", type=Literal["torch", "onnx"], default="torch", help="onnx runs the model of `textmix export`"
     )
     add_trust(parser)
     return parser

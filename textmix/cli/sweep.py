@@ -14,7 +14,7 @@ from textmix.io.quiet import quiet_libraries
 
 
 def sweep(arguments: list[str]) -> None:
-    """Search for the options that do best on validation data."""
+    """Search for the options with the best validation score."""
     parser = _parser()
     arguments = with_recipe(arguments)
     namespace = parse(parser, arguments)
@@ -44,16 +44,16 @@ def sweep(arguments: list[str]) -> None:
 def _parser() -> ArgumentParser:
     parser = run_parser(
         "textmix sweep",
-        "Search for the options that do best on validation data: textmix sweep RECIPE [OPTIONS]. The same command"
-        " again resumes the search; in another process or on another machine it joins in.",
+        "Search for the options with the best validation score: textmix sweep [RECIPE.yaml] [OPTIONS]. The same"
+        " command again resumes the search; in another process or on another machine it shares the work.",
     )
     parser.add_argument("--trials", type=int, default=30, help="total number of trials")
     parser.add_argument(
         "--space",
         type=str | None,
         default=None,
-        help="a YAML file with the values to try for each option, as a list or {low: …, high: …, log: true}; null means"
-        " the space that ships with textmix for the kind of model",
+        help="a YAML file with the search space: for each option a list of choices or {low: …, high: …, log: true};"
+        " null means the built-in space for the kind of model",
     )
     return parser
 
@@ -66,9 +66,9 @@ def _print(report: dict[str, Any], directory: Path) -> None:
     if running:
         print(f"{running} trials are still running in other processes")
     if report["best"] is None:
-        print(f"no trial was completed; the trials are in {directory}")
+        print(f"no trial was completed; see {directory}")
     else:
-        print(f"the best is {directory / BEST}; train and test it with: textmix train {directory / BEST}")
+        print(f"best recipe: {directory / BEST}; train and test it with: textmix train {directory / BEST}")
 
 
 def _default_directory(config: RunConfig) -> str:

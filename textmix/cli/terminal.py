@@ -1,4 +1,4 @@
-"""Printing by the commands: log lines, a rich console, tables."""
+"""Output of the commands: log lines, a rich console, tables."""
 
 import logging
 import os
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class _StandardOutput(logging.Handler):
-    """Prints log lines; unlike a StreamHandler it follows redirections and lets a broken pipe be seen."""
+    """Prints log lines; unlike StreamHandler it follows redirections and raises BrokenPipeError."""
 
     def emit(self, record: logging.LogRecord) -> None:
         print(self.format(record))
@@ -22,7 +22,7 @@ class _StandardOutput(logging.Handler):
 
 @contextmanager
 def logging_to_standard_output() -> Iterator[None]:
-    """Print what textmix logs at the level INFO and above, as plain lines."""
+    """Print the log records of textmix at level INFO and above as plain lines."""
     logger, handler = logging.getLogger("textmix"), _StandardOutput()
     level = logger.level
     logger.addHandler(handler)
@@ -35,15 +35,15 @@ def logging_to_standard_output() -> Iterator[None]:
 
 
 def console() -> "Console":
-    """Build a console on standard output, without colours if it is not a terminal or NO_COLOR is set."""
+    """Build a console on standard output; it has no colours if the output is not a terminal or NO_COLOR is set."""
     from rich.console import Console
 
-    class OurConsole(Console):
+    class PipeSafeConsole(Console):
         def on_broken_pipe(self) -> None:
-            """Let `main` handle it instead of ending the program here."""
+            """Pass the error on to `main` instead of exiting."""
             raise  # rich calls this while it handles the BrokenPipeError
 
-    return OurConsole(file=sys.stdout, highlight=False)
+    return PipeSafeConsole(file=sys.stdout, highlight=False)
 
 
 def print_table(table: Table) -> None:

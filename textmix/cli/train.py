@@ -12,7 +12,7 @@ from textmix.io.quiet import quiet_libraries
 def train(arguments: list[str]) -> None:
     """Train, evaluate, and write a run directory."""
     parser = run_parser("textmix train", "Train a classifier with mixing: textmix train [RECIPE.yaml] [OPTIONS]")
-    parser.add_argument("--overwrite", action="store_true", help="replace the run that is in output_dir already")
+    parser.add_argument("--overwrite", action="store_true", help="replace an existing run in output_dir")
     parser.add_argument(
         "--resume",
         metavar="RUN",
@@ -25,7 +25,8 @@ def train(arguments: list[str]) -> None:
         words = [part for word in arguments for part in (word.split("=", 1) if word.startswith("--") else [word])]
         if len(words) not in (2, 4) or words[0] != "--resume" or words[2:] not in ([], [TRUST, "true"]):
             raise ConfigError(
-                f"--resume takes the directory of a run and no other options but {TRUST} true: its config.yaml has them"
+                f"--resume takes the directory of a run and no other options except {TRUST} true; the options are in"
+                " its config.yaml"
             )
         config, resume = replace(read_run_config(Path(words[1])), output_dir=words[1]), True
     else:

@@ -1,4 +1,4 @@
-"""RunConfig: all options of a run, as a recipe and the config.yaml of a run hold them. Imports no torch."""
+"""RunConfig: all options of a run, as in a recipe or the config.yaml of a run. Imports no torch."""
 
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -16,7 +16,7 @@ from textmix.models.config import ModelConfig
 
 @dataclass(frozen=True)
 class RunConfig:
-    """One training run.
+    """Configuration of a training run.
 
     Args:
         data: The data and its splits.

@@ -1,4 +1,4 @@
-"""Read YAML files of options, and refuse those on which a parser hangs or silently drops a value."""
+"""Read YAML files of options; refuses files that make a parser hang or silently drop a value."""
 
 from collections import Counter
 from pathlib import Path
@@ -21,7 +21,7 @@ class StrictLoader(yaml.SafeLoader):
 
     def __init__(self, text: str) -> None:
         super().__init__(text)
-        # Number of values in each node, itself included, and of its levels; set once the node is complete.
+        # Number of values (the node included) and of levels of each complete node.
         self._extents: dict[Node, tuple[int, int]] = {}
         self._level = 0
 
@@ -33,7 +33,7 @@ class StrictLoader(yaml.SafeLoader):
         alias = self.check_event(yaml.AliasEvent)
         node = super().compose_node(parent, index)
         self._level -= 1
-        if node is not None and alias and node not in self._extents:  # it is within itself
+        if node is not None and alias and node not in self._extents:  # the alias refers to its own parent
             raise RecursionError
         if node is not None and not alias:
             self._extents[node] = self._extent(node)
@@ -87,4 +87,4 @@ def load_yaml(path: Path) -> Any:
     except (yaml.YAMLError, ValueError) as error:  # ValueError: of dates and numbers
         raise ConfigError(f"config: cannot read {path}: {' '.join(str(error).split())}") from error
     except RecursionError:
-        raise ConfigError(f"config: {path} is nested too deep, or within itself") from None
+        raise ConfigError(f"config: {path} is nested too deep, or contains itself") from None

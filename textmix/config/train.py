@@ -15,39 +15,38 @@ class TrainConfig:
 
     Args:
         epochs: Passes over the training split. Default: 3, within the 2 to 4 of Devlin et al. 2019.
-        max_steps: Stop after so many steps of the optimizer, whatever `epochs` says; the schedule ends there too. Null
-            means that `epochs` decides.
+        max_steps: Number of optimizer steps, which overrides `epochs`; the schedule ends there too. Null means that
+            `epochs` decides.
         batch_size: Rows of a step. Default: 32 (Devlin et al. 2019).
-        accumulation_steps: Batches whose gradients make one step of the optimizer; each is mixed on its own.
-        group_by_length: Put rows of like length into one batch, so that little of it is padding; batches still come in
-            random order. `benchmarks/training_speed.py` measures what it saves, and that accuracy does not change.
+        accumulation_steps: Batches for each optimizer step; each batch is mixed separately.
+        group_by_length: Batch rows of similar length to reduce padding; the order of batches stays random.
         eval_batch_size: Rows of a batch in evaluation.
         learning_rate: Highest learning rate; null means 5e-5 for encoders (Devlin et al. 2019) and 1e-3 for models of
             words (Kingma and Ba 2015).
-        weight_decay: Decoupled weight decay, on neither biases nor normalisations. Default: 0.01 (Devlin et al. 2019).
+        weight_decay: Decoupled weight decay, except for biases and normalisations. Default: 0.01 (Devlin et al. 2019).
         schedule: Learning rate after the warm-up: `linear` or `cosine` to zero, or `constant`.
         warmup_ratio: Share of the steps over which the learning rate rises from zero. Default: 0.1 (Devlin et al. 2019
             warm up over the first tenth or so of fine-tuning).
-        max_grad_norm: Gradients are scaled down to this norm; 0 turns clipping off. Default: 1 (Devlin et al. 2019).
-        precision: `fp32`, `bf16`, `fp16` (GPU only), or `auto`: bf16 where the GPU has it, or the CPU has AMX or
-            avx512_bf16, else fp32.
-        seed: Fixes splits, initial weights, batch order, dropout and mixing.
-        metric: What the best epoch is chosen by, on the validation split: accuracy, macro_f1, micro_f1, weighted_f1,
+        max_grad_norm: Maximum gradient norm; 0 disables clipping. Default: 1 (Devlin et al. 2019).
+        precision: `fp32`, `bf16`, `fp16` (GPU only), or `auto`: bf16 if the GPU supports it or the CPU has AMX or
+            avx512_bf16, otherwise fp32.
+        seed: Seed of splits, initial weights, batch order, dropout and mixing.
+        metric: Metric of the validation split that selects the best epoch: accuracy, macro_f1, micro_f1, weighted_f1,
             or nll (lowest).
-        patience: Stop after so many epochs without a better one; null means never.
+        patience: Stop after this number of epochs without improvement; null means never.
         log_steps: Optimizer steps between two lines of history.jsonl.
-        save_steps: Optimizer steps between two checkpoints to go on from, one of them after each better epoch; `epoch`
-            means one after each epoch, null only when interrupted and before the final evaluation.
-        keep_checkpoints: How many of the last checkpoints stay; that of the best epoch stays too.
-        ema_decay: Evaluate and keep an average of the weights, in which they weigh 1 - ema_decay after each step, so
-            that it reaches about 1 / (1 - ema_decay) steps back; null means the weights themselves.
+        save_steps: Optimizer steps between checkpoints; each better epoch adds one. `epoch` saves one after each epoch,
+            null only when interrupted and before the final evaluation.
+        keep_checkpoints: Number of last checkpoints to keep, in addition to the checkpoint of the best epoch.
+        ema_decay: Decay of an exponential moving average of the weights, which is evaluated and saved instead of the
+            weights; it averages over about the last 1 / (1 - ema_decay) steps. Null means no average.
         cpu_speedups: Make steps cheap on a CPU: draw dropout masks from random bytes, train only the embedding rows
             that occur in the training data, and, in commands, keep freed memory in the process. Results are those of
             the stock modules, except for the masks drawn and the rounding of the gradient norm.
-        profile: Record ten steps near the beginning: profile/trace.json for a trace viewer, and profile/table.txt with
-            the time by operation.
-        trackers: Also tell these what history.jsonl is told: `tensorboard` (which writes into the run directory),
-            `wandb`, `trackio`; each needs the extra of its name.
+        profile: Profile ten early steps: profile/trace.json for a trace viewer, and profile/table.txt with the time by
+            operation.
+        trackers: Experiment trackers that also get the history: `tensorboard` (which writes into the run directory),
+            `wandb`, `trackio`; each needs the extra of the same name.
     """
 
     epochs: int = 3
@@ -74,7 +73,7 @@ class TrainConfig:
     trackers: list[Literal["tensorboard", "wandb", "trackio"]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        """Check every field and report all that is wrong at once.
+        """Check all fields and report all errors at once.
 
         Raises:
             ConfigError: If a value is out of its range.

@@ -1,4 +1,4 @@
-"""Read columns of a data set in place, a few rows at a time; those of a large data set are files mapped to memory.
+"""Read columns of a data set in place, a few rows at a time; large data sets are memory-mapped files.
 
 The pages of mapped files that were read count as resident memory of the process. They are clean, so that the kernel
 takes them back when it needs memory.
@@ -92,8 +92,9 @@ def stored_tables(dataset: Dataset, size: int) -> Iterator[pa.Table]:
     Its files are read, not mapped: pages of a mapped file stay resident once they are read.
 
     Args:
-        dataset: A data set as `load_source` returns it. In a selection of rows, the rows left out would be read, too.
-        size: Number of rows of each table but the last.
+        dataset: A data set as `load_source` returns it, not a selection of its rows: the excluded rows would be
+            read as well.
+        size: Number of rows of each table except the last.
     """
     pending: list[pa.RecordBatch] = []
     waiting = 0

@@ -13,11 +13,11 @@ _BLOCK = 10_000
 
 
 def repeated_rows(splits: Mapping[str, Dataset], unique: str) -> dict[str, npt.NDArray[np.bool_]]:
-    """Find the rows whose text an earlier split has.
+    """Find the rows whose text also occurs in an earlier split.
 
     Args:
         splits: Splits in order of precedence: the first keeps all its rows.
-        unique: The split in which all but the first of equal texts count as repeated, too.
+        unique: The split in which repeated texts, except the first of each, are found as well.
 
     Returns:
         For each split which of its N rows are repeated, shape (N,).
@@ -36,13 +36,13 @@ def repeated_rows(splits: Mapping[str, Dataset], unique: str) -> dict[str, npt.N
 
 
 def count_duplicates(splits: Mapping[str, Dataset]) -> dict[str, int]:
-    """Count the rows of each split whose text a later split has.
+    """Count the rows of each split whose text also occurs in a later split.
 
     Args:
         splits: One or more splits. The first, which may be large, is hashed block by block.
 
     Returns:
-        For each pair, as in `train/test`, the number of rows of the first that the second has, too.
+        For each pair, as in `train/test`, the number of rows of the first split whose text the second contains.
     """
     (name, first), *rest = splits.items()
     keys = {other: np.sort(_keys(split)) for other, split in rest}

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from textmix.errors import DataError, listed
 
-# Keys of scikit-learn's classification_report beside the classes.
+# Keys of scikit-learn's classification_report other than classes.
 _REPORT_KEYS = {"accuracy", "micro avg", "macro avg", "weighted avg", "samples avg"}
 # Reports have a line and predictions a column for each class; beyond this they are of no use.
 MOST_CLASSES = 10_000

@@ -94,7 +94,7 @@ def _find_files(source: str | list[str]) -> list[str] | None:
         found.extend(files)
     unknown = [file for file in found if not _ending(file)]
     if unknown:
-        raise DataError(f"cannot tell the format of '{unknown[0]}'; its name must end in {', '.join(READERS)} (or .gz)")
+        raise DataError(f"unknown format of '{unknown[0]}'; its name must end in {', '.join(READERS)} (or .gz)")
     if len({_reader(file) for file in found}) > 1:
         raise DataError(f"the files of one source must have one format, not {', '.join(sorted(map(_ending, found)))}")
     return found
@@ -119,7 +119,7 @@ def _load_files(files: list[str]) -> Dataset:
         dataset = _reader(files[0])(files)
     except DataError:
         raise
-    except Exception as error:  # the readers raise many kinds on broken bytes, such as zlib.error
+    except Exception as error:  # broken bytes raise many types, such as zlib.error
         raise DataError(explain(files, error)) from error
     if dataset.num_rows == 0:
         raise DataError(f"{', '.join(files)}: no rows")
@@ -133,7 +133,7 @@ def _is_saved(directory: Path) -> bool:
 def _load_saved(directory: str) -> DatasetDict:
     try:
         loaded = load_from_disk(directory).with_format(None)
-    except Exception as error:  # damaged files raise what json, Arrow and datasets raise
+    except Exception as error:  # damaged files raise errors of json, Arrow and datasets
         raise DataError(explain([directory], error)) from error
     return loaded if isinstance(loaded, DatasetDict) else DatasetDict(train=loaded)
 

@@ -29,8 +29,8 @@ class SplitReport:
         sizes: Rows of each split.
         missing: Number of rows left out because a text or label was missing.
         removed: Number of duplicate rows removed.
-        duplicates: For `train/validation`, `train/test` and `validation/test`, the number of rows of the first whose
-            text the second has, too, after removal.
+        duplicates: For `train/validation`, `train/test` and `validation/test`, the number of rows of the first split
+            whose text the second contains, after removal.
         rare: Classes with too few rows to be in every split; their rows are all in the training split.
         scarce: Classes with fewer rows than there are folds.
         classes: Classes of all rows of `source`, of which training may lack some: with folds, groups or a sample.
@@ -130,7 +130,7 @@ class FoldedSource:
 
 
 def load_folds(config: DataConfig, seed: int) -> FoldedSource:
-    """Read the rows whose folds `build_splits` takes as test splits.
+    """Read the rows and assign their folds, which `build_splits` uses as test splits.
 
     Args:
         config: Which data; `config.folds` must be set.
@@ -158,7 +158,7 @@ def load_rows(config: DataConfig) -> Dataset:
 
 
 def load_test_split(config: DataConfig, seed: int) -> tuple[Dataset, dict[str, str | None]]:
-    """Read the test split, and no other data where it has a source, or a split of a source, of its own.
+    """Read the test split; reads no other data if the test split has a separate source or split.
 
     Args:
         config: As in `build_splits`.

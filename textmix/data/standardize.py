@@ -205,7 +205,7 @@ def as_string(value: Any) -> str:
         value = value.item()
     if isinstance(value, Decimal):
         return f"{value:f}" if value % 1 else str(int(value))
-    if isinstance(value, float) and value.is_integer():  # integers beside missing values are read as floats
+    if isinstance(value, float) and value.is_integer():  # integers in a column with missing values are read as floats
         return str(int(value))
     if isinstance(value, str | int | float | date):  # parquet files have dates
         return str(value)

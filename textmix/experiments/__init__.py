@@ -1,1 +1,1 @@
-"""Many runs that answer one question: comparison, cross-validation, search."""
+"""Experiments made of many runs: comparison, cross-validation, hyperparameter search."""

@@ -1,4 +1,4 @@
-"""One run of an experiment: it is trained once, however often the experiment is started."""
+"""One run of an experiment: trained, resumed if it was interrupted, or read if it has finished."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,11 +19,11 @@ from textmix.training.trainer import OnEvaluation
 
 @contextmanager
 def removed_if_unused(directory: Path, marker: str) -> Iterator[None]:
-    """Remove the marker and the new directory of an experiment if an error ends it before its first run starts.
+    """Clean up an experiment that fails before its first run starts: remove its marker and its new directory.
 
     Args:
         directory: Directory of the experiment; it may not exist yet.
-        marker: Name of the file that is written into it before the first run.
+        marker: Name of the file that is written before the first run.
     """
     fresh = not directory.exists()
     try:
@@ -48,8 +48,8 @@ def train_or_resume(
 
     Args:
         config: All options, with the directory of the run.
-        test: As in `textmix.runs.train.train`, like those that follow.
-        sibling: A run of the same experiment, whose data this run must have too.
+        test: Evaluate the test split too.
+        sibling: A run of the same experiment; its data digest must match.
         on_evaluation: Called with the validation scores after each epoch.
         show_progress: Show a progress bar, log lines, and a line for each epoch.
 
@@ -58,18 +58,18 @@ def train_or_resume(
 
     Raises:
         RunError: If the directory holds a run with other options.
-        TextmixError: As `textmix.runs.train.train` raises.
+        TextmixError: If training fails; see `textmix.runs.train.train`.
     """
     config = resolve(config)
     assert config.output_dir is not None
     directory = Path(config.output_dir)
-    begun = (directory / CONFIG_FILE).is_file()
-    if begun:
+    started = (directory / CONFIG_FILE).is_file()
+    if started:
         _check_same(directory, config)
     if not has_finished(directory):
         train(
             config,
-            resume=begun,
+            resume=started,
             test=test,
             sibling=sibling,
             on_evaluation=on_evaluation,

@@ -1,1 +1,1 @@
-"""Mixing inside other libraries' training loops; nothing in textmix imports these modules."""
+"""Mixing in the training loops of transformers and scikit-learn; no other room imports these modules."""

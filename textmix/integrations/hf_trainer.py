@@ -1,4 +1,4 @@
-"""MixupCallback: mixing in the stock Trainer of transformers."""
+"""MixupCallback and MixupTrainerMixin: mixing in the Trainer of transformers."""
 
 import hashlib
 import json
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from transformers.trainer_callback import ExportableState, TrainerCallback, TrainerControl, TrainerState
 from transformers.training_args import TrainingArguments
 
-import textmix.models.auto  # noqa: F401  # so that what it trains can be loaded by the Auto classes
+import textmix.models.auto  # noqa: F401  # registers the models with the Auto classes
 from textmix.errors import ConfigError
 from textmix.hooks.attached_mixer import AttachedMixer
 from textmix.hooks.metrics import MixMetrics
@@ -25,36 +25,34 @@ from textmix.mixing.mixer import MixObserver
 class MixupCallback(TrainerCallback, ExportableState):
     """Mixes the training batches of a `transformers.Trainer`: `Trainer(..., callbacks=[MixupCallback(alpha=0.4)])`.
 
-    The model carries the mixer while the forward and backward passes of a step run. Evaluation, checkpoints and the
-    logs see the bare model, and so does whatever comes after training. A Trainer does not tell its callbacks that a
-    step has failed: after an exception inside a step call `callback.detach()`, or train again, which starts with a
-    bare model; or derive the Trainer from `MixupTrainerMixin`, which detaches by itself.
+    The mixer is attached only during the forward and backward passes of a training step. Evaluation, checkpoints, logs
+    and everything after training see the model without hooks. The Trainer does not notify callbacks of an exception
+    inside a step. After one, call `callback.detach()` or train again, which detaches first; or derive the Trainer from
+    `MixupTrainerMixin`, which detaches automatically.
 
-    Special tokens come from the Trainer's tokenizer and class counts from its training data, if they are needed and
-    the configuration leaves them open. The loss that is trained on is `loss`; evaluation reports the model's own.
+    Special tokens are taken from the Trainer's tokenizer and class counts from its training data, if they are needed
+    and not configured. Training minimises `loss`; evaluation reports the model's own loss.
 
-    To the Trainer's logs of the training loss it adds, as means since the last log: `mix_lam` (mean weight of a row
-    itself; 1 in batches that are not mixed), `mix_accuracy` (λ-weighted; for integer labels), `mix_share` (share of the
-    batches that were mixed) and, where there are several to draw from, the share that was mixed at each site
-    (`mix_at_layer_2`) and by each strategy (`mix_by_word`). Trackers named in `report_to` are called before other
-    callbacks and get these with `MixupTrainerMixin` only.
+    The callback adds these means since the last log to the Trainer's logs of the training loss: `mix_lam` (weight of a
+    row itself; 1 in unmixed batches), `mix_accuracy` (λ-weighted; for integer labels), `mix_share` (share of mixed
+    batches) and, if there are several sites or strategies, the share of each (`mix_at_layer_2`, `mix_by_word`).
+    Trackers in `report_to` are called before other callbacks, so they get these metrics only with `MixupTrainerMixin`.
 
-    The mixer's generator is set at each optimizer step from the seed, the rank of the process and the number of the
-    step; the seed is saved in the Trainer's checkpoints. A run that is resumed from a checkpoint therefore repeats the
-    uninterrupted run on every process.
+    The generator of the mixer is seeded at each optimizer step from the seed, the rank of the process and the step. The
+    Trainer's checkpoints save the seed. A resumed run therefore repeats the uninterrupted run in every process.
 
     Args:
-        config: How to mix; or give the fields of `MixConfig` as keywords.
-        loss: How to score, a `LossConfig` or its fields; None means the plain loss of the labels' kind.
-        seed: Seed of the mixer's own generator; None means the Trainer's. A resumed run uses that of its checkpoint.
-        **options: Fields of `MixConfig`, when `config` is None.
+        config: A `MixConfig`; None means that its fields are given as keywords.
+        loss: A `LossConfig` or a mapping of its fields; None means the default loss for the kind of labels.
+        seed: Seed of the mixer; None means the Trainer's seed. A resumed run uses the seed of its checkpoint.
+        **options: Fields of `MixConfig`, if `config` is None.
 
     Attributes:
-        mixer: The mixer while training runs; None before and after.
+        mixer: The mixer during training; None before and after.
 
     Raises:
-        ConfigError: If the options cannot work; at the start of training or at its first step, if the Trainer's
-            options or its loss cannot work beside them.
+        ConfigError: If the options are invalid. At the start of training or at its first step, if they are
+            incompatible with the Trainer's options or its loss.
     """
 
     def __init__(
@@ -74,13 +72,13 @@ class MixupCallback(TrainerCallback, ExportableState):
         self._check = _LossCheck()
 
     def state(self) -> dict[str, Any]:
-        """Return what the Trainer's checkpoints keep: arguments that make this callback again."""
+        """Return the state for the Trainer's checkpoints: the arguments that recreate this callback."""
         fields = {**asdict(self.config), "loss": asdict(self.loss), "seed": self._seed_in_use}
-        # Counts and rates may be NumPy's numbers, at which the Trainer would fail in the middle of a run.
+        # The Trainer cannot serialize NumPy numbers.
         return {"args": json.loads(json.dumps(fields, default=lambda number: number.item())), "attributes": {}}
 
     def detach(self) -> None:
-        """Take the mixer off the model, after an exception inside of a step."""
+        """Detach the mixer from the model; needed only after an exception inside a step."""
         if self.mixer is not None:
             self.mixer.detach()
         self.mixer = self._metrics = None
@@ -88,14 +86,14 @@ class MixupCallback(TrainerCallback, ExportableState):
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Make the mixer."""
-        self.detach()  # of a run that failed inside of a step
-        _refuse(args)
+        """Create the mixer."""
+        self.detach()  # a previous run may have failed inside a step
+        _check_arguments(args)
         name = type(self).__name__
         self._seed_in_use = _saved_seed(state, name)
         if self._seed_in_use is None:
             self._seed_in_use = args.seed if self.seed is None else self.seed
-        # The Trainer fails at saving a callback that the checkpoint it resumes from does not know.
+        # The Trainer cannot save a callback that is missing in the checkpoint it resumes from.
         _states(state).setdefault(name, self.state())
         model, loader = kwargs["model"], kwargs.get("train_dataloader")
         config = complete(
@@ -145,7 +143,7 @@ class MixupCallback(TrainerCallback, ExportableState):
             state.log_history[-1].update(added)
 
     def read_metrics(self, logs: Mapping[str, Any]) -> dict[str, float]:
-        """Return what is to be added to a log of the Trainer: nothing if it does not hold the training loss."""
+        """Return the metrics to add to a log of the Trainer; empty if it is not a log of the training loss."""
         if self._metrics is None or not {"loss", "learning_rate"} <= logs.keys():
             return {}
         return {f"mix_{name}": value for name, value in self._metrics.read(_sum_over_processes).items()}
@@ -153,19 +151,19 @@ class MixupCallback(TrainerCallback, ExportableState):
     def on_train_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Let the mixer go."""
+        """Detach and drop the mixer."""
         self.detach()
 
 
 class MixupTrainerMixin:
-    """For a Trainer with a `MixupCallback`: `class MyTrainer(MixupTrainerMixin, Trainer)`.
+    """Mixin for a Trainer with a `MixupCallback`: `class MyTrainer(MixupTrainerMixin, Trainer)`.
 
-    It does what a callback cannot: it takes the mixer off the model after an exception inside of a step, refuses
-    `compute_loss_func` before training begins, and lets the trackers in `report_to` see the callback's metrics.
+    It covers what a callback cannot: it detaches the mixer after an exception inside a step, refuses
+    `compute_loss_func` before training starts, and passes the callback's metrics to the trackers in `report_to`.
     """
 
     def train(self, *args: Any, **kwargs: Any) -> Any:
-        """Train as the Trainer does, and leave a bare model whatever ends training.
+        """Train, and detach the mixer however training ends.
 
         Raises:
             ConfigError: If the Trainer has a `compute_loss_func`.
@@ -180,7 +178,7 @@ class MixupTrainerMixin:
                 callback.detach()
 
     def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
-        """Log as the Trainer does, with the metrics of the callback."""
+        """Log with the metrics of the callback."""
         for callback in _mixup_callbacks(self):
             logs = {**logs, **callback.read_metrics(logs)}
         super().log(logs, *args, **kwargs)  # type: ignore[misc]
@@ -193,19 +191,19 @@ class _LossCheck(MixObserver):
         self._gradients: list[Tensor] = []
 
     def scored(self, rows: int, loss: Tensor) -> None:
-        """Watch for the gradient of the loss."""
+        """Record whether a gradient reaches the loss."""
         loss.register_hook(self._gradients.append)  # type: ignore[no-untyped-call]
 
     def finish(self, model: nn.Module) -> None:
-        """Check that a gradient has passed through the loss.
+        """Check that a gradient has reached the loss.
 
         Raises:
-            ConfigError: If none has.
+            ConfigError: If no gradient has reached it.
         """
         if not self._gradients:
             raise ConfigError(
-                f"the Trainer does not train on the loss that {type(model).__name__} returns, which alone knows what"
-                " was mixed: an overridden compute_loss must use it; give label smoothing and class weights as"
+                f"the Trainer does not train on the loss that {type(model).__name__} returns, the only loss with mixed"
+                " targets: an overridden compute_loss must use it; give label smoothing and class weights as"
                 " MixupCallback(..., loss=LossConfig(...))"
             )
 
@@ -214,10 +212,10 @@ def _mixup_callbacks(trainer: Any) -> list[MixupCallback]:
     return [callback for callback in trainer.callback_handler.callbacks if isinstance(callback, MixupCallback)]
 
 
-_TAKES_LABELS = "takes the labels away before the model sees them: leave it out and give MixupCallback(..., loss="
+_TAKES_LABELS = "removes the labels before the model sees them: leave it out and give MixupCallback(..., loss="
 
 
-def _refuse(args: TrainingArguments) -> None:
+def _check_arguments(args: TrainingArguments) -> None:
     wrong = []
     if args.label_smoothing_factor:
         smoothing = f"LossConfig(label_smoothing={args.label_smoothing_factor}))"
@@ -232,7 +230,7 @@ def _refuse(args: TrainingArguments) -> None:
 
 
 def _saved_seed(state: TrainerState, name: str) -> int | None:
-    """Return the seed of the checkpoint from which training is resumed; None in a new run."""
+    """Return the seed of the checkpoint that training resumes from; None in a new run."""
     if not state.global_step:
         return None
     seed: int | None = _states(state).get(name, {}).get("args", {}).get("seed")
@@ -241,12 +239,12 @@ def _saved_seed(state: TrainerState, name: str) -> int | None:
 
 def _states(state: TrainerState) -> dict[str, Any]:
     """Return the states of all callbacks by the names of their classes."""
-    return cast("dict[str, Any]", state.stateful_callbacks)  # declared as the list that the Trainer is given
+    return cast("dict[str, Any]", state.stateful_callbacks)  # declared as a list in transformers
 
 
 def _step_seed(seed: int | None, rank: int, step: int) -> int:
-    # A hash, as generators with consecutive seeds are not meant to be independent; of 32 bits, as torch's generator on
-    # the CPU takes no more.
+    # A hash, because generators with consecutive seeds need not be independent. 32 bits are the most that the generator
+    # of the CPU uses.
     return int.from_bytes(hashlib.blake2b(f"{seed} {rank} {step}".encode(), digest_size=4).digest())
 
 

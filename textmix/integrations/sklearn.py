@@ -1,4 +1,4 @@
-"""MixupClassifier: training with mixing as a scikit-learn estimator, whose rows are texts."""
+"""MixupClassifier: a scikit-learn estimator for texts that trains with mixing."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, fields, is_dataclass
@@ -59,17 +59,17 @@ class MixupClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
         epochs: Passes over the rows. Default: 6, as in the recipe for TextCNN; pretrained encoders want 2 to 4 (Devlin
             et al. 2019).
         batch_size: Rows of a step.
-        learning_rate: Highest learning rate; None means the default of the kind of model.
-        class_weight: Weight of each class, by class; `balanced`, as in scikit-learn; None when all weigh 1.
+        learning_rate: Highest learning rate; None means the default for the kind of model.
+        class_weight: A mapping of classes to weights, or `balanced`, as in scikit-learn; None means equal weights.
         options: Other options of a recipe by dotted name, such as `{"train.warmup_ratio": 0}`.
-        random_state: Seed or generator that fixes weights, order, dropout and mixing. None draws a seed from NumPy's
-            global state, as in all of scikit-learn.
+        random_state: Seed or generator for weights, order, dropout and mixing. None draws a seed from NumPy's global
+            state, as everywhere in scikit-learn.
         verbose: Show a progress bar.
-        **mixing: Other fields of `MixConfig`, such as `partner="nearest"` or `manifold={"layers": [1]}`. They are
-            parameters like the others: `get_params`, `set_params` and grids know those that were given.
+        **mixing: Other fields of `MixConfig`, such as `partner="nearest"` or `manifold={"layers": [1]}`. The given
+            fields are parameters of the estimator: `get_params`, `set_params` and grid searches support them.
 
     Attributes:
-        classes_: The classes, shape (C,), sorted: the columns of `predict_proba`.
+        classes_: The sorted classes, shape (C,), in the order of the columns of `predict_proba`.
         predictor_: `textmix.Predictor` of the fitted model; `predictor_.model.save_pretrained` saves it.
         paired_: Whether rows are pairs of sentences.
     """
@@ -107,11 +107,11 @@ class MixupClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
             setattr(self, name, value)
 
     def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """Return the parameters by name, with those fields of `MixConfig` that were given."""
+        """Return the parameters by name, including the given fields of `MixConfig`."""
         return {**super().get_params(deep), **self._mixing()}
 
     def set_params(self, **params: Any) -> Self:
-        """Set parameters by name, fields of `MixConfig` among them; returns the estimator itself."""
+        """Set parameters by name, including fields of `MixConfig`; returns the estimator itself."""
         for name in _MIXING.intersection(params):
             setattr(self, name, params.pop(name))
         super().set_params(**params)
@@ -131,16 +131,16 @@ class MixupClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
         Args:
             X: N texts, or N pairs of texts, shape (N, 2).
             y: Their classes, shape (N,).
-            sample_weight: How much each row counts, shape (N,), scaled to a mean of 1. A blended row counts with the
-                weights of the rows that its labels come from. Rows of weight 0 are left out, with the classes that only
-                they have. A weight of 2 is close to a row given twice, which would be shuffled and mixed twice.
+            sample_weight: Weights of the rows, shape (N,), scaled to a mean of 1. In a blended row each label has the
+                weight of the row that it comes from. Rows of weight 0 are removed, and so are classes without other
+                rows. A weight of 2 is similar, but not equal, to giving a row twice, which would be mixed twice.
 
         Returns:
             The estimator itself.
 
         Raises:
-            DataError: If texts, classes or weights cannot be used; a ValueError, like all errors of textmix.
-            ConfigError: If a parameter cannot work.
+            DataError: If texts, classes or weights are invalid; a ValueError, like all errors of textmix.
+            ConfigError: If a parameter is invalid.
             ModelError: If the model cannot be loaded, or lacks a site that the strategy needs.
             TrainingError: If the loss stops being finite.
         """
@@ -173,7 +173,7 @@ class MixupClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
 
         Raises:
             sklearn.exceptions.NotFittedError: If it was not fitted.
-            DataError: If there are no texts in X, or pairs where it was fitted on texts, or the other way round.
+            DataError: If X does not hold texts, or holds pairs although `fit` got single texts, or vice versa.
         """
         check_is_fitted(self)
         columns = _columns(X)
@@ -243,7 +243,7 @@ def _columns(X: Any) -> list[list[str]]:
         for row, text in enumerate(column):
             if not isinstance(text, str):
                 what = "missing" if text is None or text is pd.NA or text != text else f"a {type(text).__name__}"
-                raise DataError(f"X must hold texts, but that of row {row} is {what}")
+                raise DataError(f"X must hold texts, but row {row} is {what}")
     return [[str(text) for text in column] for column in columns]
 
 
@@ -254,9 +254,9 @@ def _targets(y: Any, sample_weight: Any) -> tuple[npt.NDArray[Any], npt.NDArray[
     labels = column_or_1d(y, warn=True)
     if not len(labels):
         raise DataError("X and y have no rows")
-    missing = np.flatnonzero(pd.isna(np.asarray(y, dtype=object)).reshape(-1))  # of a list, labels would have "nan"
+    missing = np.flatnonzero(pd.isna(np.asarray(y, dtype=object)).reshape(-1))  # labels of a list would hold "nan"
     if len(missing):
-        raise DataError(f"y must hold classes, but that of row {missing[0]} is missing")
+        raise DataError(f"y must hold classes, but the class of row {missing[0]} is missing")
     check_classification_targets(labels)
     if sample_weight is None:
         return labels, None
@@ -276,7 +276,7 @@ def _train(
     weights: npt.NDArray[np.float64] | None,
     verbose: bool,
 ) -> Predictor:
-    """Build a model and train it; leaves no files behind."""
+    """Build a model and train it in a temporary directory."""
     loaded = build_seeded_model(config, class_names, [text for column in columns for text in column])
     rows: dict[str, Any] = {**tokenize_batch(loaded.tokenizer, *columns), "labels": labels}
     if weights is not None:

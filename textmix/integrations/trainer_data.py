@@ -1,4 +1,4 @@
-"""What a Trainer's tokenizer and training data tell: special tokens and class counts."""
+"""Find special tokens and class counts in the tokenizer and the training data of a Trainer."""
 
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -15,24 +15,24 @@ _HOW = "; count the training rows of each class yourself and give class_counts=[
 
 
 def find_special_ids(processing_class: Any, loader: Any) -> list[int]:
-    """Return the special tokens of the Trainer's tokenizer, its processor's, or the one that pads its batches.
+    """Return the special tokens of the tokenizer of the Trainer, its processor or its collator.
 
     Args:
-        processing_class: The Trainer's.
+        processing_class: `processing_class` of the Trainer.
         loader: Its training DataLoader.
 
     Raises:
         ConfigError: If there is no tokenizer.
     """
     collator = getattr(loader, "collate_fn", None)
-    # A collator that drops unused columns wraps the one that the Trainer was given.
+    # The Trainer wraps its collator in one that drops unused columns.
     holders = [processing_class, collator, getattr(collator, "data_collator", None)]
     for found in [*holders, *(getattr(holder, "tokenizer", None) for holder in holders)]:
         if isinstance(found, PreTrainedTokenizerBase):
             return special_ids(found)
     raise ConfigError(
-        "the special tokens, which mixing never cuts, are not known: give the Trainer processing_class=tokenizer, or"
-        " MixupCallback special_ids=special_ids(tokenizer)"
+        "the special tokens, which mixing never cuts, are unknown: pass processing_class=tokenizer to the Trainer, or"
+        " special_ids=special_ids(tokenizer) to MixupCallback"
     )
 
 
@@ -53,19 +53,19 @@ def count_classes(model: nn.Module, loader: Any, label_names: Sequence[str] | No
     classes = config.problem_type in (None, "single_label_classification")
     if not classes or not np.issubdtype(labels.dtype, np.integer):
         kind = f"{config.problem_type or 'of type'} {labels.dtype}"
-        raise ConfigError(f"only integer classes are counted for remix and balanced weights, not labels {kind}{_HOW}")
+        raise ConfigError(f"remix and balanced class weights need integer classes, not labels {kind}{_HOW}")
     counts = np.bincount(labels[labels != IGNORED], minlength=config.num_labels)
     if len(counts) > config.num_labels:
         last = len(counts) - 1
-        raise ConfigError(f"the training data has a label {last}, but the model has {config.num_labels} classes")
+        raise ConfigError(f"the training data has the label {last}, but the model has {config.num_labels} classes")
     return [int(count) for count in counts]
 
 
 def _labels(data: Any, label_names: Sequence[str]) -> Iterable[Any]:
-    """Return the labels of the training rows: a number each, or one for each token."""
-    names = [*label_names, "label", "label_ids"]  # as the Trainer's collators rename them
+    """Return the labels of the training rows: a number, or a list with a number for each token."""
+    names = [*label_names, "label", "label_ids"]  # names that the Trainer's collators rename
     if hasattr(data, "__len__") and hasattr(data, "__getitem__") and len(data):
-        columns = getattr(data, "column_names", None)  # of a data set of datasets
+        columns = getattr(data, "column_names", None)  # only data sets of the library datasets have it
         for name in names:
             if columns is not None and name in columns:
                 values: list[Any] = data.with_format(None)[name][:]
@@ -73,6 +73,6 @@ def _labels(data: Any, label_names: Sequence[str]) -> Iterable[Any]:
             if columns is None and name in data[0]:
                 return [data[number][name] for number in range(len(data))]
     raise ConfigError(
-        "remix and balanced class weights need the training rows of each class, which cannot be counted: the training"
-        f" data is a stream, or has no column {', '.join(names)}{_HOW}"
+        "remix and balanced class weights need class counts, but the classes cannot be counted: the training data is a"
+        f" stream, or has no column {', '.join(names)}{_HOW}"
     )

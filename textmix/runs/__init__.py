@@ -1,1 +1,1 @@
-"""One run: trained, evaluated, written to its directory; alone or in several processes."""
+"""A single run: training, evaluation and its directory, in one or several processes."""

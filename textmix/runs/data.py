@@ -1,4 +1,4 @@
-"""Second stage of a run: the splits, their class ids, and what identifies the data."""
+"""Second stage of a run: splits, class ids and digests of the data."""
 
 import logging
 from collections.abc import Iterable, Iterator
@@ -26,10 +26,10 @@ class RunData:
     """The data of a run.
 
     Args:
-        splits: Standard columns, for each split that the run has.
+        splits: The splits of the run, with standard columns.
         labels: Class ids of each split, shape (N,).
         class_names: Names of the classes, in the order of their ids.
-        report: Sizes and digests of what was read.
+        report: Sizes and digests of the splits.
     """
 
     splits: DatasetDict
@@ -38,7 +38,7 @@ class RunData:
     report: SplitReport
 
     def fingerprint(self) -> tuple[Any, ...]:
-        """Return what all processes of a run must agree on: the rows read, the classes, and the training labels."""
+        """Return a value that must be equal in all processes of a run: digests, classes and training labels."""
         return self.report.digests, self.class_names, sha256(self.labels[TRAIN].data).hexdigest()
 
 
@@ -47,11 +47,11 @@ def read_data(config: RunConfig, siblings: Iterable[Path] = ()) -> RunData:
 
     Args:
         config: The resolved options of the run.
-        siblings: Directories of runs that must have been on the same data.
+        siblings: Directories of runs whose data digests must match.
 
     Raises:
         DataError: If the data cannot be used.
-        RunError: If a sibling was on other data.
+        RunError: If a sibling has other data.
     """
     splits, report = build_splits(config.data, config.train.seed)
     for sibling in siblings:

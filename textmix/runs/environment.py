@@ -1,4 +1,4 @@
-"""What a figure depends on beside the code: the machine and the versions."""
+"""Machine and package versions, recorded with each run."""
 
 import os
 import platform
@@ -12,7 +12,11 @@ _PACKAGES = ("textmix", "torch", "transformers", "tokenizers", "datasets", "acce
 
 
 def environment(precision: str) -> dict[str, Any]:
-    """Describe the machine and the versions, so that a figure can be placed."""
+    """Return machine and package versions.
+
+    Args:
+        precision: Precision of the run, recorded with them.
+    """
     cuda = torch.cuda.is_available()
     return {
         "python": sys.version.split()[0],

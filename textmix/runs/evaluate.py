@@ -1,4 +1,4 @@
-"""Evaluate the model of a run, and write what people read of an evaluation."""
+"""Evaluate the model of a run, and write the report and the predictions."""
 
 import csv
 from dataclasses import replace
@@ -21,7 +21,7 @@ from textmix.io.files import replacing, write_text
 from textmix.io.run_directory import MODEL, PREDICTIONS, REPORT, check_data, refuse_links
 from textmix.models.loading import load_model
 
-# Rows predicted at a time; among so many, texts of like length find each other.
+# Rows predicted at a time; enough to form batches of similar lengths.
 _BLOCK = 16_384
 
 
@@ -34,7 +34,7 @@ def evaluate_run(directory: Path, config: RunConfig, data: DataConfig | None) ->
         data: Labelled data to evaluate on; None means the run's own test split.
 
     Returns:
-        The evaluation, the rows it was made on, and their name.
+        The evaluation, its rows, and the name of the data.
 
     Raises:
         TextmixError: If the model or the data cannot be used.
@@ -53,11 +53,11 @@ def evaluate_run(directory: Path, config: RunConfig, data: DataConfig | None) ->
 
 
 def evaluate_rows(predictor: Predictor, rows: Dataset, labels: ClassIds) -> Evaluation:
-    """Predict labelled rows, a block at a time.
+    """Predict labelled rows and evaluate the predictions.
 
     Args:
         predictor: A classifier.
-        rows: N rows with `text` and perhaps `text_pair`.
+        rows: N rows with `text` and optionally `text_pair`.
         labels: Their class ids, shape (N,).
     """
     texts, *pairs = text_columns(rows)
@@ -74,6 +74,6 @@ def write_evaluation(directory: Path, title: str, rows: Dataset, evaluation: Eva
             part = slice(start, start + _BLOCK)
             texts = rows.select_columns([name for name in (TEXT, PAIR) if name in rows.column_names])[part]
             block = replace(evaluation, labels=evaluation.labels[part], probabilities=evaluation.probabilities[part])
-            # Quoted, as a lone carriage return in a text would end its line.
+            # Quoted, because a lone carriage return in a text would end the line.
             table = predictions_table(texts, block)
             table.to_csv(file, index=False, header=start == 0, quoting=csv.QUOTE_NONNUMERIC)

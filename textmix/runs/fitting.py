@@ -31,7 +31,7 @@ def build_seeded_model(config: RunConfig, class_names: list[str], texts: Iterabl
     Args:
         config: The resolved options of the run.
         class_names: Names of the classes.
-        texts: Training texts, from which word models take their vocabulary.
+        texts: Training texts, used for the vocabulary of word models.
 
     Raises:
         ModelError: If the model cannot be loaded.
@@ -58,12 +58,12 @@ def tokenize_splits(config: RunConfig, data: RunData, loaded: LoadedModel) -> Tr
 
 
 def check_processes_agree(config: RunConfig, data: RunData, tokenizer: PreTrainedTokenizerBase) -> None:
-    """Make sure that all processes train on the same data with the same options and vocabulary.
+    """Check that all processes have the same data, options and vocabulary.
 
-    Checked before weights are shared among the processes, which fails at the first weight of another size.
+    This runs before weights are broadcast, which would fail with an obscure error on a different shape.
 
     Raises:
-        RunError: If they differ; says in what.
+        RunError: If they differ; the message says in what.
     """
     ProcessGroup().check_same(
         {
@@ -89,13 +89,13 @@ def build_trainer(
 
 
 def load_best(config: RunConfig, directory: Path) -> Predictor:
-    """Load the model that a run has saved, in float32."""
+    """Load the saved best model of a run in float32."""
     best = load_model(directory / MODEL, config.model.trust_remote_code)
     return Predictor(best.model, best.tokenizer, config.train.eval_batch_size)
 
 
 def _count_rows_used(config: TrainConfig) -> float:
-    """Return the most training rows that the run reads."""
+    """Return the maximum number of training rows that the run reads."""
     if config.max_steps is None:
         return math.inf
     processes: int = PartialState().num_processes
@@ -103,7 +103,7 @@ def _count_rows_used(config: TrainConfig) -> float:
 
 
 def _tokenize(rows: Dataset, tokenizer: PreTrainedTokenizerBase, labels: ClassIds, used: float) -> Dataset | LazyTokens:
-    """Tokenise rows in advance, or on demand where there are many or not all of them are used."""
+    """Tokenise rows in advance, or on demand if there are many or only some are used."""
     if rows.num_rows > min(IN_MEMORY, used):
         return LazyTokens(rows, tokenizer, labels)
     return tokenize(rows, tokenizer, labels)

@@ -1,4 +1,4 @@
-"""First stage of a run: options that depend on other options, on this machine, or on the working directory."""
+"""First stage of a run: resolve options that depend on other options, the machine or the working directory."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -9,7 +9,7 @@ from textmix.models.bundled import BUNDLED_MODELS
 from textmix.models.config import BUNDLED_VECTORS, WORD_MODELS
 from textmix.training.optimization import choose_precision
 
-# Devlin et al. 2019 for encoders, the default of Adam (Kingma and Ba 2015) for word models.
+# Encoders: Devlin et al. 2019. Word models: the default of Adam (Kingma and Ba 2015).
 _LEARNING_RATE, _WORDS_LEARNING_RATE = 5e-5, 1e-3
 
 
@@ -21,7 +21,7 @@ def resolve(config: RunConfig) -> RunConfig:
     """
     data, model, train = config.data, config.model, config.train
     directory = Path("runs") / f"{source_name(data.source)}-{slug(model.name)}-{config.mix.strategy}"
-    # A built-in name means the built-in model, even where a directory has the same name.
+    # A built-in name takes precedence over a directory of the same name.
     is_local = model.name not in (*BUNDLED_MODELS, *WORD_MODELS) and Path(model.name).is_dir()
     vectors = model.words.vectors
     if vectors not in (None, BUNDLED_VECTORS):

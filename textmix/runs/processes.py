@@ -1,4 +1,4 @@
-"""The process group of a run that accelerate or torchrun has started as several processes."""
+"""The process group of a run that was started by accelerate or torchrun."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,14 +12,14 @@ from textmix.runs.launcher import check_launch, process_count
 
 @contextmanager
 def process_group() -> Iterator[PartialState]:
-    """Join the process group of this run; a process that was started alone is its only member.
+    """Join the process group of this run; a single process is its only member.
 
     Yields:
         accelerate's `PartialState`: the rank of this process and the number of processes.
 
     Raises:
-        RunError: If the processes cannot connect, or one of several fails: torch raises a plain RuntimeError when
-            another process has ended.
+        RunError: If the processes cannot connect, or if torch raises a RuntimeError in one of several processes, which
+            it does when another process has ended.
     """
     check_launch()
     try:
@@ -35,12 +35,12 @@ def process_group() -> Iterator[PartialState]:
             raise
         raise RunError(
             f"process {processes.process_index} of {processes.num_processes} cannot continue; another one may have"
-            f" ended (killed, out of memory, or its machine is gone): {_first_line(error)}"
+            f" ended (killed, out of memory, or its machine is down): {_first_line(error)}"
         ) from error
 
 
 def end_process_group() -> None:
-    """Wait for the other processes and end the group, once nothing more is to be done together."""
+    """Wait for the other processes, and destroy the process group."""
     state = PartialState()
     state.wait_for_everyone()
     state.destroy_process_group()

@@ -1,4 +1,4 @@
-"""Last stages of a run: the scores of its best model, and the files that a finished run holds."""
+"""Last stages of a run: scores of the best model, and the files of a finished run."""
 
 import shutil
 from dataclasses import dataclass
@@ -33,7 +33,7 @@ class RunResult:
 
 
 def evaluate_splits(predictor: Predictor, data: RunData, test: bool = True) -> dict[str, Evaluation]:
-    """Evaluate the test split, if asked for, and the validation split, where there is one."""
+    """Evaluate the test split, if requested, and the validation split, if there is one."""
     names = [name for name in ((TEST, VALIDATION) if test else (VALIDATION,)) if name in data.splits]
     return {name: evaluate_rows(predictor, data.splits[name], data.labels[name]) for name in names}
 

@@ -1,4 +1,4 @@
-"""A run as a row of stages: options, data, model, trainer, best model, scores, files."""
+"""Train a run in stages: options, data, model, trainer, best model, scores, files."""
 
 import logging
 from collections.abc import Iterator
@@ -48,21 +48,21 @@ def train(
     on_evaluation: OnEvaluation | None = None,
     show_progress: bool = True,
 ) -> RunResult | None:
-    """Train and evaluate a classifier, alone or as one of several processes.
+    """Train and evaluate a classifier, in one process or as one of several.
 
     All options and data are checked before the first file is written.
 
     Args:
         config: All options.
-        overwrite: Replace a run that is in the directory already.
+        overwrite: Replace an existing run in the directory.
         resume: Resume from the newest checkpoint in the directory; without one, start from the beginning.
-        test: Evaluate the test split too. Experiments that choose options leave it out.
-        sibling: A run of the same experiment, whose data this run must have too.
-        on_evaluation: Called with the validation scores after each epoch; what it raises ends the run there.
+        test: Evaluate the test split too; a search for options leaves it out.
+        sibling: A run of the same experiment; its data digest must match.
+        on_evaluation: Called with the validation scores after each epoch; an exception that it raises ends the run.
         show_progress: Show a progress bar, log lines, and a line for each epoch.
 
     Returns:
-        The directory and the metrics; None in all processes but the first, which evaluates and writes.
+        The result of the run; None in all processes except the first, which evaluates and writes.
 
     Raises:
         TextmixError: If options, data or directory cannot be used; RunFinished if the run to resume has finished.
@@ -81,7 +81,7 @@ def train(
 
 
 def _check_target(directory: Path, overwrite: bool, resume: bool, stack: ExitStack, processes: PartialState) -> None:
-    """Make sure that the directory may be written, or holds an unfinished run, which is then locked."""
+    """Check that the directory may be written; with `resume`, lock the unfinished run in it."""
     if not resume:
         check_directory(directory, overwrite)
         return
@@ -89,7 +89,7 @@ def _check_target(directory: Path, overwrite: bool, resume: bool, stack: ExitSta
         stack.enter_context(run_lock(directory))
     if has_finished(directory):
         remove_checkpoints(directory)
-        raise RunFinished(f"{directory} has finished; its figures are in {directory / METRICS}")
+        raise RunFinished(f"{directory} has finished; its metrics are in {directory / METRICS}")
 
 
 def _prepare(
@@ -110,7 +110,7 @@ def _prepare(
 
 
 def _start_directory(config: RunConfig, directory: Path, data: RunData, resume: bool, stack: ExitStack) -> None:
-    """Write what a run holds before it trains: nothing was written or removed until here."""
+    """Write the files that a run has before training; the first step of a run that writes or removes files."""
     if not resume:
         directory.mkdir(parents=True, exist_ok=True)
         stack.enter_context(run_lock(directory))
@@ -136,7 +136,7 @@ def _fit(
         f"training {config.model.name} with strategy {config.mix.strategy}: {trainer.total_steps} steps in"
         f" {trainer.precision}"
     )
-    with _saying_how_to_resume(directory, processes):
+    with _resume_hint(directory, processes):
         progress = trainer.train(resume)
         end_process_group()
         if not processes.is_main_process:
@@ -147,8 +147,8 @@ def _fit(
 
 
 @contextmanager
-def _saying_how_to_resume(directory: Path, processes: PartialState) -> Iterator[None]:
-    """Add the command that resumes the run to what interrupts it."""
+def _resume_hint(directory: Path, processes: PartialState) -> Iterator[None]:
+    """Add the command that resumes the run to the error that interrupts it."""
     where = f" in {processes.num_processes} processes again" if processes.num_processes > 1 else ""
     hint = f"resume{where} with: textmix train --resume {directory}"
     try:
@@ -157,12 +157,12 @@ def _saying_how_to_resume(directory: Path, processes: PartialState) -> Iterator[
         raise TrainingInterrupted(f"{interruption}; {hint}", interruption.number) from None
     except OSError as error:
         reason = f"{error.filename or directory}: {error.strerror or error}"
-        raise RunError(f"{reason}; once that is mended, {hint}") from error
+        raise RunError(f"{reason}; once that is fixed, {hint}") from error
 
 
 @contextmanager
 def _quiet(active: bool) -> Iterator[None]:
-    """Suppress what textmix logs below the level WARNING within a block, if active."""
+    """Suppress log records of textmix below WARNING within a block, if active."""
     textmix = logging.getLogger("textmix")
     level = textmix.level
     if active:

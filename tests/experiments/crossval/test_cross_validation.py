@@ -149,7 +149,7 @@ def test_other_folds_are_told(tmp_path: Path) -> None:
     source(tmp_path)
     _begin(tmp_path)
     for other, folds in ((config(tmp_path), 4), (config(tmp_path, split_seed=9), FOLDS)):
-        with pytest.raises(RunError, match="or of rows cut in another way"):
+        with pytest.raises(RunError, match="of other rows or other folds"):
             cross_validate(prepare(other, folds))
 
 

@@ -63,7 +63,7 @@ def test_lists_and_ranges(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("- word", "is no search space: it must map options"),
+        ("- word", "is not a search space: it must map options"),
         ("mix.alhpa: [1]", "unknown option 'mix.alhpa'; did you mean 'mix.alpha'"),
         ("mix.alpha: 1", "mix.alpha must be a list of choices, or {low: …, high: …}"),
         ("mix.alpha: []", "mix.alpha must be a list of choices"),
@@ -72,8 +72,8 @@ def test_lists_and_ranges(tmp_path: Path) -> None:
         ("mix.alpha: {low: 0, high: 1, log: true}", "low must be below high, and above 0 with log"),
         ("mix.alpha: {low: little, high: 1}", "low and high must be numbers, not little and 1"),
         ("mix.alpha: {low: 1, high: 2, log: 3}", "log must be true or false"),
-        ("train.epochs: {low: 1.5, high: 3}", "train.epochs takes whole numbers, not 1.5 and 3"),
-        ("mix.strategy: {low: 1, high: 2}", "mix.strategy is no number; list its choices"),
+        ("train.epochs: {low: 1.5, high: 3}", "train.epochs takes integers, not 1.5 and 3"),
+        ("mix.strategy: {low: 1, high: 2}", "mix.strategy is not a number; list its choices"),
         ("mix.alpha: [0.1, much]", """Parser key "mix.alpha": Expected a <class 'float'>. Got value: much"""),
         ("train.seed: [1, 2]", "'train.seed' cannot be searched"),
         ("data.max_train_samples: [10, 20]", "'data.max_train_samples' cannot be searched"),

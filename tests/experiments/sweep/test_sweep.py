@@ -228,7 +228,7 @@ class TestKilled:
         monkeypatch.setattr(module, "train_or_resume", works)
         caplog.set_level("INFO", "textmix")
         report = run(config, 3)
-        assert caplog.messages[0] == "trial 1 was left unfinished and goes on"
+        assert caplog.messages[0] == "trial 1 was left unfinished; resuming it"
         assert [config.train.seed for config in scripted] == [0, 1, 2]
         assert [row["state"] for row in report["trials"]] == ["complete"] * 3
         undisturbed = run(recipe(topics_csv, tmp_path / "e"), 3)
@@ -318,7 +318,7 @@ class TestWrongInput:
 
     def test_nothing_to_choose_by(self, topics_csv: Path, tmp_path: Path) -> None:
         config = recipe(topics_csv, tmp_path / "d")
-        with pytest.raises(ConfigError, match="a sweep chooses on the validation split"):
+        with pytest.raises(ConfigError, match="a sweep needs a validation split"):
             run(replace(config, data=replace(config.data, validation_fraction=0.0)), 1)
         assert not (tmp_path / "d").exists()
 

@@ -1,4 +1,4 @@
-"""Read parquet files page by page, whatever the size of their row groups."""
+"""Read parquet files page by page, independent of the size of their row groups."""
 
 from collections.abc import Iterator
 

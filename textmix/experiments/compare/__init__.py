@@ -1,1 +1,1 @@
-"""Strategies trained with the same seeds, and paired tests of what comes of it."""
+"""Comparison of strategies trained with the same seeds, with paired tests."""

@@ -1,4 +1,4 @@
-"""Train every strategy with the same seeds or folds, and compare their scores."""
+"""Train all strategies with the same seeds or folds, and compare their scores."""
 
 import shutil
 from collections.abc import Callable, Sequence
@@ -26,8 +26,8 @@ class PlannedRun:
     """One run of a comparison.
 
     Args:
-        name: The strategy, as it was written.
-        pair: The seed or fold that it shares with one run of each other strategy, such as `seed 0`.
+        name: The strategy, as the user wrote it.
+        pair: The seed or fold, such as `seed 0`; each strategy has one run for it.
         config: All options, with the directory of the run.
     """
 
@@ -41,8 +41,8 @@ class Progress:
     """The progress of a comparison.
 
     Args:
-        runs: All runs in the order of their training: all strategies with the first seed or fold come first.
-        metrics: For each strategy the content of metrics.json of its finished runs.
+        runs: All runs in training order: all strategies of the first seed or fold, then those of the next.
+        metrics: Contents of metrics.json of the finished runs, by strategy.
     """
 
     runs: list[PlannedRun]
@@ -65,26 +65,26 @@ class Progress:
 
 
 def plan_runs(config: RunConfig, variants: Sequence[Variant], count: int, folds: bool = False) -> list[PlannedRun]:
-    """Lay out the runs of a comparison.
+    """Plan the runs of a comparison.
 
-    Splits, initial weights, batch order and dropout depend on the seed alone, and mixing has its own generator: with
-    the same seed, strategies differ in nothing but mixing.
+    Splits, initial weights, batch order and dropout depend only on the seed, and mixing has its own generator. Runs
+    with the same seed therefore differ only in mixing.
 
     Args:
-        config: The recipe; its `train.seed` is the first seed.
+        config: The base configuration; its `train.seed` is the first seed.
         variants: The strategies to compare.
-        count: Number of seeds.
-        folds: Cut the data into `count` folds; each is the test split once, with its own seed.
+        count: Number of seeds or folds.
+        folds: Split the data into `count` folds; each is the test split once, with its own seed.
 
     Raises:
-        ConfigError: If the seeds are out of range, or the data cannot be cut into folds.
+        ConfigError: If a seed is out of range, or the data cannot be split into folds.
     """
     assert config.output_dir is not None
     runs = []
     for number in range(count):
         data, seed = config.data, config.train.seed + number
         pair = f"fold {number}" if folds else f"seed {seed}"
-        if folds:  # all cut with one seed, whatever the seed of the run
+        if folds:  # all folds come from one split, independent of the run's seed
             data = replace(data, folds=count, fold=number, split_seed=data.seed(config.train.seed))
         for variant in variants:
             directory = Path(config.output_dir) / variant.directory / pair.replace(" ", "-")
@@ -94,18 +94,18 @@ def plan_runs(config: RunConfig, variants: Sequence[Variant], count: int, folds:
     return runs
 
 
-def place(config: RunConfig) -> RunConfig:
+def choose_directory(config: RunConfig) -> RunConfig:
     """Choose the directory of a comparison unless one is given, and resolve the options.
 
     Raises:
-        RunError: If the directory is a run, or holds anything else.
+        RunError: If the directory holds a run or other files.
     """
     directory = config.output_dir or f"runs/{source_name(config.data.source)}-{slug(config.model.name)}-comparison"
     if (Path(directory) / CONFIG_FILE).exists():
         raise RunError(f"{directory} is a run; choose another --output_dir for the comparison")
     refuse_overwriting(Path(directory), config.inputs, "output_dir")
-    begun = (Path(directory) / COMPARISON).is_file() or any(Path(directory).glob(f"*/*/{CONFIG_FILE}"))
-    refuse_foreign(Path(directory), "a comparison", begun, LOG)
+    started = (Path(directory) / COMPARISON).is_file() or any(Path(directory).glob(f"*/*/{CONFIG_FILE}"))
+    refuse_foreign(Path(directory), "a comparison", started, LOG)
     return resolve(replace(config, output_dir=directory))
 
 
@@ -119,17 +119,17 @@ def compare_runs(
     """Train the runs that have not finished, and compare the strategies.
 
     Args:
-        config: The recipe, with the directory of the comparison.
-        variants: The strategies; `none`, or else the first, is the baseline of the tests.
+        config: The base configuration, with the directory of the comparison.
+        variants: The strategies. The baseline of the tests is `none` if present, otherwise the first strategy.
         runs: The runs, as `plan_runs` returns them.
-        keep_models: Keep the model of each run instead of removing it when the run has finished.
+        keep_models: Keep the model of each run; otherwise it is removed when the run has finished.
         on_progress: Called before each run, and at the end.
 
     Returns:
         The content of comparison.json.
 
     Raises:
-        TextmixError: If a run fails; says which.
+        TextmixError: If a run fails; the message names the run.
         TrainingInterrupted: On Ctrl-C or SIGTERM.
     """
     assert config.output_dir is not None
@@ -149,7 +149,7 @@ def compare_runs(
 def _train_all(
     directory: Path, runs: list[PlannedRun], keep_models: bool, on_progress: Callable[[Progress], None]
 ) -> Progress:
-    """Train the runs one after the other; their output goes to log.txt in the directory of the comparison."""
+    """Train the runs one after the other, with their output redirected to log.txt."""
     progress = Progress(runs)
     sibling = _find_sibling(directory)
     with removed_if_unused(directory, LOG):
@@ -167,7 +167,7 @@ def _train_all(
 
 
 def _find_sibling(directory: Path) -> Path | None:
-    """Return a run of the comparison, once all of them are known to be on the same data."""
+    """Return an existing run of the comparison, after checking that all existing runs have the same data."""
     runs = sorted(path.parent for path in directory.glob(f"*/*/{DATA}"))
     if not runs:
         return None

@@ -1,4 +1,4 @@
-"""Pictures of a comparison, drawn by matplotlib (the extra `plots`)."""
+"""Plots of a comparison; needs matplotlib (the extra `plots`)."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,7 +10,7 @@ from textmix.io.files import replacing
 
 
 def check_plots() -> None:
-    """Make sure that plots can be drawn.
+    """Check that plots can be drawn.
 
     Raises:
         ConfigError: If matplotlib is not installed.
@@ -22,25 +22,25 @@ def check_plots() -> None:
 
 
 def plot_comparison(comparison: Mapping[str, Any], path: Path) -> None:
-    """Draw each metric: a dot for each run, the mean of each strategy, and lines between the runs of a seed.
+    """Plot each metric: a dot for each run, the mean of each strategy, and lines between runs of the same seed.
 
     Args:
-        comparison: What stands in comparison.json.
-        path: The png file to write.
+        comparison: The content of comparison.json.
+        path: The PNG file to write.
     """
     from matplotlib.figure import Figure
 
     strategies = comparison["strategies"]
     names = list(strategies)
-    shown = [figure for figure in COMPARED if figure in strategies[names[0]]]
+    shown = [metric for metric in COMPARED if metric in strategies[names[0]]]
     drawing = Figure(figsize=(3 + 1.8 * len(shown), 1.5 + 0.5 * len(names)), dpi=120, layout="constrained")
-    for axes, figure in zip(drawing.subplots(1, len(shown), sharey=True), shown, strict=True):
-        for values in zip(*(strategies[name][figure]["values"] for name in names), strict=True):
+    for axes, metric in zip(drawing.subplots(1, len(shown), sharey=True), shown, strict=True):
+        for values in zip(*(strategies[name][metric]["values"] for name in names), strict=True):
             axes.plot(values, names, marker=".", color="0.75", linewidth=0.6)
-        axes.plot([strategies[name][figure]["mean"] for name in names], names, "|", color="C0", markersize=18)
-        axes.set_title(figure)
+        axes.plot([strategies[name][metric]["mean"] for name in names], names, "|", color="C0", markersize=18)
+        axes.set_title(metric)
         axes.margins(y=0.15)
-    axes.invert_yaxis()  # all share it
-    drawing.suptitle("a grey line for each seed or fold; the blue bar is the mean")
+    axes.invert_yaxis()  # the axes share it
+    drawing.suptitle("grey line: a seed or fold; blue bar: the mean")
     with replacing(path) as temporary:
         drawing.savefig(temporary, format="png")

@@ -1,4 +1,4 @@
-"""What the runs of a comparison show: means, and paired tests against the baseline. Pure functions."""
+"""Results of a comparison: means, and paired tests against the baseline. Pure functions."""
 
 import statistics
 from collections.abc import Mapping, Sequence
@@ -13,7 +13,7 @@ from textmix.experiments.compare.statistics import (
     smallest_p,
 )
 
-# What is compared on the test split, and whether more is better. The first is what `p_value` of a strategy is about.
+# Metrics of the test split, and whether higher is better. The `p_value` of a strategy is for the first metric.
 COMPARED = {
     "accuracy": True,
     "macro_f1": True,
@@ -29,42 +29,42 @@ Record = dict[str, Any]
 
 
 def summarize(metrics: Mapping[str, Sequence[Mapping[str, Any]]], baseline: str) -> dict[str, Record]:
-    """Summarise the runs of each strategy and test its scores against those of the baseline.
+    """Summarise the runs of each strategy, and test its scores against the baseline.
 
     Args:
-        metrics: For each strategy what is in metrics.json of its runs, in the same order of seeds or folds.
+        metrics: Contents of metrics.json of the runs, by strategy, in the same order of seeds or folds.
         baseline: The strategy that the others are tested against.
 
     Returns:
-        For each strategy a record: for each of `COMPARED` that there is (the scaled ones need a validation split), for
-        `seconds_per_step`, and for `steps`, its `mean`, standard deviation `sd` (null for one run) and `values`. With
-        two runs or more, and unless it is the baseline, those of `COMPARED` also have the mean paired `difference`,
-        its 95 % `interval`, the `p_value` corrected for the number of strategies, a `verdict`, and as `pairs_needed`
-        the seeds or folds that would show the difference seen (no fewer than `fewest_pairs`; null for over a million).
-        `p_value` of the record is that of the accuracy.
+        A record for each strategy. It has an entry for each available metric of `COMPARED` (scaled metrics need a
+        validation split), for `seconds_per_step` and for `steps`, with `mean`, standard deviation `sd` (null for one
+        run) and `values`. If there are two runs or more, the metrics of strategies other than the baseline also have
+        the mean paired `difference`, its 95 % `interval`, the `p_value` corrected for the number of strategies, a
+        `verdict`, and `pairs_needed`: the number of seeds or folds needed to show the observed difference (at least
+        `fewest_pairs`; null above a million). The `p_value` of the record is the p value of the accuracy.
     """
-    values = {name: [_figures(run) for run in runs] for name, runs in metrics.items()}
+    values = {name: [_scores(run) for run in runs] for name, runs in metrics.items()}
     found = list(values[baseline][0])
     records: dict[str, Record] = {
-        name: {figure: _spread([run[figure] for run in runs]) for figure in found} for name, runs in values.items()
+        name: {metric: _spread([run[metric] for run in runs]) for metric in found} for name, runs in values.items()
     }
     others = [name for name in metrics if name != baseline]
     if len(metrics[baseline]) > 1:
-        for figure in [figure for figure in found if figure in COMPARED]:
-            _test([records[name][figure] for name in others], records[baseline][figure], COMPARED[figure])
+        for metric in [metric for metric in found if metric in COMPARED]:
+            _test([records[name][metric] for name in others], records[baseline][metric], COMPARED[metric])
     first = next(iter(COMPARED))
     return {name: {**record, "p_value": record[first].get("p_value")} for name, record in records.items()}
 
 
 def fewest_pairs(comparisons: int) -> int:
-    """Return the number of pairs below which the corrected test cannot show any difference."""
+    """Return the smallest number of pairs with which the corrected test can show a difference."""
     pairs = 2
     while comparisons * smallest_p(pairs) >= LEVEL:
         pairs += 1
     return pairs
 
 
-def _figures(run: Mapping[str, Any]) -> dict[str, float]:
+def _scores(run: Mapping[str, Any]) -> dict[str, float]:
     train = run["train"]
     scores = {name: run["test"][name] for name in COMPARED if name in run["test"]}
     return {**scores, SECONDS_PER_STEP: train["seconds"] / train["steps"], STEPS: train["steps"]}
@@ -76,7 +76,7 @@ def _spread(values: list[float]) -> Record:
 
 
 def _test(others: list[Record], baseline: Record, more_is_better: bool) -> None:
-    """Add to the figures of the others what comes of testing them."""
+    """Test the records of the other strategies against the baseline; adds the results to the records."""
     for other in others:
         differences = [own - base for own, base in zip(other["values"], baseline["values"], strict=True)]
         other["difference"] = statistics.fmean(differences)

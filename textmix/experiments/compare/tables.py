@@ -9,12 +9,12 @@ from textmix.experiments.compare.statistics import FEWEST_FOR_INTERVALS
 
 
 def scores_table(strategies: Mapping[str, Mapping[str, Any]]) -> Table:
-    """Lay out the scores of each strategy: mean ± standard deviation over the runs."""
+    """Build the table of scores: mean ± standard deviation over the runs of each strategy."""
     shown = [name for name in COMPARED if any(name in record for record in strategies.values())]
     rows = [
         [
             name,
-            *(_mean(record.get(figure), 4) for figure in shown),
+            *(_mean(record.get(metric), 4) for metric in shown),
             _mean(record.get(SECONDS_PER_STEP), 1, 1000),
         ]
         for name, record in strategies.items()
@@ -25,7 +25,7 @@ def scores_table(strategies: Mapping[str, Mapping[str, Any]]) -> Table:
 def progress_table(
     metrics: Mapping[str, Sequence[Mapping[str, Any]]], names: Sequence[str], pairs: Sequence[str]
 ) -> Table:
-    """Lay out the scores of the finished runs, and the number of them, for each strategy."""
+    """Build the table of the finished runs: their number and their scores for each strategy."""
     records = {name: summarize({name: metrics[name]}, name)[name] if name in metrics else {} for name in names}
     table = scores_table(records)
     done = [f"{len(metrics.get(name, ()))} of {len(pairs)}" for name in names]
@@ -36,10 +36,10 @@ def progress_table(
 
 
 def differences_table(strategies: Mapping[str, Mapping[str, Any]], baseline: str) -> Table:
-    """Lay out the tests against the baseline, metric by metric; without rows for one run of each."""
+    """Build the table of tests against the baseline, by metric; it has no rows if each strategy has one run."""
     rows = [
         [
-            figure,
+            metric,
             name,
             f"{test['difference']:+.4f}",
             "{:+.4f} to {:+.4f}".format(*test["interval"]),
@@ -47,16 +47,16 @@ def differences_table(strategies: Mapping[str, Mapping[str, Any]], baseline: str
             test["verdict"],
             "over 1 000 000" if test["pairs_needed"] is None else str(test["pairs_needed"]),
         ]
-        for figure in COMPARED
+        for metric in COMPARED
         for name, record in strategies.items()
-        if (test := record.get(figure, {})).get("p_value") is not None
+        if (test := record.get(metric, {})).get("p_value") is not None
     ]
     header = ["metric", "strategy", f"minus {baseline}", "95 % interval", "p", "what it shows", "needed"]
     return Table(header, rows)
 
 
 def notes(comparison: Mapping[str, Any]) -> list[str]:
-    """Say in sentences how the figures came about, and what they can show."""
+    """Write notes on how to read the tables: budgets, splits, tests and their limits."""
     strategies, pairs, baseline = comparison["strategies"], comparison["pairs"], comparison["baseline"]
     config = comparison["config"]
     unit = pairs[0].split()[0]  # seed or fold
@@ -64,29 +64,29 @@ def notes(comparison: Mapping[str, Any]) -> list[str]:
     if len(pairs) == 1:
         return [*lines, f"One seed, {pairs[0]}: nothing is tested, and differences may be chance alone."]
     lines.append(
-        f"Mean ± standard deviation over {len(pairs)} {unit}s ({pairs[0]} to {pairs[-1]}). For each, all strategies"
-        " have the same splits, initial weights and order of batches."
+        f"Mean ± standard deviation over {len(pairs)} {unit}s ({pairs[0]} to {pairs[-1]}). Runs of the same"
+        f" {unit} have the same splits, initial weights and batch order."
     )
     others = len(strategies) - 1
     if others == 0:
         return lines
     comparisons = f"{others} comparison{'s' if others > 1 else ''}"
     lines += [
-        f"Tests are against {baseline}, paired by {unit}: p from a sign-flip permutation test of the mean difference,"
-        f" corrected for {comparisons} (Holm) within each metric; the interval, which is not corrected, from a"
-        f" bootstrap over {unit}s. At p ≥ 0.05 there is {NOT_SHOWN}.",
-        f"Needed: {unit}s for an uncorrected paired t test at 5 % to show the difference seen with a probability"
-        " of 80 %, if difference and noise are what they seem to be; at least as many as let p fall below 0.05 at all.",
+        f"Tests are against {baseline}, paired by {unit}: p comes from a sign-flip permutation test of the mean"
+        f" difference, corrected for {comparisons} (Holm) within each metric; the interval comes from a bootstrap over"
+        f" {unit}s and is not corrected. At p ≥ 0.05 there is {NOT_SHOWN}.",
+        f"Needed: {unit}s with which an uncorrected paired t test at 5 % has a power of 80 %, if the true difference"
+        " and noise are the observed ones; at least the number with which p can fall below 0.05.",
     ]
     if unit == "fold":
         lines.append(
-            "Training splits of folds overlap, so that their runs are not independent: p values are somewhat too small"
-            " and intervals too narrow (Nadeau and Bengio 2003)."
+            "Training splits of folds overlap, so their runs are not independent: p values are somewhat too small and"
+            " intervals too narrow (Nadeau and Bengio 2003)."
         )
     if len(pairs) < fewest_pairs(others):
         lines.append(
-            f"With {len(pairs)} {unit}s the test cannot show any difference, however large; with so many comparisons it"
-            f" takes at least {fewest_pairs(others)}."
+            f"With {len(pairs)} {unit}s the test cannot show any difference, however large; with {comparisons} it takes"
+            f" at least {fewest_pairs(others)}."
         )
     if len(pairs) < FEWEST_FOR_INTERVALS:
         lines.append(f"Intervals of fewer than {FEWEST_FOR_INTERVALS} {unit}s are too narrow.")
@@ -107,12 +107,12 @@ def report(comparison: Mapping[str, Any]) -> str:
 def _selection(config: Mapping[str, Any], strategies: Mapping[str, Mapping[str, Any]]) -> str:
     if any("scaled_nll" in record for record in strategies.values()):
         return (
-            f"The best epoch of each run was chosen by {config['train']['metric']} on its validation split, and the"
-            " temperature of scaled_nll and scaled_ece fitted there; the test split served for the scores alone."
+            f"The best epoch of each run was chosen by {config['train']['metric']} on its validation split, where the"
+            " temperature of scaled_nll and scaled_ece was fitted too; the test split was used only for the scores."
         )
     return (
         "There is no validation split: each run keeps its last epoch, and no temperature is fitted. The test split"
-        " served for the scores alone."
+        " was used only for the scores."
     )
 
 
@@ -125,8 +125,8 @@ def _budget(config: Mapping[str, Any], strategies: Mapping[str, Mapping[str, Any
     return f"Each run had the same budget{of} and trained for {min(steps)} to {max(steps)} steps{reason}."
 
 
-def _mean(figure: Mapping[str, Any] | None, digits: int, factor: float = 1) -> str:
-    if figure is None:
+def _mean(metric: Mapping[str, Any] | None, digits: int, factor: float = 1) -> str:
+    if metric is None:
         return ""
-    mean = f"{factor * figure['mean']:.{digits}f}"
-    return mean if figure["sd"] is None else f"{mean} ± {factor * figure['sd']:.{digits}f}"
+    mean = f"{factor * metric['mean']:.{digits}f}"
+    return mean if metric["sd"] is None else f"{mean} ± {factor * metric['sd']:.{digits}f}"

@@ -1,4 +1,4 @@
-"""The strategies that are compared, as they are written: `none,word,sentence(regmix=1.0,alpha=0.2)`. No torch."""
+"""Parse the strategies to compare, such as `none,word,sentence(regmix=1.0,alpha=0.2)`. Imports no torch."""
 
 import re
 from dataclasses import dataclass
@@ -17,11 +17,11 @@ _OPENING, _CLOSING = "([{", ")]}"
 
 @dataclass(frozen=True)
 class Variant:
-    """One of the ways of mixing that are compared.
+    """A strategy with its options, as one side of a comparison.
 
     Args:
-        name: As it was written.
-        mix: What it means.
+        name: The strategy, as the user wrote it.
+        mix: The parsed options.
     """
 
     name: str
@@ -29,27 +29,26 @@ class Variant:
 
     @property
     def options(self) -> dict[str, Any]:
-        """The options of mixing that differ from their defaults, and the strategy."""
+        """The strategy, and the options of mixing that differ from their defaults."""
         values = option_values(self.mix).items()
         return {name: value for name, value in values if name == "strategy" or value != DEFAULTS[name]}
 
     @property
     def directory(self) -> str:
-        """The name, as a directory can have it."""
+        """The name with all characters replaced that do not suit a directory."""
         return re.sub(r"[^\w.=]+", "-", self.name).strip("-")
 
 
 def parse_variants(text: str, base: MixConfig) -> list[Variant]:
-    """Read strategies, each with options of its own.
+    """Parse a list of strategies with options.
 
     Args:
-        text: Strategies, separated by commas; a name may be followed by options of the section `mix` in parentheses,
-            where those of the strategy itself need no section: `multi(rows=4)`.
-        base: Options of the recipe. Each variant has those of them that mean something to it, but for `none`, which
-            has none.
+        text: Strategies, separated by commas. A name may be followed by options of the section `mix` in parentheses;
+            options of the strategy's own section need no prefix: `multi(rows=4)`.
+        base: Options of the recipe. Each variant except `none` takes those that have an effect on it.
 
     Raises:
-        ConfigError: If a strategy or option is unknown, has no effect, or comes twice.
+        ConfigError: If a strategy or option is unknown, has no effect, or is repeated.
     """
     variants = [_variant(part, base) for part in _split(text)]
     for number, variant in enumerate(variants):
@@ -84,7 +83,7 @@ def _variant(text: str, base: MixConfig) -> Variant:
 
 
 def _split(text: str) -> list[str]:
-    """Split at the commas that are not inside of brackets."""
+    """Split at the commas outside brackets."""
     parts, depth = [""], 0
     for character in text:
         depth += (character in _OPENING) - (character in _CLOSING)

@@ -1,1 +1,1 @@
-"""A run for each fold, out-of-fold predictions, submissions, and ensembles of them."""
+"""Cross-validation: a run for each fold, out-of-fold predictions, submissions, and ensembles."""

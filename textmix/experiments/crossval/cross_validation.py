@@ -1,4 +1,4 @@
-"""Cross-validation: a run for each fold, and the predictions of all rows by the runs that did not see them."""
+"""Cross-validation: train a run for each fold, and collect out-of-fold predictions."""
 
 import logging
 from dataclasses import dataclass, replace
@@ -25,7 +25,7 @@ from textmix.io.inputs import refuse_overwriting
 from textmix.io.run_directory import CONFIG_FILE, PREDICTIONS, refuse_foreign
 from textmix.runs.options import resolve
 
-# Written first: it tells a cross-validation from other directories, and this source from another one.
+# folds.json is written first: it marks the directory as a cross-validation and identifies the rows and folds.
 FOLDS, SCORES, REPORT = "folds.json", "crossval.json", "report.md"
 
 logger = logging.getLogger(__name__)
@@ -33,15 +33,14 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class CrossValidation:
-    """A cross-validation that is about to be run, its data read and checked.
+    """A prepared cross-validation: its data are read and checked, nothing is trained.
 
     Args:
-        config: The options of all its runs; `data.folds` is set, `data.fold` any.
-        directory: Where it goes.
+        config: The options of all runs, with `data.folds`; `data.fold` is ignored.
+        directory: Directory of the cross-validation.
         source: The rows and their folds.
         class_names: Names of the classes, in the order of their ids.
-        identifiers: Columns of the source that are to stand in the file of predictions, without their rows that were
-            left out.
+        identifiers: The id column of oof_predictions.csv, if any, for the rows in use; shape (N, 0 or 1).
     """
 
     config: RunConfig
@@ -52,7 +51,7 @@ class CrossValidation:
 
     @property
     def folds(self) -> list[Path]:
-        """The directories of the runs, fold by fold."""
+        """The directories of the runs, by fold."""
         assert self.config.data.folds is not None
         return [self.directory / f"fold-{fold}" for fold in range(self.config.data.folds)]
 
@@ -63,17 +62,17 @@ class CrossValidation:
 
 
 def prepare(config: RunConfig, folds: int, id_column: str | None = None) -> CrossValidation:
-    """Read the data and cut it into folds; writes nothing.
+    """Read the data and split it into folds; writes nothing.
 
     Args:
-        config: The options of all runs; where it names no `output_dir`, one is made up.
-        folds: How many folds, at least 2.
-        id_column: A column of the source to name the rows by in oof_predictions.csv, beside their numbers.
+        config: The options of all runs; if `output_dir` is null, a directory is chosen.
+        folds: Number of folds, at least 2.
+        id_column: A column of the source that identifies the rows in oof_predictions.csv, in addition to their numbers.
 
     Raises:
-        TextmixError: If options or data cannot be used.
+        TextmixError: If the options or the data cannot be used.
     """
-    # One seed for all the folds, whatever becomes of train.seed: folds of different cuts would share rows.
+    # The split seed is fixed here, so that all runs use the same folds.
     seed = config.data.seed(config.train.seed)
     named = config.output_dir
     config = resolve(replace(config, data=replace(config.data, folds=folds, fold=0, split_seed=seed)))
@@ -96,26 +95,26 @@ def _identifiers(config: RunConfig, source: FoldedSource, column: str | None) ->
     values = given.select(source.row_numbers).with_format("arrow")[:].column(column)
     if is_nested(given, column):
         raise DataError(f"{where}: column '{column}' (--id_column) holds lists or objects, not ids")
-    # Types stay those of Arrow, whose integers stay integers beside missing values.
+    # Arrow types keep integers as integers in columns with missing values.
     return pd.DataFrame({column: values.to_pandas(types_mapper=pd.ArrowDtype)})
 
 
 def cross_validate(crossval: CrossValidation) -> tuple[OutOfFold, dict[str, Any]]:
-    """Train the runs that have not finished yet, and put their predictions together.
+    """Train the runs that have not finished yet, and collect their predictions.
 
-    Everything that is fitted (vocabulary, class weights, word vectors, the best epoch) is fitted by the run of a fold,
-    which has an ordinary training, validation and test split.
+    Everything that is fitted (vocabulary, class weights, word vectors, the best epoch) is fitted within the run of a
+    fold, which has an ordinary training, validation and test split.
 
     Args:
-        crossval: What to do.
+        crossval: The prepared cross-validation.
 
     Returns:
-        The out-of-fold predictions, and what stands in crossval.json: `mean` and `sd` (n - 1) of each score over the
-        folds, the score `pooled` over all predictions, and the scores of each fold.
+        The out-of-fold predictions, and the content of crossval.json: `mean` and `sd` (n - 1) of each score over the
+        folds, the scores `pooled` over all predictions, and the scores of each fold.
 
     Raises:
-        RunError: If the directory holds something else, or a cross-validation of other data or options.
-        TrainingInterrupted: If training was asked to stop; the same call goes on.
+        RunError: If the directory holds other files, or a cross-validation with other data or options.
+        TrainingInterrupted: If training was interrupted; the same call resumes it.
     """
     count = len(crossval.folds)
     scores: list[dict[str, float]] = []
@@ -142,9 +141,9 @@ def cross_validate(crossval: CrossValidation) -> tuple[OutOfFold, dict[str, Any]
 
 
 def summarize(folds: list[dict[str, float]], pooled: Evaluation) -> dict[str, Any]:
-    """Lay out the scores of the folds, their mean and standard deviation, and those of all predictions together.
+    """Summarise the scores of the folds: mean, standard deviation, and the scores of the pooled predictions.
 
-    Where a class is rare, `pooled` is the better macro F1: in a fold without its rows the class counts as 0.
+    For rare classes the pooled macro F1 is more reliable: a class counts as 0 in a fold that has none of its rows.
     """
     table = pd.DataFrame(folds)
     return {
@@ -157,7 +156,7 @@ def summarize(folds: list[dict[str, float]], pooled: Evaluation) -> dict[str, An
 
 
 def _claim(crossval: CrossValidation) -> None:
-    """Make sure that the directory is free, or holds what was begun on the same rows cut in the same way."""
+    """Check that the directory is new, or holds a cross-validation of the same rows and folds; write its marker."""
     directory, marker = crossval.directory, crossval.directory / FOLDS
     content = {
         "folds": len(crossval.folds),
@@ -165,11 +164,11 @@ def _claim(crossval: CrossValidation) -> None:
         "sha256": _fingerprint(crossval.source),
     }
     refuse_foreign(directory, "a cross-validation", marker.is_file())
-    begun = any(directory.glob(f"fold-*/{CONFIG_FILE}"))
-    if begun and read_json(marker, dict) != content:
+    started = any(directory.glob(f"fold-*/{CONFIG_FILE}"))
+    if started and read_json(marker, dict) != content:
         raise RunError(
-            f"{directory} holds a cross-validation of other rows, or of rows cut in another way; choose another"
-            " --output_dir, or remove it"
+            f"{directory} holds a cross-validation of other rows or other folds; choose another --output_dir, or remove"
+            " it"
         )
     write_json(marker, content)
 

@@ -31,7 +31,7 @@ from textmix.io.run_directory import refuse_foreign
 
 Metric = Literal["nll", "accuracy", "macro_f1"]
 ENSEMBLE = "ensemble.json"
-# How much weight the search for accuracy and macro F1 moves at a time, coarse steps first.
+# Steps of weight in the search for accuracy and macro F1, from coarse to fine.
 _STEPS = (0.2, 0.1, 0.05, 0.02, 0.01)
 
 
@@ -40,9 +40,9 @@ class Ensemble:
     """Weights of runs, and the predictions of their weighted average.
 
     Args:
-        weights: Weight of each run, not negative, summing to 1; shape (R,).
-        fitted: The average with these weights on the rows that they were fitted on: an optimistic estimate.
-        nested: Each fold averaged with weights that were fitted on the other folds: an unbiased estimate.
+        weights: Non-negative weights of the runs, shape (R,); their sum is 1.
+        fitted: Weighted average on the rows that the weights were fitted on: an optimistic estimate.
+        nested: Weighted average of each fold with weights fitted on the other folds: an unbiased estimate.
     """
 
     weights: Array
@@ -54,7 +54,7 @@ def fit_ensemble(runs: list[OutOfFold], metric: Metric) -> Ensemble:
     """Fit weights of runs, and estimate the scores of the ensemble on new rows.
 
     Args:
-        runs: Out-of-fold predictions of the same rows; the folds are those of the first run.
+        runs: Out-of-fold predictions of the same rows; the folds of the first run are used.
         metric: The metric that the weights are fitted for.
     """
     probabilities = np.stack([run.evaluation.probabilities for run in runs])
@@ -69,11 +69,11 @@ def fit_ensemble(runs: list[OutOfFold], metric: Metric) -> Ensemble:
 
 
 def fit_weights(probabilities: Array, labels: Array, metric: Metric) -> Array:
-    """Find the weights of runs whose average scores best.
+    """Find the weights with which the average of runs scores best.
 
-    The negative log-likelihood is convex in the weights: SLSQP (Kraft 1988) finds its minimum. Accuracy and macro F1
-    change in jumps: from that minimum on, weight is moved from one run to another, the best of all pairs each time, as
-    long as that gains something, in ever smaller steps.
+    The negative log-likelihood is convex in the weights; SLSQP (Kraft 1988) finds its minimum. Accuracy and macro F1
+    are step functions: a greedy search starts at that minimum and moves weight between the best pair of runs until
+    nothing improves, with decreasing steps.
 
     Args:
         probabilities: Shape (R, N, C).
@@ -81,7 +81,7 @@ def fit_weights(probabilities: Array, labels: Array, metric: Metric) -> Array:
         metric: `nll`, `accuracy` or `macro_f1`.
 
     Returns:
-        Weights, not negative, summing to 1; shape (R,).
+        Non-negative weights, shape (R,); their sum is 1.
     """
     weights = _likeliest(probabilities[:, np.arange(len(labels)), labels].T)
     if metric == "nll":
@@ -139,10 +139,10 @@ def _climb(score: Callable[[Array], float], weights: Array) -> Array:
 
 
 def read_runs(directories: list[Path]) -> list[OutOfFold]:
-    """Read the out-of-fold predictions of runs and make sure that they are of the same rows and classes.
+    """Read the out-of-fold predictions of runs, and check that they have the same rows and classes.
 
     Raises:
-        RunError: If one is missing or damaged, given twice, or of other rows, labels or classes than the first.
+        RunError: If a run is missing, damaged or given twice, or has other rows, labels or classes than the first.
     """
     if len({directory.resolve() for directory in directories}) < max(2, len(directories)):
         raise RunError("an ensemble needs two or more different runs of textmix crossval")
@@ -168,8 +168,8 @@ def _check_alike(first: OutOfFold, where: Path, other: OutOfFold, directory: Pat
 def combine_runs(directories: list[Path], target: Path, metric: Metric) -> dict[str, Any]:
     """Fit an ensemble and write ensemble.json, oof_predictions.csv, and a submission if all runs have one.
 
-    In oof_predictions.csv the weights of each fold were fitted on the other folds, so that an ensemble of ensembles
-    does not use weights that have seen the rows they are judged on.
+    oof_predictions.csv holds the nested predictions, so that an ensemble of ensembles is not evaluated on rows that
+    weights were fitted on.
 
     Args:
         directories: Two or more results of `cross_validate`, or of this function.
@@ -216,7 +216,7 @@ def _scores(names: list[str], runs: list[OutOfFold], found: Ensemble) -> dict[st
 def _averaged_blocks(
     directories: list[Path], layout: Layout, class_names: list[str], weights: Array
 ) -> Iterator[tuple[pa.Table, Array]]:
-    """Read the test_probabilities.csv of all runs side by side and average them, block by block."""
+    """Read test_probabilities.csv of all runs and average them, a block at a time."""
     files = [prediction_blocks(directory / TEST_PROBABILITIES, WINDOW) for directory in directories]
     for parts in zip_longest(*files, fillvalue=pd.DataFrame()):
         kept = [part.filter(layout.kept).reset_index(drop=True) for part in parts]

@@ -1,4 +1,4 @@
-"""Out-of-fold predictions: each row of a source as the model predicts it that has not seen it."""
+"""Out-of-fold predictions: each row is predicted by the model that was not trained on it."""
 
 import csv
 from collections.abc import Iterator
@@ -26,9 +26,9 @@ class OutOfFold:
     """Out-of-fold predictions of N rows, in the order of the source.
 
     Args:
-        keys: What names the rows: `row`, their number in the source from 0, columns of the source, if any, and `fold`,
-            the fold whose model has predicted them; shape (N, 2 or more).
-        evaluation: Their labels and predictions.
+        keys: Columns that identify the rows, shape (N, 2 or more): `row` (number in the source, from 0), any id columns
+            of the source, and `fold` (the fold whose model predicted the row).
+        evaluation: Labels and predictions.
     """
 
     keys: pd.DataFrame
@@ -54,7 +54,7 @@ def read_out_of_fold(directory: Path) -> OutOfFold:
     """Read the oof_predictions.csv of a cross-validation or of an ensemble.
 
     Raises:
-        RunError: If there is none, or it was damaged.
+        RunError: If the file is missing or damaged.
     """
     path = directory / OOF
     if not path.is_file():
@@ -73,13 +73,13 @@ def read_out_of_fold(directory: Path) -> OutOfFold:
 
 
 def read_predictions(path: Path) -> pd.DataFrame:
-    """Read a file of predictions: strings as they stand there, probabilities as numbers."""
+    """Read a file of predictions: probabilities as numbers, everything else as unchanged strings."""
     table: pd.DataFrame = pd.read_csv(path, **_kinds(path))
     return table
 
 
 def prediction_blocks(path: Path, rows: int) -> Iterator[pd.DataFrame]:
-    """Read a file of predictions like `read_predictions`, so many rows at a time."""
+    """Read a file of predictions like `read_predictions`, in blocks of `rows` rows."""
     with pd.read_csv(path, chunksize=rows, **_kinds(path)) as blocks:
         yield from blocks
 
@@ -91,6 +91,6 @@ def _kinds(path: Path) -> dict[str, Any]:
 
 
 def probabilities_of(table: pd.DataFrame) -> tuple[list[str], Array]:
-    """Take the class names and the probabilities, shape (N, C), out of a table of predictions."""
+    """Return the class names and the probabilities, shape (N, C), of a table of predictions."""
     columns = [name for name in table.columns if name.startswith(PROBABILITY)]
     return [name.removeprefix(PROBABILITY) for name in columns], table[columns].to_numpy(dtype=np.float64)

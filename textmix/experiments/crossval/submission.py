@@ -1,4 +1,4 @@
-"""Average models over new rows, and write the columns that a competition asks for."""
+"""Submissions for competitions: average models over new rows, and write the requested columns."""
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
@@ -33,12 +33,12 @@ _PREDICTION = "prediction"
 
 @dataclass(frozen=True)
 class Layout:
-    """Which columns are written.
+    """The columns of a submission.
 
     Args:
-        submitted: Header of submission.csv to what stands below it: a column of the new rows, or of their predictions
-            (`prediction`, `confidence`, `probability_<class>`).
-        kept: Columns of the new rows that stand in test_probabilities.csv, beside the predictions.
+        submitted: For each column of submission.csv its source: a column of the new rows, or `prediction`,
+            `confidence` or `probability_<class>`.
+        kept: Columns of the new rows in test_probabilities.csv, which also holds all predictions.
     """
 
     submitted: dict[str, str]
@@ -47,12 +47,12 @@ class Layout:
 
 @dataclass(frozen=True)
 class Submission:
-    """New rows, and what is to be written of them.
+    """New rows, and the columns to write for them.
 
     Args:
-        rows: The new rows as they were read.
+        rows: The new rows, as read.
         text_columns: Their text columns.
-        layout: Which columns are written.
+        layout: The columns to write.
     """
 
     rows: Dataset
@@ -61,18 +61,18 @@ class Submission:
 
 
 def plan_submission(source: str, asked: str | None, data: DataConfig, class_names: list[str]) -> Submission:
-    """Read new rows and find the columns asked for, before anything is trained.
+    """Read new rows and check the requested columns, before anything is trained.
 
     Args:
         source: New rows, as `load_source` takes them.
-        asked: The header of submission.csv, its names separated by commas: names of columns of the new rows, of
-            predictions, or the label column, which is the predicted class. `NAME=COLUMN` writes COLUMN under another
-            name. None means the columns of the new rows but their texts, and the label column.
+        asked: Columns of submission.csv, separated by commas: columns of the new rows, of the predictions, or the label
+            column, which is the predicted class. `NAME=COLUMN` writes COLUMN under another name. None means all columns
+            of the new rows except the texts, and the label column.
         data: The options of the training data.
         class_names: Names of the classes.
 
     Raises:
-        ConfigError: If a column asked for is neither in the new rows nor predicted.
+        ConfigError: If a requested column is neither in the new rows nor predicted.
         DataError: If the new rows cannot be read, lack a text column, or have a column named like a prediction.
     """
     rows, where = pick(load_source(source), TEST, VALIDATION, TRAIN), source_name(source)
@@ -112,15 +112,15 @@ def submit(
 ) -> None:
     """Average the probabilities of models over new rows, and write submission.csv and test_probabilities.csv.
 
-    One model is in memory at a time, and of the rows a window; the sums are in a file.
+    Only one model and one window of rows are in memory at a time; the sums are kept in a file.
 
     Args:
         submission: The new rows.
         models: Directories of runs.
         class_names: Names of the classes, in the order of the models' outputs.
-        directory: Where to write.
-        batch_size: Most rows of a batch.
-        trust_remote_code: Run the Python code that a model of an architecture of its own was saved with.
+        directory: Directory to write.
+        batch_size: Maximum number of rows in a batch.
+        trust_remote_code: Run the Python code that a model with a custom architecture was saved with.
 
     Raises:
         RunError: If a model cannot be loaded.
@@ -129,7 +129,7 @@ def submit(
         shape = (submission.rows.num_rows, len(class_names))
         sums = np.memmap(file, dtype=np.float64, mode="w+", shape=shape)  # zeros
         count = 0
-        for count, run in enumerate(models, start=1):  # noqa: B007  # how many there were
+        for count, run in enumerate(models, start=1):  # noqa: B007  # used after the loop
             _add(submission, run, sums, batch_size, trust_remote_code)
         starts = range(0, shape[0], WINDOW)
         windows = zip(starts, stored_tables(submission.rows, WINDOW), strict=True)
@@ -138,7 +138,7 @@ def submit(
 
 
 def _add(submission: Submission, run: Path, sums: Array, batch_size: int, trust_remote_code: bool) -> None:
-    """Add the probabilities of one model; when this returns, nothing holds the model any more."""
+    """Add the probabilities of one model to `sums`; the model is released on return."""
     loaded = load_model(run / MODEL, trust_remote_code)
     pack_linears(loaded.model, torch.float32)
     predictor = Predictor(loaded.model, loaded.tokenizer, batch_size)
@@ -153,12 +153,12 @@ def _add(submission: Submission, run: Path, sums: Array, batch_size: int, trust_
 def write_submission(
     directory: Path, layout: Layout, blocks: Iterable[tuple[pa.Table, Array]], class_names: list[str]
 ) -> None:
-    """Write submission.csv, test_probabilities.csv, and submission.json, which lets an ensemble write the same columns.
+    """Write submission.csv, test_probabilities.csv, and submission.json, from which an ensemble takes the columns.
 
     Args:
-        directory: Where to write.
-        layout: Which columns.
-        blocks: New rows and their probabilities, shape (rows, C), part by part.
+        directory: Directory to write.
+        layout: The columns.
+        blocks: Blocks of new rows and their probabilities, shape (rows, C).
         class_names: Names of the C classes.
     """
     with open_writer(directory / SUBMISSION) as submitted, open_writer(directory / TEST_PROBABILITIES) as everything:
@@ -173,10 +173,10 @@ def write_submission(
 
 
 def read_layout(directory: Path) -> Layout | None:
-    """Read which columns a submission has; None if there is no submission.
+    """Read the columns of a submission; None if there is no submission.
 
     Raises:
-        RunError: If the file was damaged.
+        RunError: If the file is damaged.
     """
     path = directory / COLUMNS
     return read_json(path, lambda content: Layout(**content)) if path.is_file() else None

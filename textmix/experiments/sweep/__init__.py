@@ -1,1 +1,1 @@
-"""A search for the options that do best on validation data."""
+"""Hyperparameter search on the validation split."""

@@ -1,4 +1,4 @@
-"""What a sweep writes: sweep.json, sweep.md, and the best configuration as a recipe."""
+"""Report of a sweep: sweep.json, sweep.md, and the best configuration as a recipe."""
 
 import json
 from collections.abc import Callable
@@ -25,14 +25,14 @@ _STATES = {
 
 
 def best_of(trials: list[FrozenTrial], direction: StudyDirection) -> FrozenTrial | None:
-    """Return the best of the completed trials, of equal ones the first; None if there is none."""
+    """Return the best completed trial, the first of equals; None if no trial was completed."""
     completed = [trial for trial in trials if trial.state == TrialState.COMPLETE]
     sign = -1 if direction == StudyDirection.MAXIMIZE else 1
     return min(completed, key=lambda trial: sign * (trial.value or 0.0), default=None)
 
 
 def write_report(
-    directory: Path, study: Study, metric: str, place: Callable[[int], Path], space: Space
+    directory: Path, study: Study, metric: str, run_directory: Callable[[int], Path], space: Space
 ) -> dict[str, Any]:
     """Write the report of a sweep.
 
@@ -40,7 +40,7 @@ def write_report(
         directory: Directory of the sweep.
         study: Its study.
         metric: The metric that trials are compared by.
-        place: Returns the run directory of a trial.
+        run_directory: Returns the directory of a trial.
         space: The search space.
 
     Returns:
@@ -58,7 +58,7 @@ def write_report(
     }
     if best is not None:
         path = directory / BEST
-        config = replace(read_run_config(place(best.number)), output_dir=str(directory / "best"))
+        config = replace(read_run_config(run_directory(best.number)), output_dir=str(directory / "best"))
         write_text(path, f"# textmix train {path}\n{config.to_yaml()}")
     write_json(directory / JSON, report)
     write_text(directory / MARKDOWN, _markdown(directory, report))
@@ -80,7 +80,7 @@ def _row(trial: FrozenTrial) -> dict[str, Any]:
 
 
 def trials_table(report: dict[str, Any]) -> Table:
-    """Lay out the trials of a report, the best first, those without a value last."""
+    """Build the table of trials: the best first, trials without a value last."""
     sign = -1 if report["direction"] == "maximize" else 1
     order = sorted(report["trials"], key=lambda row: (row["value"] is None, sign * (row["value"] or 0.0)))
     header = ("trial", f"{report['metric']} ({report['split']})", "epochs", "options")
@@ -104,7 +104,7 @@ def _markdown(directory: Path, report: dict[str, Any]) -> str:
     lines = [
         f"# Sweep of {len(report['trials'])} trials by {report['metric']} on the validation split",
         "",
-        "The best of many trials is partly the luckiest. Measure it on the test split:"
+        "The validation score of the best trial is optimistic. Measure it on the test split:"
         f" `textmix train {directory / BEST}`.",
         "",
         trials_table(report).markdown(),

@@ -1,4 +1,4 @@
-"""The search space of a sweep: which options are drawn, from what, and which of them a trial can use. No Optuna."""
+"""Search space of a sweep: options, their ranges or choices, and drawing them for a trial. Imports no Optuna."""
 
 import dataclasses
 import json
@@ -15,18 +15,18 @@ from textmix.errors import ConfigError
 from textmix.mixing.config import CONTROLS, DEFAULTS, idle_options, option_values
 from textmix.models.config import WORD_MODELS
 
-# Trials must be scored alike, on the same rows; and only the command line may ask for code to be run.
+# All trials need the same rows and metric, and only the command line may allow remote code.
 _FIXED = ("data", "output_dir", "train.seed", "train.metric", "model.trust_remote_code")
 
 
 class Trial(Protocol):
-    """The part of `optuna.Trial` that drawing needs."""
+    """The methods of `optuna.Trial` that are used here."""
 
     def suggest_float(self, name: str, low: float, high: float, *, log: bool = False) -> float:
         """Draw a number."""
 
     def suggest_int(self, name: str, low: int, high: int, *, log: bool = False) -> int:
-        """Draw a whole number."""
+        """Draw an integer."""
 
     def suggest_categorical(self, name: str, choices: list[Any]) -> Any:
         """Draw one of the choices."""
@@ -39,8 +39,8 @@ class Range:
     Args:
         low: The smallest.
         high: The largest.
-        log: Draw evenly on a logarithmic scale.
-        whole: Draw whole numbers.
+        log: Draw uniformly on a logarithmic scale.
+        whole: Draw integers.
     """
 
     low: float
@@ -76,7 +76,7 @@ class Choices:
         return self.values
 
     def draw(self, trial: Trial, name: str) -> Any:
-        """Draw one of the values; Optuna, which keeps only plain ones, is given their JSON."""
+        """Draw one of the values; as JSON, because Optuna stores only scalars and strings."""
         return json.loads(trial.suggest_categorical(name, [json.dumps(value) for value in self.values]))
 
 
@@ -84,7 +84,7 @@ Space: TypeAlias = dict[str, Range | Choices]
 
 
 def default_space(model: str) -> Path:
-    """Return the search space for a kind of model, which ships with textmix.
+    """Return the built-in search space for a kind of model.
 
     Args:
         model: `model.name`.
@@ -94,23 +94,23 @@ def default_space(model: str) -> Path:
 
 
 def load_space(path: Path, config: RunConfig) -> Space:
-    """Read a search space: for each option its choices as a list, or `{low: …, high: …, log: true}`.
+    """Read a search space: for each option a list of choices or `{low: …, high: …, log: true}`.
 
     Args:
         path: A YAML file.
-        config: The recipe whose options are searched.
+        config: The base configuration whose options are searched.
 
     Raises:
-        ConfigError: If it cannot be read, or a value does not fit its option.
+        ConfigError: If the file cannot be read, or a value does not fit its option.
     """
     content = load_yaml(path)
     if not isinstance(content, dict) or not content:
-        raise ConfigError(f"{path} is no search space: it must map options, such as mix.alpha, to what is tried")
+        raise ConfigError(f"{path} is not a search space: it must map options, such as mix.alpha, to choices or ranges")
     known = list(option_names())
     for name in content:
         if any(name == fixed or str(name).startswith(f"{fixed}.") for fixed in _FIXED):
             raise ConfigError(f"{path}: '{name}' cannot be searched; give it on the command line or in the recipe")
-    check_options(config, {str(name): None for name in content if name not in known})  # says what is near
+    check_options(config, {str(name): None for name in content if name not in known})  # raises with a suggestion
     space = {name: _read(f"{path}: {name}", value, _numbers(name)) for name, value in content.items()}
     for number in range(max(len(values.extremes) for values in space.values())):
         options = {name: values.extremes[number % len(values.extremes)] for name, values in space.items()}
@@ -124,20 +124,21 @@ def load_space(path: Path, config: RunConfig) -> Space:
 def draw(space: Space, trial: Trial, config: RunConfig) -> dict[str, Any]:
     """Draw the options of a trial.
 
-    Options without effect beside those drawn before are left out: `mix.manifold.layers` for every strategy but
-    `manifold`, and for `none` all options of mixing.
+    Options that have no effect with the options drawn before are skipped: `mix.manifold.layers` for every strategy
+    except `manifold`, and all options of mixing for `none`.
 
     Args:
-        space: What may be drawn.
-        trial: Draws it.
-        config: The recipe.
+        space: The search space.
+        trial: The trial to draw for.
+        config: The base configuration.
 
     Returns:
-        Values by dotted name; among them the defaults of those options of the recipe that have lost their effect.
+        Values by dotted name. Options of the base configuration that no longer have an effect are reset to their
+        defaults.
     """
     mix = option_values(config.mix)
     drawn: dict[str, Any] = {}
-    for path in sorted(space, key=_turn):
+    for path in sorted(space, key=_rank):
         section, _, name = path.partition(".")
         mixes = section == "mix"
         if mixes and name != "strategy" and (mix["strategy"] == "none" or name in idle_options(mix)):
@@ -145,12 +146,12 @@ def draw(space: Space, trial: Trial, config: RunConfig) -> dict[str, Any]:
         drawn[path] = space[path].draw(trial, path)
         if mixes:
             mix[name] = drawn[path]
-    lost = {name: DEFAULTS[name] for name in idle_options(mix) if mix[name] != DEFAULTS[name]}
-    return {**drawn, **{f"mix.{name}": value for name, value in lost.items()}}
+    reset = {name: DEFAULTS[name] for name in idle_options(mix) if mix[name] != DEFAULTS[name]}
+    return {**drawn, **{f"mix.{name}": value for name, value in reset.items()}}
 
 
-def _turn(path: str) -> int:
-    """Put options on which others depend first."""
+def _rank(path: str) -> int:
+    """Return the sort key of an option: options on which others depend come first."""
     name = path.removeprefix("mix.")
     return CONTROLS.index(name) if path.startswith("mix.") and name in CONTROLS else len(CONTROLS)
 
@@ -159,11 +160,11 @@ def _read(where: str, value: Any, numbers: tuple[bool, bool]) -> Range | Choices
     if isinstance(value, list) and value:
         return Choices(value)
     if not isinstance(value, dict) or not {"low", "high"} <= value.keys() <= {"low", "high", "log"}:
-        raise ConfigError(f"{where} must be a list of choices, or {{low: …, high: …}}, perhaps with log: true")
+        raise ConfigError(f"{where} must be a list of choices, or {{low: …, high: …}}, optionally with log: true")
     if not any(numbers):
-        raise ConfigError(f"{where} is no number; list its choices")
+        raise ConfigError(f"{where} is not a number; list its choices")
     try:
-        low, high = float(value["low"]), float(value["high"])  # YAML reads 1e-5, without a point, as a string
+        low, high = float(value["low"]), float(value["high"])  # YAML reads 1e-5 as a string
     except (TypeError, ValueError):
         raise ConfigError(f"{where}: low and high must be numbers, not {value['low']} and {value['high']}") from None
     log, whole = value.get("log", False), not numbers[1]
@@ -172,12 +173,12 @@ def _read(where: str, value: Any, numbers: tuple[bool, bool]) -> Range | Choices
     if not (math.isfinite(low) and math.isfinite(high) and low < high and (low > 0 or not log)):
         raise ConfigError(f"{where}: low must be below high{', and above 0 with log' if log else ''}")
     if whole and not (low.is_integer() and high.is_integer()):
-        raise ConfigError(f"{where} takes whole numbers, not {value['low']} and {value['high']}")
+        raise ConfigError(f"{where} takes integers, not {value['low']} and {value['high']}")
     return Range(int(low) if whole else low, int(high) if whole else high, log, whole)
 
 
 def _numbers(path: str) -> tuple[bool, bool]:
-    """Say whether an option takes whole numbers, and whether it takes others."""
+    """Return whether an option accepts integers, and whether it accepts floats."""
     kind: Any = RunConfig
     for name in path.split("."):
         kind = next(field.type for field in dataclasses.fields(kind) if field.name == name)

@@ -1,4 +1,4 @@
-"""A sweep: trials of a recipe with other options, chosen by Optuna, shared by any number of processes and machines."""
+"""Hyperparameter search with Optuna: trials of a recipe, shared by any number of processes and machines."""
 
 import logging
 from collections.abc import Iterator
@@ -32,81 +32,81 @@ from textmix.io.run_directory import MODEL, check_parents, checkpoint_directory,
 from textmix.models.loading import check_model
 from textmix.runs.options import resolve
 
-JOURNAL, QUESTION, TRIALS = "journal.log", "sweep.yaml", "trials"
-# A trial is pruned after an epoch when its best score so far is worse than the median of the others at that epoch
-# (Golovin et al. 2017), but neither after its first epoch nor before so many trials have been completed.
+JOURNAL, DEFINITION, TRIALS = "journal.log", "sweep.yaml", "trials"
+# A trial is pruned after an epoch if its best score so far is worse than the median of the other trials at that epoch
+# (Golovin et al. 2017). Pruning starts at the second epoch, and after this number of completed trials.
 _STARTUP_TRIALS, _WARMUP_EPOCHS = 5, 2
 
 logger = logging.getLogger(__name__)
 
 
 class Sweep:
-    """Looks for the options of a recipe that do best on its validation split.
+    """Searches for the options with the best validation score.
 
-    All that a sweep knows is in its directory: the journal of the study, and a run directory for each trial. Whoever
-    starts a sweep with the same question there takes part in it: takes over trials whose process has died, which go on
-    from their checkpoints, then draws new ones until there are as many as asked for. Trials have seeds of their own,
-    but the same splits; the test split is evaluated in none of them.
+    The whole state of a sweep is in its directory: the journal of the study, and a run directory for each trial. Any
+    process that starts the same sweep in this directory shares the work: it takes over trials whose process has died
+    and resumes them from their checkpoints, then draws new trials until their total number is reached. All trials have
+    the same splits and different seeds. No trial evaluates the test split.
 
     Args:
-        config: The recipe; `output_dir` is the directory of the sweep.
-        space: What is searched.
-        trials: How many trials there are to be in all.
+        config: The base configuration; `output_dir` is the directory of the sweep.
+        space: The search space.
+        trials: Total number of trials.
 
     Raises:
-        ConfigError: If there is no validation split to choose by.
-        ModelError: If the model of the recipe cannot be found.
-        RunError: If the directory holds something else, or a sweep with another recipe or space.
+        ConfigError: If there is no validation split.
+        ModelError: If the model cannot be found.
+        RunError: If the directory holds other files, or a sweep with another recipe or space.
     """
 
     def __init__(self, config: RunConfig, space: Space, trials: int) -> None:
         if config.data.validation_source is None and config.data.validation_fraction == 0:
-            raise ConfigError("a sweep chooses on the validation split; set data.validation_fraction above 0")
+            raise ConfigError("a sweep needs a validation split; set data.validation_fraction above 0")
         if "model.name" not in space:
             check_model(config.model)
-        resolve(config)  # what cannot work in any trial is told before the first
+        resolve(config)  # raises errors of the base configuration before the first trial
         assert config.output_dir is not None
         self.directory = Path(config.output_dir)
         refuse_overwriting(self.directory, config.inputs, "output_dir")
         self.metric = config.train.metric
-        # Trials with splits of their own could not be compared.
+        # Scores of trials are comparable only on the same splits.
         self._config = replace(config, data=replace(config.data, split_seed=config.data.seed(config.train.seed)))
         self._space = space
         self._trials = trials
-        with self._turn():
-            self._check_question()
+        with self._locked():
+            self._check_definition()
             self._study = self._open()
 
     def run(self) -> dict[str, Any]:
-        """Train until there are as many trials as asked for.
+        """Train until the total number of trials is reached.
 
         Returns:
-            What stands in sweep.json; trials of other processes may still be running.
+            The content of sweep.json; trials of other processes may still be running.
 
         Raises:
-            TrainingInterrupted: On Ctrl-C or SIGTERM; the same sweep goes on.
-            TextmixError: If something is wrong that would be so in every trial.
+            TrainingInterrupted: On Ctrl-C or SIGTERM; the same sweep resumes.
+            TextmixError: If there is an error that affects every trial.
         """
         while True:
-            with ExitStack() as held:
-                trial = self._take(held)
+            with ExitStack() as locks:
+                trial = self._next_trial(locks)
                 if trial is None:
                     break
                 self._train(trial)
-        with self._turn():
+        with self._locked():
             return self._report()
 
     @contextmanager
-    def _turn(self) -> Iterator[None]:
-        """Let one process at a time look at the trials and change which there are."""
+    def _locked(self) -> Iterator[None]:
+        """Lock the directory, so that one process at a time reads and changes the list of trials."""
         check_parents(self.directory)
         self.directory.mkdir(parents=True, exist_ok=True)
         with locked(self.directory, wait=True):
             yield
 
-    def _check_question(self) -> None:
-        """Write down what is asked, or make sure that it is what was asked in this directory before."""
-        path = self.directory / QUESTION
+    def _check_definition(self) -> None:
+        """Write recipe and space to sweep.yaml, or check that an existing sweep.yaml has the same."""
+        path = self.directory / DEFINITION
         recipe = replace(self._config, output_dir=None).to_dict()
         asked = {"space": plain(self._space), "recipe": recipe}
         refuse_foreign(self.directory, "a sweep", path.is_file())
@@ -130,103 +130,105 @@ class Sweep:
             load_if_exists=True,
         )
 
-    def _take(self, held: ExitStack) -> Trial | None:
-        """Take over a trial whose process has died, or begin a new one; its lock is held until the stack is closed."""
-        with self._turn():
+    def _next_trial(self, locks: ExitStack) -> Trial | None:
+        """Take over a trial whose process has died, or start a new one; the stack holds its lock."""
+        with self._locked():
             trials = self._study.get_trials(deepcopy=False)
             for frozen in trials:
-                if frozen.state == TrialState.RUNNING and self._lock(frozen.number, held):
+                if frozen.state == TrialState.RUNNING and self._lock(frozen.number, locks):
                     self._study.sampler = self._sampler(frozen.number)
-                    trial = stored_trial(self._study, frozen)  # what was drawn for it stands in the journal
-                    logger.info(f"trial {trial.number} was left unfinished and goes on")
+                    trial = stored_trial(self._study, frozen)  # with its options from the journal
+                    logger.info(f"trial {trial.number} was left unfinished; resuming it")
                     break
             else:
                 if len(trials) >= self._trials:
                     return None
                 self._study.sampler = self._sampler(len(trials))
                 trial = self._study.ask()
-                assert self._lock(trial.number, held)  # nobody else knows of it
+                assert self._lock(trial.number, locks)  # no other process knows this trial
             draw(self._space, trial, self._config)
         return trial
 
     def _sampler(self, number: int) -> optuna.samplers.TPESampler:
-        """Give each trial a seed to be drawn from.
+        """Build a sampler with a seed for this trial.
 
-        A sweep that was killed draws what it would have drawn, and processes that share one do not draw the same.
+        A resumed sweep therefore draws the same options as an uninterrupted one, and processes that share a sweep draw
+        different options.
         """
         entropy = np.random.SeedSequence([self._config.train.seed, number])
         return optuna.samplers.TPESampler(seed=int(entropy.generate_state(1)[0]))
 
-    def _lock(self, number: int, held: ExitStack) -> bool:
+    def _lock(self, number: int, locks: ExitStack) -> bool:
         path = self.directory / TRIALS / f"{number}.lock"
         path.parent.mkdir(exist_ok=True)
         try:
-            held.enter_context(locked(path))
-        except RunError:  # it is being trained
+            locks.enter_context(locked(path))
+        except RunError:  # another process trains it
             return False
         return True
 
-    def _place(self, number: int) -> Path:
+    def _run_directory(self, number: int) -> Path:
         return self.directory / TRIALS / str(number)
 
     def _configure(self, trial: Trial) -> RunConfig:
-        options = draw(self._space, trial, self._config)  # what was drawn before is drawn again
+        options = draw(self._space, trial, self._config)  # options already drawn are returned again
         seed = (self._config.train.seed + trial.number) % 2**32
         config = with_options(self._config, {**options, "train.seed": seed})
-        return replace(config, output_dir=str(self._place(trial.number)))
+        return replace(config, output_dir=str(self._run_directory(trial.number)))
 
     def _train(self, trial: Trial) -> None:
         try:
             config = self._configure(trial)
-            others = (self._place(number) for number in range(trial.number))
-            sibling = next((place for place in others if data_digests(place) is not None), None)
+            others = (self._run_directory(number) for number in range(trial.number))
+            sibling = next((run for run in others if data_digests(run) is not None), None)
             evaluated = partial(self._evaluated, trial, config.train)
             metrics = train_or_resume(config, test=False, sibling=sibling, on_evaluation=evaluated, show_progress=False)
         except optuna.TrialPruned:
-            self._tell(trial, TrialState.PRUNED)
-        except (ConfigError, ModelError, TrainingError) as error:  # of these options; others may do better
+            self._finish(trial, TrialState.PRUNED)
+        except (ConfigError, ModelError, TrainingError) as error:  # caused by the options of this trial
             trial.set_user_attr("reason", one_line(str(error)))
-            self._tell(trial, TrialState.FAIL)
+            self._finish(trial, TrialState.FAIL)
         except TrainingInterrupted as interruption:
             reason = f"trial {trial.number} {interruption}".partition(";")[0]
             raise TrainingInterrupted(f"{reason}; run the same command again to resume", interruption.number) from None
         else:
             trial.set_user_attr("epochs", metrics["train"]["epochs"])
             trial.set_user_attr("seconds", metrics["train"]["seconds"])
-            self._tell(trial, TrialState.COMPLETE, metrics["validation"][self.metric])
+            self._finish(trial, TrialState.COMPLETE, metrics["validation"][self.metric])
 
     def _evaluated(self, trial: Trial, train: TrainConfig, epoch: int, scores: dict[str, float]) -> None:
-        # A trial that was taken over may have reported the epoch that it repeats.
+        # A resumed trial may repeat an epoch that it has already reported.
         known = self._study.get_trials(deepcopy=False)[trial.number].intermediate_values
         if epoch not in known:
             trial.report(scores[self.metric], epoch)
-        last = train.max_steps is None and epoch == train.epochs  # where nothing can be saved any more
+        last = train.max_steps is None and epoch == train.epochs  # pruning would save nothing
         if not last and trial.should_prune():
             trial.set_user_attr("epochs", epoch)
             raise optuna.TrialPruned
 
-    def _tell(self, trial: Trial, state: TrialState, value: float | None = None) -> None:
-        with self._turn():
-            told = self._study.tell(trial, value, state=state)
+    def _finish(self, trial: Trial, state: TrialState, value: float | None = None) -> None:
+        """Record the result of a trial, update the report, and log a line."""
+        with self._locked():
+            finished = self._study.tell(trial, value, state=state)
             trials = self._study.get_trials(deepcopy=False)
-            self._tidy(trials)
+            self._remove_models(trials)
             self._report()
             best = best_of(trials, self._study.direction)
-        logger.info(_line(told, best, self.metric))
+        logger.info(_line(finished, best, self.metric))
 
-    def _tidy(self, trials: list[FrozenTrial]) -> None:
-        """Remove the models of all finished trials but the best."""
+    def _remove_models(self, trials: list[FrozenTrial]) -> None:
+        """Remove locks and checkpoints of finished trials, and all models except the best."""
         best = best_of(trials, self._study.direction)
         for trial in trials:
             if trial.state.is_finished():
-                place = self._place(trial.number)
-                (place.parent / f"{place.name}.lock").unlink(missing_ok=True)
-                rmtree(checkpoint_directory(place), ignore_errors=True)
+                run = self._run_directory(trial.number)
+                (run.parent / f"{run.name}.lock").unlink(missing_ok=True)
+                rmtree(checkpoint_directory(run), ignore_errors=True)
                 if trial is not best:
-                    rmtree(place / MODEL, ignore_errors=True)
+                    rmtree(run / MODEL, ignore_errors=True)
 
     def _report(self) -> dict[str, Any]:
-        return write_report(self.directory, self._study, self.metric, self._place, self._space)
+        return write_report(self.directory, self._study, self.metric, self._run_directory, self._space)
 
 
 def _line(trial: FrozenTrial, best: FrozenTrial | None, metric: str) -> str:
