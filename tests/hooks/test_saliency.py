@@ -85,7 +85,7 @@ def test_a_saliency_pass_leaves_accumulated_gradients_and_hooks_alone(batch: Bat
 def test_reentrant_recomputation_leaves_no_saliency(batch: Batch) -> None:
     model = fresh("BERT").train()
     model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": True})
-    with attach(model, mix("ssmix")), pytest.raises(ModelError, match=r"saliency cannot be computed: give .*reentrant"):
+    with attach(model, mix("ssmix")), pytest.raises(ModelError, match=r"saliency cannot .*use_reentrant"):
         model(**batch)
 
 

@@ -48,16 +48,13 @@ def token_saliency(
     Returns:
         Shape (B, L), float32.
     """
-    weight: Tensor = model.get_input_embeddings().weight  # type: ignore[operator]
     leaves: list[Tensor] = []
 
     def cut_off(module: nn.Module, args: tuple[Any, ...], output: Tensor) -> Tensor:
         leaves.append(output.detach().requires_grad_())
         return leaves[-1]
 
-    # Several modules can share the table, as in an encoder-decoder: use the encoder's, which comes first.
-    tables = [module for module in model.modules() if isinstance(module, nn.Embedding) and module.weight is weight]
-    handles = [module.register_forward_hook(cut_off) for module in tables]
+    handles = [module.register_forward_hook(cut_off) for module in _tables(model)]
     try:
         with torch.enable_grad():
             (gradient,) = torch.autograd.grad(find_loss(model(**kwargs)), leaves[:1])
@@ -73,3 +70,9 @@ def token_saliency(
             handle.remove()
     norms: Tensor = gradient.float().norm(dim=-1).transpose(0, batch)
     return norms
+
+
+def _tables(model: nn.Module) -> list[nn.Embedding]:
+    """Return the modules that share the table of tokens; in an encoder-decoder the encoder's comes first."""
+    weight = model.get_input_embeddings().weight  # type: ignore[operator]
+    return [module for module in model.modules() if isinstance(module, nn.Embedding) and module.weight is weight]
