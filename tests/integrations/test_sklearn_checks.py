@@ -53,7 +53,7 @@ SMALL = {
 
 
 @parametrize_with_checks(
-    [OnNumbers(epochs=5, batch_size=16, learning_rate=0.05, random_state=0, options=SMALL)],
+    [OnNumbers(epochs=3, batch_size=16, learning_rate=0.05, random_state=0, options=SMALL)],
     expected_failed_checks=lambda estimator: EXPECTED_FAILED_CHECKS,
     xfail_strict=True,
 )

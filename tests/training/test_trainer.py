@@ -73,36 +73,52 @@ def test_the_mixer_is_gone_afterwards(tmp_path: Path) -> None:
     assert "mix" not in json.loads((tmp_path / "model" / "config.json").read_text())
 
 
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The directory of a run that nothing disturbs."""
+    directory = tmp_path_factory.mktemp("whole")
+    trainer(directory).train()
+    return directory
+
+
+@pytest.fixture(scope="module")
+def whole_of_11_steps(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that ends in the middle of an epoch."""
+    directory = tmp_path_factory.mktemp("whole")
+    trainer(directory, max_steps=11).train()
+    return directory
+
+
+def assert_same_runs(whole: Path, parts: Path) -> None:
+    assert same(weights(whole), weights(parts))
+    assert history(whole) == history(parts)
+
+
 class TestResume:
     @pytest.mark.parametrize("step", [2, 8, 10, 11])
-    def test_steps_that_were_asked_for_survive(self, tmp_path: Path, step: int) -> None:
+    def test_steps_that_were_asked_for_survive(self, whole_of_11_steps: Path, tmp_path: Path, step: int) -> None:
         """Also when the run was stopped after its last step, which is no end of an epoch, and before its evaluation."""
-        trainer(tmp_path / "whole", max_steps=11).train()
-        first = trainer(tmp_path / "parts", max_steps=11)
+        first = trainer(tmp_path, max_steps=11)
         stop_at(first, step, send(signal.SIGINT))
         with pytest.raises(TrainingInterrupted, match=f"interrupted at step {step} of 11"):
             first.train()
-        assert trainer(tmp_path / "parts", max_steps=11).train(resume=True).step == 11
-        assert same(weights(tmp_path / "whole"), weights(tmp_path / "parts"))
-        assert history(tmp_path / "whole") == history(tmp_path / "parts")
+        assert trainer(tmp_path, max_steps=11).train(resume=True).step == 11
+        assert_same_runs(whole_of_11_steps, tmp_path)
 
     @pytest.mark.parametrize("step", [1, 7, 8, 9, 23])
-    def test_an_interrupted_run_ends_like_the_uninterrupted_one(self, tmp_path: Path, step: int) -> None:
-        trainer(tmp_path / "whole").train()
-        first = trainer(tmp_path / "parts")
+    def test_an_interrupted_run_ends_like_the_uninterrupted_one(self, whole: Path, tmp_path: Path, step: int) -> None:
+        first = trainer(tmp_path)
         stop_at(first, step, send(signal.SIGINT))
         with pytest.raises(TrainingInterrupted, match=f"interrupted at step {step} of 24"):
             first.train()
         torch.rand(11)
-        second = trainer(tmp_path / "parts", model=textcnn(dropout=0.5))
+        second = trainer(tmp_path, model=textcnn(dropout=0.5))
         progress = second.train(resume=True)
         assert progress.step == 24
-        assert same(weights(tmp_path / "whole"), weights(tmp_path / "parts"))
-        assert history(tmp_path / "whole") == history(tmp_path / "parts")
+        assert_same_runs(whole, tmp_path)
 
-    def test_a_crash_goes_on_from_the_newest_checkpoint(self, tmp_path: Path) -> None:
-        trainer(tmp_path / "whole").train()
-        first = trainer(tmp_path / "parts", save_steps=5)
+    def test_a_crash_goes_on_from_the_newest_checkpoint(self, whole: Path, tmp_path: Path) -> None:
+        first = trainer(tmp_path, save_steps=5)
 
         def crash(loop: TrainingLoop) -> None:
             raise CrashError
@@ -110,10 +126,9 @@ class TestResume:
         stop_at(first, 13, crash)
         with pytest.raises(CrashError):
             first.train()
-        assert set(find_checkpoints(tmp_path / "parts")) == {8, 10}  # the best epoch and the last one
-        trainer(tmp_path / "parts").train(resume=True)
-        assert same(weights(tmp_path / "whole"), weights(tmp_path / "parts"))
-        assert history(tmp_path / "whole") == history(tmp_path / "parts")
+        assert set(find_checkpoints(tmp_path)) == {8, 10}  # the best epoch and the last one
+        trainer(tmp_path).train(resume=True)
+        assert_same_runs(whole, tmp_path)
 
     def test_accumulation_and_patience_survive(self, tmp_path: Path) -> None:
         options = {"accumulation_steps": 3, "patience": 1, "epochs": 6, "learning_rate": 1e-9}
@@ -129,14 +144,13 @@ class TestResume:
         assert whole.epoch == 2  # the second brought nothing better
 
     def test_without_a_checkpoint_it_starts_from_the_beginning(
-        self, tmp_path: Path, caplog: pytest.LogCaptureFixture
+        self, whole: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
     ) -> None:
-        trainer(tmp_path / "whole").train()
         with caplog.at_level(logging.INFO, "textmix"):
-            trainer(tmp_path / "parts").train(resume=True)
+            trainer(tmp_path).train(resume=True)
         assert len(caplog.messages) == 1
         assert "has no checkpoint: training starts from the beginning" in caplog.messages[0]
-        assert same(weights(tmp_path / "whole"), weights(tmp_path / "parts"))
+        assert same(weights(whole), weights(tmp_path))
 
     def test_the_checkpoint_of_another_run_is_refused(self, tmp_path: Path) -> None:
         trainer(tmp_path).train()
@@ -148,9 +162,8 @@ class TestResume:
             trainer(tmp_path, model=smaller).train(resume=True)
 
     @pytest.mark.parametrize("epoch", [1, 3])
-    def test_a_signal_during_evaluation_is_granted_after_it(self, tmp_path: Path, epoch: int) -> None:
-        trainer(tmp_path / "whole").train()
-        first = trainer(tmp_path / "parts", save_steps=None)
+    def test_a_signal_during_evaluation_is_granted_after_it(self, whole: Path, tmp_path: Path, epoch: int) -> None:
+        first = trainer(tmp_path, save_steps=None)
 
         def change(loop: TrainingLoop) -> None:
             original = loop._evaluate
@@ -166,9 +179,8 @@ class TestResume:
         with pytest.raises(TrainingInterrupted, match=f"interrupted at step {8 * epoch} of 24") as caught:
             first.train()
         assert caught.value.number == signal.SIGTERM
-        trainer(tmp_path / "parts", save_steps=None).train(resume=True)
-        assert same(weights(tmp_path / "whole"), weights(tmp_path / "parts"))
-        assert history(tmp_path / "whole") == history(tmp_path / "parts")
+        trainer(tmp_path, save_steps=None).train(resume=True)
+        assert_same_runs(whole, tmp_path)
 
     def test_signals_are_given_back(self, tmp_path: Path) -> None:
         before = signal.getsignal(signal.SIGINT)
