@@ -41,6 +41,15 @@ def write_rows(path: Path, count: int) -> None:
     pq.write_table(pa.concat_tables(tables), path)  # in row groups of a million rows, pyarrow's default
 
 
+def read_process(process: int) -> tuple[int, float]:
+    """Return the anonymous memory of a process in kB, and the time of all its processors in seconds."""
+    status = Path(f"/proc/{process}/status").read_text()
+    times = Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()
+    fields = dict(line.split(":", 1) for line in status.splitlines())
+    used = (int(times[11]) + int(times[12])) / os.sysconf("SC_CLK_TCK")
+    return int(fields.get("RssAnon", "0").split()[0]), used
+
+
 def measure(command: list[str], cache: Path, first_step: Path | None = None) -> dict[str, Any]:
     """Run a command and measure its memory.
 
@@ -65,11 +74,8 @@ def measure(command: list[str], cache: Path, first_step: Path | None = None) -> 
         ) as process,
     ):
         while process.poll() is None:
-            status = Path(f"/proc/{process.pid}/status").read_text()
-            times = Path(f"/proc/{process.pid}/stat").read_text().rsplit(")", 1)[1].split()
-            used = (int(times[11]) + int(times[12])) / os.sysconf("SC_CLK_TCK")
-            fields = dict(line.split(":", 1) for line in status.splitlines())
-            peak = max(peak, int(fields.get("RssAnon", "0").split()[0]))
+            anonymous, used = read_process(process.pid)
+            peak = max(peak, anonymous)
             if first_step is not None and step is None and first_step.exists() and first_step.stat().st_size:
                 step = time.perf_counter() - started, used
             time.sleep(0.05)

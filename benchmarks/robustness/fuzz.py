@@ -6,6 +6,7 @@ without a traceback, without changing an existing file, and, after an error, wit
 printed with their number; `--first NUMBER --cases 1` repeats one. Results: benchmarks/results/fuzz.json.
 """
 
+import argparse
 import collections
 import gc
 import os
@@ -118,6 +119,59 @@ def problem(case: Case, code: int | None, printed: str, before: dict[str, Any], 
     return "a very long line" if len(errors[0]) > 5000 else None
 
 
+def prepare() -> Path:
+    """Train the run that the cases use; returns its directory."""
+    finished = WORK / "run"
+    write_rows(WORK / "train.csv", ROWS)
+    code, printed = call(["train", "--data.source", "train.csv", *QUICK, "--output_dir", str(finished)], WORK, 300)
+    if code != 0:
+        sys.exit(f"cannot train: {printed}")
+    return finished
+
+
+def try_case(number: int, finished: Path, limit: float) -> tuple[Case, str | None, str, int | None]:
+    """Run one case in an empty directory; returns it, what is wrong with its outcome, its output, its exit code."""
+    directory = WORK / "case"
+    directory.mkdir()
+    case = make_case(number, directory, finished)
+    before = snapshot(directory)
+    code, printed = call(case.arguments, directory, limit)
+    wrong = problem(case, code, printed, before, snapshot(directory))
+    shutil.rmtree(directory)
+    shutil.rmtree(WORK / "cache", ignore_errors=True)
+    return case, wrong, printed, code
+
+
+def try_cases(options: argparse.Namespace) -> dict[str, Any]:
+    """Run the cases; returns the record."""
+    finished = prepare()
+    counts: collections.Counter[str] = collections.Counter()
+    failures: list[dict[str, Any]] = []
+    slowest = 0.0
+    number, started = options.first, time.monotonic()
+    while number < options.first + options.cases and time.monotonic() - started < options.minutes * 60:
+        began = time.monotonic()
+        case, wrong, printed, code = try_case(number, finished, options.limit)
+        slowest = max(slowest, time.monotonic() - began)
+        counts[f"{case.kind.split(':')[0].split(' .')[0]}, exit code {code}"] += 1
+        if wrong is not None:
+            failures.append({"number": number, "kind": case.kind, "problem": wrong})
+            print(f"case {number} ({case.kind}) {wrong}: textmix {' '.join(case.arguments)[:300]}", flush=True)
+            print("    " + "\n    ".join(printed.strip().splitlines()[-6:])[:3000], flush=True)
+        if options.cases == 1:
+            print(printed)
+        number += 1
+    return {
+        "first": options.first,
+        "inputs": number - options.first,
+        "minutes": (time.monotonic() - started) / 60,
+        "slowest_seconds": slowest,
+        "counts": dict(sorted(counts.items())),
+        "failures": failures,
+        "environment": machine("fp32"),
+    }
+
+
 def main() -> None:
     """Run everything."""
     parser = make_parser(__doc__)
@@ -127,48 +181,14 @@ def main() -> None:
     parser.add_argument("--limit", type=float, default=60, help="time limit of a case in seconds")
     options = parser.parse_args()
     gc.freeze()
-    finished = WORK / "run"
-    write_rows(WORK / "train.csv", ROWS)
-    code, printed = call(["train", "--data.source", "train.csv", *QUICK, "--output_dir", str(finished)], WORK, 300)
-    if code != 0:
-        sys.exit(f"cannot train: {printed}")
-    counts: collections.Counter[str] = collections.Counter()
-    failures: list[dict[str, Any]] = []
-    slowest = 0.0
-    number, started = options.first, time.monotonic()
-    while number < options.first + options.cases and time.monotonic() - started < options.minutes * 60:
-        directory = WORK / "case"
-        directory.mkdir()
-        case = make_case(number, directory, finished)
-        before, began = snapshot(directory), time.monotonic()
-        code, printed = call(case.arguments, directory, options.limit)
-        slowest = max(slowest, time.monotonic() - began)
-        wrong = problem(case, code, printed, before, snapshot(directory))
-        counts[f"{case.kind.split(':')[0].split(' .')[0]}, exit code {code}"] += 1
-        if wrong is not None:
-            failures.append({"number": number, "kind": case.kind, "problem": wrong})
-            print(f"case {number} ({case.kind}) {wrong}: textmix {' '.join(case.arguments)[:300]}", flush=True)
-            print("    " + "\n    ".join(printed.strip().splitlines()[-6:])[:3000], flush=True)
-        if options.cases == 1:
-            print(printed)
-        shutil.rmtree(directory)
-        shutil.rmtree(WORK / "cache", ignore_errors=True)
-        number += 1
-    minutes = (time.monotonic() - started) / 60
-    inputs = number - options.first
-    print(f"{inputs} inputs in {minutes:.1f} minutes, the slowest {slowest:.1f} s; {len(failures)} failures")
-    for name, count in sorted(counts.items()):
+    record = try_cases(options)
+    print(
+        f"{record['inputs']} inputs in {record['minutes']:.1f} minutes, the slowest {record['slowest_seconds']:.1f} s;"
+        f" {len(record['failures'])} failures"
+    )
+    for name, count in record["counts"].items():
         print(f"{count:7d}  {name}")
     shutil.rmtree(WORK)
-    record = {
-        "first": options.first,
-        "inputs": inputs,
-        "minutes": minutes,
-        "slowest_seconds": slowest,
-        "counts": dict(sorted(counts.items())),
-        "failures": failures,
-        "environment": machine("fp32"),
-    }
     write_results("fuzz", record, options)
 
 

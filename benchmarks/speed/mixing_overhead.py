@@ -71,6 +71,19 @@ def make_batch(length: int) -> dict[str, torch.Tensor]:
     return {"input_ids": ids, "attention_mask": mask, "labels": torch.randint(CLASSES, (BATCH,))}
 
 
+def time_steps(step: Callable[[str], float], least: int, seconds: float) -> dict[str, list[float]]:
+    """Time the steps of the bare model and of all strategies, in rounds; `step` returns the seconds of one."""
+    shuffle = Shuffle([BARE, *MEASURED])
+    for strategy in shuffle.round():  # the first steps of a process are slow
+        step(strategy)
+    times: dict[str, list[float]] = {strategy: [] for strategy in (BARE, *MEASURED)}
+    started = time.perf_counter()
+    while len(times[BARE]) < least or time.perf_counter() - started < seconds:
+        for strategy in shuffle.round():
+            times[strategy].append(step(strategy))
+    return times
+
+
 def measure(name: str, length: int, precision: str, least: int, seconds: float) -> dict[str, Any]:
     """Time all strategies on one model at one length, for at least `least` rounds and `seconds` seconds."""
     torch.manual_seed(0)
@@ -79,8 +92,7 @@ def measure(name: str, length: int, precision: str, least: int, seconds: float) 
     batch = make_batch(length)
     mixers: dict[str, AttachedMixer] = {}
     for strategy in MEASURED:
-        mix = complete(MixConfig(strategy=strategy), LossConfig(), lambda: [0], list)
-        mixers[strategy] = attach(model, mix)
+        mixers[strategy] = attach(model, complete(MixConfig(strategy=strategy), LossConfig(), lambda: [0], list))
         mixers[strategy].detach()
 
     def step(strategy: str) -> float:
@@ -99,14 +111,7 @@ def measure(name: str, length: int, precision: str, least: int, seconds: float) 
             mixer.detach()
         return elapsed
 
-    shuffle = Shuffle([BARE, *MEASURED])
-    times: dict[str, list[float]] = {strategy: [step(strategy)] for strategy in shuffle.round()}
-    for values in times.values():
-        values.clear()  # the first steps of a process are slow
-    started = time.perf_counter()
-    while len(times[BARE]) < least or time.perf_counter() - started < seconds:
-        for strategy in shuffle.round():
-            times[strategy].append(step(strategy))
+    times = time_steps(step, least, seconds)
     ratios = {
         strategy: [mine / bare for mine, bare in zip(times[strategy], times[BARE], strict=True)]
         for strategy in MEASURED

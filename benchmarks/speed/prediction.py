@@ -194,6 +194,29 @@ def growth(kind: str, run: Path, texts: list[str], repetitions: int) -> dict[str
     return {"rows": len(texts), "ratio": statistics.median(ratios), "ratios": ratios}
 
 
+def print_record(record: dict[str, Any]) -> None:
+    """Print the table, the growth and the goals."""
+    names = ["", "sentences/s", "× defaults", "× best batch size", "same labels", "largest difference"]
+    rows = [
+        (
+            kind,
+            f"{row['sentences_per_second']:.0f}",
+            f"{row['times_pipeline_defaults']:.2f}",
+            f"{row['times_pipeline_best']:.2f}",
+            f"{row['same_labels']:.2%}",
+            f"{row['largest_difference']:.1e}",
+        )
+        for kind, row in record["contestants"].items()
+    ]
+    print_table(names, rows)
+    for kind, row in record["growth"].items():
+        print(f"{kind}: {10 * row['rows']} rows take {row['ratio']:.2f} times as long as {row['rows']}")
+    for kind, goals in GOALS.items():
+        row = record["contestants"][kind]
+        reached = (row["times_pipeline_defaults"], row["times_pipeline_best"])
+        print(f"{kind}: goals {goals}, measured {reached[0]:.2f} and {reached[1]:.2f}")
+
+
 def main() -> None:
     """Run everything."""
     parser = make_parser(__doc__)
@@ -214,26 +237,7 @@ def main() -> None:
             "MiniLM, fp32": growth("textmix fp32", run, texts[:500], 5),
             "TextCNN, fp32": growth("textmix fp32", textcnn, texts[:2000], 5),
         }
-
-    names = ["", "sentences/s", "× defaults", "× best batch size", "same labels", "largest difference"]
-    rows = [
-        (
-            kind,
-            f"{row['sentences_per_second']:.0f}",
-            f"{row['times_pipeline_defaults']:.2f}",
-            f"{row['times_pipeline_best']:.2f}",
-            f"{row['same_labels']:.2%}",
-            f"{row['largest_difference']:.1e}",
-        )
-        for kind, row in record["contestants"].items()
-    ]
-    print_table(names, rows)
-    for kind, row in record["growth"].items():
-        print(f"{kind}: {10 * row['rows']} rows take {row['ratio']:.2f} times as long as {row['rows']}")
-    for kind, goals in GOALS.items():
-        row = record["contestants"][kind]
-        reached = (row["times_pipeline_defaults"], row["times_pipeline_best"])
-        print(f"{kind}: goals {goals}, measured {reached[0]:.2f} and {reached[1]:.2f}")
+    print_record(record)
     write_results("prediction", {**record, "environment": machine("bf16")}, options)
 
 
