@@ -16,7 +16,7 @@ from textmix.models.config import ModelConfig
 # Where each command goes on after it has set up its process.
 NEXT = {
     "train": "textmix.runs.train.train",
-    "compare": "textmix.experiments.compare.comparison.place",
+    "compare": "textmix.experiments.compare.comparison.choose_directory",
     "crossval": "textmix.experiments.crossval.cross_validation.prepare",
     "sweep": "textmix.experiments.sweep.sweep.Sweep",
     "predict": "textmix.inference.predictor.Predictor.from_pretrained",

@@ -67,8 +67,8 @@ class TestEvaluate:
         source.write_text(source.read_text().replace("goal", "score"))
         message = fails(["evaluate", str(tmp_path / "run")], capsys)
         assert message == (
-            f"{tmp_path / 'run'} was begun on other rows than its sources hold now (train), some of which may be in"
-            " another split: restore them, train in another directory, or evaluate new rows with --data.source"
+            f"the data of {tmp_path / 'run'} have changed since it started (train), and rows may be in another"
+            " split: restore the data, train in another directory, or evaluate new rows with --data.source"
         )
         assert not (tmp_path / "run" / "evaluations").exists()
         assert main(["evaluate", str(tmp_path / "run"), "--data.source", str(source)]) == 0
@@ -90,11 +90,11 @@ class TestEvaluate:
         evaluated = json.loads((tmp_path / "run" / "evaluations" / "test-split" / "metrics.json").read_text())
         assert evaluated["nll"] == json.loads((tmp_path / "run" / "metrics.json").read_text())["test"]["nll"]
         (tmp_path / "run" / "metrics.json").unlink()
-        assert "was begun on other rows than its sources hold now (train)" in fails(["train", "--resume", run], capsys)
+        assert "have changed since it started (train)" in fails(["train", "--resume", run], capsys)
         source.unlink()
         assert main(["evaluate", run]) == 0
         test.write_text(test.read_text().replace("goal", "score"))
-        assert "was begun on other rows than its sources hold now (test)" in fails(["evaluate", run], capsys)
+        assert "have changed since it started (test)" in fails(["evaluate", run], capsys)
 
     def test_another_file_with_other_columns(self, run: Path, tmp_path: Path) -> None:
         path = tmp_path / "new.jsonl"

@@ -195,7 +195,7 @@ class TestTrain:
         begun = (copy / "data.json").read_text()
         (copy / "data.json").write_text(json.dumps({"train": "0" * 64}))
         before = snapshot(copy)
-        assert "was begun on other rows than its sources hold now" in fails(["train", "--resume", str(copy)], capsys)
+        assert "have changed since it started" in fails(["train", "--resume", str(copy)], capsys)
         assert snapshot(copy) == before
         (copy / "data.json").write_text(begun)
         assert main(["train", "--resume", str(copy)]) == 0

@@ -126,4 +126,4 @@ def test_a_run_on_one_is_evaluated_and_predicts(tmp_path: Path, capsys: pytest.C
     assert main(["predict", run, source, "--output", str(output)]) == 0
     assert len(output.read_text().splitlines()) == 10
     rows(9, 3).save_to_disk(tmp_path / "sets" / "test")
-    assert "was begun on other rows" in fails_quietly(["evaluate", run], capsys)
+    assert "have changed since it started" in fails_quietly(["evaluate", run], capsys)

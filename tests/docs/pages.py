@@ -90,4 +90,5 @@ PAGES = [
     *(Page(str(path.relative_to(ROOT))) for path in sorted(ROOT.glob("docs/*.md"))),
     Page("CONTRIBUTING.md"),
     Page("data/README.md"),
+    Page("benchmarks/README.md"),
 ]

@@ -1,4 +1,4 @@
-"""Bad input gets one line and exit code 2, and nothing is lost. benchmarks/fuzz.py tries more of it."""
+"""Bad input gets one line and exit code 2, and nothing is lost. benchmarks/robustness/fuzz.py tries more of it."""
 
 import signal
 from collections.abc import Iterator

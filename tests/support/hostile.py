@@ -1,6 +1,7 @@
 """Inputs that no user means and every user makes: broken, cut, huge, mistyped, and well-formed but strange files.
 
-`make_case` writes one for a number, always the same one; benchmarks/fuzz.py tries as many as the time allows.
+`make_case` writes one for a number, always the same one; benchmarks/robustness/fuzz.py tries as many as the time
+allows.
 """
 
 import gzip

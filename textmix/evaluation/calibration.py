@@ -43,7 +43,7 @@ def fit_temperature(labels: Array, probabilities: Array, prior_sd: float = PRIOR
     T maximises the likelihood times a normal prior on log T. On 2 to 16 rows the T of maximum likelihood can diverge:
     scaling raised the NLL of other rows by up to 29.7. With the prior the NLL rose by at most 0.26 and fell on average
     for every number of rows. A minimum of 32 rows without a prior gains nothing on fewer rows and still allowed a rise
-    of 1.3. On 2048 rows the prior changes T by 0.2 % (`benchmarks/temperature_prior.py`).
+    of 1.3. On 2048 rows the prior changes T by 0.2 % (`benchmarks/quality/temperature_prior.py`).
 
     Args:
         labels: True class ids of rows that the model was not trained on, shape (N,).

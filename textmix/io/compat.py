@@ -90,7 +90,7 @@ def registered_sdpa() -> "Callable[..., tuple[Tensor, Tensor | None]]":
 
 
 def shared_states() -> list[dict[str, Any]]:
-    """Return what all accelerators of a process share (accelerate), to be changed in place; else nothing."""
+    """Return the mutable state that all accelerators of a process share (accelerate); else an empty list."""
     from accelerate.state import AcceleratorState, GradientState
 
     return [kind._shared_state for kind in (AcceleratorState, GradientState) if hasattr(kind, "_shared_state")]

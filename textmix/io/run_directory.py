@@ -14,7 +14,7 @@ CONFIG_FILE, ENVIRONMENT, DATA = "config.yaml", "environment.json", "data.json"
 METRICS, REPORT, PREDICTIONS, HISTORY = "metrics.json", "report.md", "predictions.csv", "history.jsonl"
 MODEL, CHECKPOINTS, ONNX, EVALUATIONS = "model", "checkpoints", "onnx", "evaluations"
 PROFILE, TENSORBOARD = "profile", "tensorboard"
-# What a run writes beside its configuration and environment, and what a new run in its directory removes.
+# Files of a run other than its configuration and environment; a new run in the directory removes them.
 _FILES = (METRICS, REPORT, PREDICTIONS, HISTORY, DATA)
 _DIRECTORIES = (CHECKPOINTS, MODEL, ONNX, EVALUATIONS, PROFILE, TENSORBOARD)
 
@@ -90,7 +90,7 @@ def clear_directory(directory: Path) -> None:
 
 
 def data_digests(directory: Path) -> Digests | None:
-    """Return the digests of the data that a run was begun on, for each split; None if they are not recorded.
+    """Return the digests of the data that a run was started on, for each split; None if they are not recorded.
 
     Raises:
         RunError: If the file is damaged.
@@ -100,7 +100,7 @@ def data_digests(directory: Path) -> Digests | None:
 
 
 def check_data(directory: Path, digests: Digests) -> None:
-    """Check that the data of a run have not changed since it was begun: changed rows may be in another split.
+    """Check that the data of a run have not changed since it started: changed rows may be in another split.
 
     Args:
         directory: The run.
@@ -109,17 +109,17 @@ def check_data(directory: Path, digests: Digests) -> None:
     Raises:
         RunError: If one of them differs.
     """
-    begun = data_digests(directory)
-    changed = [name for name, digest in digests.items() if begun is not None and begun.get(name) != digest]
+    recorded = data_digests(directory)
+    changed = [name for name, digest in digests.items() if recorded is not None and recorded.get(name) != digest]
     if changed:
         raise RunError(
-            f"{directory} was begun on other rows than its sources hold now ({', '.join(changed)}), some of which may"
-            " be in another split: restore them, train in another directory, or evaluate new rows with --data.source"
+            f"the data of {directory} have changed since it started ({', '.join(changed)}), and rows may be in another"
+            " split: restore the data, train in another directory, or evaluate new rows with --data.source"
         )
 
 
 def refuse_links(directory: Path) -> None:
-    """Check that what is written into a run, which may come from elsewhere, stays in it.
+    """Check that no directory of a run is a link: a run from another source could redirect files to other places.
 
     Raises:
         RunError: If a directory in it is a link.

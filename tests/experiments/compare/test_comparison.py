@@ -161,13 +161,13 @@ def test_all_runs_are_on_the_same_data(topics_csv: Path, tmp_path: Path, capsys:
     assert main(arguments(topics_csv, directory, "--seeds", "1")) == 0
     topics_csv.write_text(topics_csv.read_text().replace("goal", "score"))
     message = fails_quietly(arguments(topics_csv, directory, "--seeds", "2"), capsys)
-    assert f"{directory / 'none' / 'seed-0'} was begun on other rows than its sources hold now" in message
+    assert f"the data of {directory / 'none' / 'seed-0'} have changed since it started" in message
     assert not (directory / "none" / "seed-1").exists()
     # Nor are strategies compared that are not of this call.
     one = [*arguments(topics_csv, directory), "--strategies", "manifold"]
-    assert "was begun on other rows" in fails_quietly(one, capsys)
+    assert "have changed since it started" in fails_quietly(one, capsys)
     (directory / "word" / "seed-0" / "data.json").write_text(json.dumps({"train": "0" * 64}))
-    assert "was begun on other rows" in fails_quietly(arguments(topics_csv, directory, "--seeds", "1"), capsys)
+    assert "have changed since it started" in fails_quietly(arguments(topics_csv, directory, "--seeds", "1"), capsys)
 
 
 def test_models_stay_if_asked(topics_csv: Path, tmp_path: Path) -> None:

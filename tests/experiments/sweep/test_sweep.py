@@ -138,7 +138,7 @@ class TestReal:
         space = ["--space", str(done.parent / "space.yaml")]
         more = ["sweep", str(path), "--trials", "4", *space, "--output_dir", str(copy)]
         message = fails_quietly(more, capsys)
-        assert f"{copy / 'trials' / '0'} was begun on other rows than its sources hold now" in message
+        assert f"the data of {copy / 'trials' / '0'} have changed since it started" in message
         assert not (copy / "trials" / "3").exists()
         (copy / "trials" / "0" / "data.json").write_bytes(begun)
         assert main(more) == 0

@@ -16,9 +16,9 @@ def keep_memory() -> bool:
 
     Every training step allocates the memory that the step before has freed. By default glibc returns large blocks to
     the system at once, so each step causes page faults: nearly half of the time of a TextCNN step at 16 tokens
-    (`benchmarks/mixing_overhead.py`). The setting applies to the whole process, whose memory no longer shrinks, and
-    cannot be undone. Therefore only the commands make it, as `train.cpu_speedups` says; importing or calling textmix
-    from Python does not.
+    (`benchmarks/speed/mixing_overhead.py`). The setting applies to the whole process, whose memory no longer shrinks,
+    and cannot be undone. Therefore only the commands make it, if `train.cpu_speedups` is true; importing or calling
+    textmix from Python does not.
 
     Returns:
         Whether it took effect; False if the C library is not glibc.

@@ -1,16 +1,15 @@
-"""Compare ways to fit a temperature on few rows: python benchmarks/temperature_prior.py --data DIRECTORY.
+"""Compare ways to fit a temperature on few rows: python -m benchmarks.quality.temperature_prior --data DIRECTORY.
 
-DIRECTORY holds trec_train.csv, mr.csv and reuters_r8_train.csv. The models are TF-IDF with logistic regressions and a
-small network, trained on 50 and on 500 rows, and simulated ones that are overconfident, calibrated, or underconfident.
-Each predicts rows that it was not trained on: subsets of n rows of one half of them serve to fit a temperature, and the
-other half is scored. The rules are maximum likelihood, the same from a minimum number of rows, and a normal prior on
-log T. The tables show, for each rule and n, how scaling changes the NLL of the scored rows (mean over the models, mean
-of the worst model, largest of all subsets), and the median relative difference of T from that of maximum likelihood.
-Results go to benchmarks/results/temperature_prior.json. The script takes about four minutes on one core.
+DIRECTORY holds trec_train.csv, mr.csv and reuters_r8_train.csv. The models are logistic regressions and a small network
+on TF-IDF, trained on 50 and on 500 rows, and simulated models that are overconfident, calibrated, or underconfident.
+Each predicts rows that it was not trained on. A temperature is fitted on subsets of n rows of one half of them, and the
+other half is scored. The rules are maximum likelihood, maximum likelihood from a minimum number of rows on, and a
+normal prior on log T. The tables show, for each rule and n, the change of the NLL of the scored rows by scaling (mean
+over the models, mean of the worst model, largest of all subsets), and the median relative difference of T from the T of
+maximum likelihood. The benchmark takes about four minutes on one core. Results:
+benchmarks/results/temperature_prior.json.
 """
 
-import argparse
-import json
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,9 +22,9 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.neural_network import MLPClassifier
 
+from benchmarks.shared import make_parser, write_results
 from textmix.evaluation.calibration import fit_temperature, scale
 
-RESULTS = Path(__file__).resolve().parent / "results" / "temperature_prior.json"
 FILES = ("trec_train.csv", "mr.csv", "reuters_r8_train.csv")
 ROWS = (2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 2048)
 SCORED = 1500
@@ -35,7 +34,7 @@ Array = npt.NDArray[Any]
 
 
 def simulated() -> Iterator[tuple[str, Array, Array]]:
-    """Draw labels from a softmax, and give probabilities at other temperatures."""
+    """Draw labels from a softmax, and yield its probabilities at other temperatures."""
     draw = np.random.default_rng(0)
     for spread in (2, 6):
         for temperature in (0.5, 1.0, 2.0):
@@ -46,7 +45,7 @@ def simulated() -> Iterator[tuple[str, Array, Array]]:
 
 
 def trained(directory: Path) -> Iterator[tuple[str, Array, Array]]:
-    """Train cheap classifiers on few rows and predict the others."""
+    """Train small classifiers on few rows and predict the others."""
     for file in FILES:
         table = pd.read_csv(directory / file).sample(frac=1, random_state=0)
         classes = pd.factorize(table["label"])[0]
@@ -64,7 +63,7 @@ def trained(directory: Path) -> Iterator[tuple[str, Array, Array]]:
 
 
 def nll(labels: Array, probabilities: Array) -> float:
-    """Mean negative log-likelihood."""
+    """Return the mean negative log-likelihood."""
     return float(-np.log(np.maximum(probabilities[np.arange(len(labels)), labels], 1e-300)).mean())
 
 
@@ -89,8 +88,8 @@ def try_rules(name: str, labels: Array, probabilities: Array) -> Iterator[dict[s
 
 def main() -> None:
     """Measure, print, and write the results."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True)
+    parser = make_parser(__doc__)
+    parser.add_argument("--data", type=Path, required=True, help="directory of the data sets")
     options = parser.parse_args()
     warnings.filterwarnings("ignore", message="Stochastic Optimizer")
     models = [*simulated(), *trained(options.data)]
@@ -107,7 +106,7 @@ def main() -> None:
         print(f"\n{name}\n{values.unstack().round(4).to_string()}")
     results = {name: values.unstack().round(6).T.to_dict() for name, values in figures.items()}
     unscaled = {name: round(nll(labels, probabilities), 4) for name, labels, probabilities in models}
-    RESULTS.write_text(json.dumps({"models": unscaled, **results}, indent=1) + "\n")
+    write_results("temperature_prior", {"models": unscaled, **results}, options)
 
 
 if __name__ == "__main__":

@@ -1,45 +1,39 @@
-"""Measure the least that mixing embeddings can cost: python benchmarks/mixing_floor.py [--steps 50].
+"""Measure the minimum cost of mixing embeddings: python -m benchmarks.speed.mixing_floor [--steps 50].
 
-`word` on TextCNN, batches of 32, taken apart into operations of torch's eager mode: draw λ and partners, unite two
-masks, weigh rows by λ and mask, gather the partners' rows and add them, the same backward, and score a second label.
-Gathering, weighing and adding may be one operation (`embedding_bag`), so that the cheaper way counts, there and
-backward. Each operation is timed right after a training step of the bare model, whose optimizer has emptied the caches,
-as it would be in training; no Python, hooks or autograd between them is counted. Their sum over the time of the bare
-step is a floor for what `benchmarks/mixing_overhead.py` measures. The table goes to standard output, everything to
-benchmarks/results/mixing_floor.json.
+The benchmark splits `word` on TextCNN, batches of 32, into operations of torch's eager mode: draw λ and partners, unite
+two masks, weigh rows by λ and mask, gather the partners' rows and add them, the same backward, and score a second
+label. One operation (`embedding_bag`) can gather, weigh and add; the faster way counts, forward and backward. Each
+operation is timed directly after a training step of the bare model, whose optimizer has emptied the caches, as in
+training. Python, hooks and autograd between the operations are not counted. The sum over the time of the bare step is a
+lower bound for the ratios of `benchmarks/speed/mixing_overhead.py`. Results: benchmarks/results/mixing_floor.json.
 """
 
-import argparse
-import json
 import statistics
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import torch
 import torch.nn.functional as F
-from mixing_overhead import BATCH, CLASSES, LENGTHS, make_batch, textcnn
 
-from textmix.runs.environment import environment
-from textmix.training.cpu.memory import keep_memory
+from benchmarks.shared import keep_memory, machine, make_parser, print_table, write_results
+from benchmarks.speed.mixing_overhead import BATCH, CLASSES, LENGTHS, make_batch, textcnn
 from textmix.training.optimization import build_optimizer, choose_precision
 
-RESULTS = Path(__file__).resolve().parent / "results" / "mixing_floor.json"
 ALPHA = 0.4
 FORWARD, BACKWARD = ("gather rows", "weigh rows", "add rows"), ("weigh gradients", "add gradients")
 IN_ONE = "gather, weigh and add in one"
 
 
 def operations(hidden: torch.Tensor, mask: torch.Tensor) -> dict[str, Callable[[], Any]]:
-    """Name the operations, each on operands that are ready.
+    """Return the operations by name, each on operands that are computed in advance.
 
     Args:
         hidden: Embeddings, shape (B, L, H).
         mask: Real positions, shape (B, L), bool.
     """
     generator = torch.Generator().manual_seed(0)
-    partner, (_, length, width) = torch.randperm(BATCH, generator=generator), hidden.shape
+    partner, (_, length, hidden_size) = torch.randperm(BATCH, generator=generator), hidden.shape
     gathered, gradient, taken = hidden[partner], torch.randn_like(hidden), torch.randn_like(hidden)
     own, other = 0.7 * mask.unsqueeze(-1), 0.3 * mask[partner].unsqueeze(-1)
     costs = torch.randn(BATCH, CLASSES)
@@ -47,7 +41,7 @@ def operations(hidden: torch.Tensor, mask: torch.Tensor) -> dict[str, Callable[[
     rows = torch.stack([torch.arange(BATCH), partner], dim=1).unsqueeze(1)
     bags = (rows * length + torch.arange(length).view(1, -1, 1)).view(-1, 2)
     shares = torch.cat([own, other], dim=2).view(-1, 2).contiguous()
-    table = hidden.view(-1, width)
+    table = hidden.view(-1, hidden_size)
     return {
         "draw λ": lambda: torch._sample_dirichlet(torch.full((1, 2), ALPHA), generator=generator),
         "draw partners": lambda: torch.randperm(BATCH, generator=generator),
@@ -65,7 +59,7 @@ def operations(hidden: torch.Tensor, mask: torch.Tensor) -> dict[str, Callable[[
 
 
 def measure(length: int, precision: str, steps: int) -> dict[str, Any]:
-    """Time one operation after each step, in turn, and the steps themselves."""
+    """Time the steps, and one operation after each step, in turn."""
     torch.manual_seed(0)
     model = textcnn().train()
     optimizer = build_optimizer(model, 1e-5, 0.01)
@@ -101,23 +95,19 @@ def measure(length: int, precision: str, steps: int) -> dict[str, Any]:
 
 def main() -> None:
     """Run everything."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--steps", type=int, default=50, help="how often each operation is timed")
+    parser = make_parser(__doc__)
+    parser.add_argument("--steps", type=int, default=50, help="number of measurements of each operation")
     options = parser.parse_args()
     keep_memory()
     precision = choose_precision("auto")
     cells = [measure(length, precision, options.steps) for length in LENGTHS]
     rows = [
-        ("operation", [f"{cell['length']} tokens, ms" for cell in cells]),
-        ("---", ["---"] * len(cells)),
-        *((name, [f"{1000 * cell['seconds'][name]:.3f}" for cell in cells]) for name in cells[0]["seconds"]),
-        ("bare step", [f"{1000 * cell['bare_step_seconds']:.1f}" for cell in cells]),
-        ("floor of the ratio", [f"{cell['floor']:.3f}" for cell in cells]),
+        *([name, *(f"{1000 * cell['seconds'][name]:.3f}" for cell in cells)] for name in cells[0]["seconds"]),
+        ["bare step", *(f"{1000 * cell['bare_step_seconds']:.1f}" for cell in cells)],
+        ["floor of the ratio", *(f"{cell['floor']:.3f}" for cell in cells)],
     ]
-    for name, values in rows:
-        print(f"| {name} | {' | '.join(values)} |")
-    record = {"batch_size": BATCH, "environment": environment(precision), "cells": cells}
-    RESULTS.write_text(json.dumps(record, indent=1) + "\n")
+    print_table(["operation", *(f"{cell['length']} tokens, ms" for cell in cells)], rows)
+    write_results("mixing_floor", {"batch_size": BATCH, "environment": machine(precision), "cells": cells}, options)
 
 
 if __name__ == "__main__":

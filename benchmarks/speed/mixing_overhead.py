@@ -1,49 +1,55 @@
-"""Measure what mixing costs: python benchmarks/mixing_overhead.py [--quick] [--models …] [--allocator …].
+"""Measure the cost of mixing: python -m benchmarks.speed.mixing_overhead [--quick] [--models …] [--allocator …].
 
-For MiniLM and TextCNN at several sequence lengths: the time of a training step (forward, backward, clipping, fused
-AdamW) with each strategy over that of the bare model's step with its own loss. Steps alternate in one process, in an
-order that is shuffled anew each round; a ratio compares the two steps of one round, and its median over the rounds is
-reported. The table goes to standard output, everything else to benchmarks/results/mixing_overhead.json.
+For MiniLM and TextCNN at several sequence lengths, the benchmark compares the time of a training step (forward,
+backward, clipping, fused AdamW) with each strategy and without a mixer. Steps alternate in one process, in a new random
+order for each round. A ratio compares two steps of one round; the table has its median over the rounds. Results:
+benchmarks/results/mixing_overhead.json.
 
-The process keeps freed memory, as that of `textmix train` does. `--allocator default` measures without: there a step
-of TextCNN spends up to half of its time on page faults, and mixing on more or fewer of them by chance.
+The process keeps freed memory like `textmix train`. With `--allocator default` it does not: a step of TextCNN then
+spends up to half of its time on page faults, whose number varies by chance.
 """
 
-import argparse
 import json
-import random
 import statistics
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import torch
 from transformers import PreTrainedModel
 
+from benchmarks.shared import (
+    Shuffle,
+    keep_memory,
+    machine,
+    make_parser,
+    median_ratio,
+    print_header,
+    print_row,
+    result_file,
+    write_results,
+)
 from textmix.hooks.attach import attach
 from textmix.hooks.attached_mixer import AttachedMixer
+from textmix.mixing.completion import complete
 from textmix.mixing.config import MixConfig
-from textmix.mixing.registry import STRATEGIES
+from textmix.mixing.loss_config import LossConfig
 from textmix.models.config import ModelConfig
 from textmix.models.loading import build_model
 from textmix.models.words.textcnn import TextCNN, TextCNNConfig
-from textmix.runs.environment import environment
-from textmix.training.cpu.memory import keep_memory
 from textmix.training.optimization import build_optimizer, choose_precision
 
-RESULTS = Path(__file__).resolve().parent / "results" / "mixing_overhead.json"
 LENGTHS = (16, 64, 256)
 BATCH, CLASSES, VOCABULARY = 32, 5, 30_000
 BARE = "bare"
 LIMIT = 1.03
-# ssmix runs the network a second time for its saliency, and any is a draw among the others.
+# Not ssmix, which runs the network a second time, nor any, which draws one of the others.
 LIMITED = ("word", "sentence", "manifold", "cutmix", "nonlinear", "multi", "batch")
 MEASURED = (*LIMITED, "ssmix")
 
 
 def minilm() -> PreTrainedModel:
-    """Build MiniLM with a classifier, without dropout in the encoder: the faster its step, the more mixing shows."""
+    """Build MiniLM with a classifier; without dropout in the encoder its step is faster, and mixing more visible."""
     config = ModelConfig(name="minilm", encoder_dropout=0.0)
     return build_model(config, [str(number) for number in range(CLASSES)], []).model
 
@@ -57,7 +63,7 @@ MODELS: dict[str, Callable[[], PreTrainedModel]] = {"minilm": minilm, "textcnn":
 
 
 def make_batch(length: int) -> dict[str, torch.Tensor]:
-    """Make a batch of rows between half and the whole of the length, one of them full."""
+    """Make a batch of rows of half to full length, one of them of full length."""
     lengths = torch.randint(length // 2, length + 1, (BATCH,))
     lengths[0] = length
     mask = (torch.arange(length) < lengths.unsqueeze(1)).long()
@@ -65,16 +71,28 @@ def make_batch(length: int) -> dict[str, torch.Tensor]:
     return {"input_ids": ids, "attention_mask": mask, "labels": torch.randint(CLASSES, (BATCH,))}
 
 
+def time_steps(step: Callable[[str], float], least: int, seconds: float) -> dict[str, list[float]]:
+    """Time the steps of the bare model and of all strategies, in rounds; `step` returns the seconds of one."""
+    shuffle = Shuffle([BARE, *MEASURED])
+    for strategy in shuffle.round():  # the first steps of a process are slow
+        step(strategy)
+    times: dict[str, list[float]] = {strategy: [] for strategy in (BARE, *MEASURED)}
+    started = time.perf_counter()
+    while len(times[BARE]) < least or time.perf_counter() - started < seconds:
+        for strategy in shuffle.round():
+            times[strategy].append(step(strategy))
+    return times
+
+
 def measure(name: str, length: int, precision: str, least: int, seconds: float) -> dict[str, Any]:
-    """Time all strategies on one model at one length."""
+    """Time all strategies on one model at one length, for at least `least` rounds and `seconds` seconds."""
     torch.manual_seed(0)
     model = MODELS[name]().train()
     optimizer = build_optimizer(model, 1e-5, 0.01)
     batch = make_batch(length)
     mixers: dict[str, AttachedMixer] = {}
     for strategy in MEASURED:
-        special = [0] if STRATEGIES[strategy].needs_special_ids else None
-        mixers[strategy] = attach(model, MixConfig(strategy=strategy, special_ids=special))
+        mixers[strategy] = attach(model, complete(MixConfig(strategy=strategy), LossConfig(), lambda: [0], list))
         mixers[strategy].detach()
 
     def step(strategy: str) -> float:
@@ -93,15 +111,7 @@ def measure(name: str, length: int, precision: str, least: int, seconds: float) 
             mixer.detach()
         return elapsed
 
-    order, shuffler = [BARE, *MEASURED], random.Random(0)
-    for strategy in order:  # the first steps of a process are slow
-        step(strategy)
-    times: dict[str, list[float]] = {strategy: [] for strategy in order}
-    started = time.perf_counter()
-    while len(times[BARE]) < least or time.perf_counter() - started < seconds:
-        shuffler.shuffle(order)
-        for strategy in order:
-            times[strategy].append(step(strategy))
+    times = time_steps(step, least, seconds)
     ratios = {
         strategy: [mine / bare for mine, bare in zip(times[strategy], times[BARE], strict=True)]
         for strategy in MEASURED
@@ -111,29 +121,28 @@ def measure(name: str, length: int, precision: str, least: int, seconds: float) 
         "length": length,
         "pairs": len(times[BARE]),
         "bare_step_seconds": statistics.median(times[BARE]),
-        "ratios": {strategy: statistics.median(values) for strategy, values in ratios.items()},
+        "ratios": {strategy: median_ratio(times[strategy], times[BARE]) for strategy in MEASURED},
         "quartiles": {strategy: statistics.quantiles(values, n=4) for strategy, values in ratios.items()},
     }
 
 
 def main() -> None:
     """Run everything."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = make_parser(__doc__)
     parser.add_argument("--quick", action="store_true", help="30 pairs each, and no file")
-    parser.add_argument("--allocator", choices=["kept", "default"], default="kept", help="kept is as `textmix train`")
-    parser.add_argument("--models", nargs="+", choices=MODELS, default=list(MODELS), help="measure only these anew")
+    parser.add_argument("--allocator", choices=["kept", "default"], default="kept", help="kept: as in `textmix train`")
+    parser.add_argument("--models", nargs="+", choices=MODELS, default=list(MODELS), help="measure only these models")
     options = parser.parse_args()
-    quick = options.quick
+    options.no_file |= options.quick
     if options.allocator == "kept":
         keep_memory()
     precision = choose_precision("auto")
-    print(f"| model | length | {' | '.join(MEASURED)} | pairs |\n| --- | --- | {'--- | ' * len(MEASURED)}--- |")
+    print_header("model", "length", *MEASURED, "pairs")
     cells = []
     for name in options.models:
         for length in LENGTHS:
-            cell = {"allocator": options.allocator, **measure(name, length, precision, 30, 0 if quick else 60)}
-            ratios = " | ".join(f"{cell['ratios'][strategy]:.3f}" for strategy in MEASURED)
-            print(f"| {name} | {length} | {ratios} | {cell['pairs']} |", flush=True)
+            cell = {"allocator": options.allocator, **measure(name, length, precision, 30, 0 if options.quick else 60)}
+            print_row([name, length, *(f"{cell['ratios'][strategy]:.3f}" for strategy in MEASURED), cell["pairs"]])
             cells.append(cell)
     above = [
         f"{strategy} {cell['ratios'][strategy]:.3f} ({cell['model']}, {cell['length']})"
@@ -142,12 +151,12 @@ def main() -> None:
         if cell["ratios"][strategy] > LIMIT
     ]
     print(f"\nabove {LIMIT}: {', '.join(above) or 'none'}")
-    if not quick:
-        old = json.loads(RESULTS.read_text())["cells"] if RESULTS.exists() else []
-        now = [(name, options.allocator) for name in options.models]
-        cells = [cell for cell in old if (cell["model"], cell.get("allocator")) not in now] + cells
-        record = {"batch_size": BATCH, "limit": LIMIT, "environment": environment(precision), "cells": cells}
-        RESULTS.write_text(json.dumps(record, indent=1) + "\n")
+    file = result_file("mixing_overhead", options)
+    old = json.loads(file.read_text())["cells"] if file.exists() else []
+    now = [(name, options.allocator) for name in options.models]
+    cells = [cell for cell in old if (cell["model"], cell.get("allocator")) not in now] + cells
+    record = {"batch_size": BATCH, "limit": LIMIT, "environment": machine(precision), "cells": cells}
+    write_results("mixing_overhead", record, options)
 
 
 if __name__ == "__main__":

@@ -1,25 +1,20 @@
-"""Measure prediction: python benchmarks/prediction.py --data DIRECTORY [--run RUN] [--textcnn RUN] [--round N].
+"""Measure the speed of prediction: python -m benchmarks.speed.prediction --data DIRECTORY [--run RUN] [--textcnn RUN].
 
-DIRECTORY holds the sentences of MR and TREC (mr.csv, trec_train.csv, trec_test.csv, each with a column `text`): all of
-them, shuffled, and as many once more as 20 000 need. RUN is a run of MiniLM on TREC; without one, it is trained first,
-one epoch; and so is that of TextCNN.
+DIRECTORY holds the sentences of MR and TREC (mr.csv, trec_train.csv, trec_test.csv, each with a column `text`); they
+are shuffled and repeated up to 20 000. RUN is a run of MiniLM on TREC; by default it is trained first, for one epoch.
+The run of TextCNN is trained likewise.
 
-Each contestant is a process of its own, which keeps its model. A round gives every contestant the same sentences,
-one contestant after the other in an order that is shuffled anew, and a ratio compares the times of one round; its
-median over the rounds is reported. Labels and probabilities are compared with those of the pipeline at its defaults,
-over all sentences. Then some sentences, and ten copies of them, are predicted in turn: is the growth linear?
-
-The table goes to standard output, everything to benchmarks/results/prediction.json.
+Each contestant is a separate process that keeps its model. In each round every contestant predicts the same sentences,
+one contestant after the other in a new random order. A ratio compares the times of one round; the table has its median
+over the rounds. Labels and probabilities are compared with the pipeline at its defaults, over all sentences. Finally
+some sentences and ten copies of them are predicted in turn, to see whether the time grows linearly. Results:
+benchmarks/results/prediction.json.
 """
 
-import argparse
 import csv
-import json
 import multiprocessing
 import random
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -27,15 +22,25 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-RESULTS = Path(__file__).resolve().parent / "results" / "prediction.json"
+from benchmarks.shared import (
+    Shuffle,
+    keep_memory,
+    machine,
+    make_parser,
+    median_ratio,
+    print_table,
+    run_textmix,
+    write_results,
+)
+
 SENTENCES = 20_000
 BATCH_SIZES = (8, 16, 32, 64, 128)
 DEFAULT, BATCHED = "pipeline, defaults", "pipeline, batches of"
 OURS = ("textmix fp32", "textmix bf16", "textmix onnx", "textmix onnx int8")
-# What is asked for: times the speed of the pipeline at its defaults, and at its best batch size.
+# Goals: speed over the speed of the pipeline at its defaults, and at its best batch size.
 GOALS = {"textmix fp32": (4.0, 1.3), "textmix bf16": (8.0, 2.5)}
 
-# Texts to, for each, a label and the probabilities of some labels.
+# Maps texts to a label and the probabilities of some labels for each text.
 Predict = Callable[[list[str]], list[tuple[str, dict[str, float]]]]
 
 
@@ -51,9 +56,8 @@ def pipeline_predict(run: Path, batch_size: int | None) -> Predict:
 
 
 def textmix_predict(run: Path, kind: str) -> Predict:
-    """Make a Predictor, in a process that is set up as that of `textmix predict`."""
+    """Make a Predictor, in a process that is configured like `textmix predict`."""
     from textmix import Predictor
-    from textmix.training.cpu.memory import keep_memory
 
     keep_memory()
     backend, precision, path = "torch", "bf16" if kind == "textmix bf16" else "fp32", run
@@ -69,7 +73,7 @@ def textmix_predict(run: Path, kind: str) -> Predict:
 
 
 def serve(connection: Connection, kind: str, run: Path, batch_size: int | None) -> None:
-    """Predict the texts that come in, until None does."""
+    """Predict the received texts until None is received."""
     predict = textmix_predict(run, kind) if kind.startswith("textmix") else pipeline_predict(run, batch_size)
     predict(["a first sentence to warm up with", "and another"])
     connection.send("ready")
@@ -113,14 +117,18 @@ def sentences(directory: Path) -> list[str]:
 
 def train(directory: Path, model: str, epochs: int, target: Path) -> Path:
     """Train a classifier of questions."""
-    command = [sys.executable, "-m", "textmix", "train", "--data.source", str(directory / "trec_train.csv")]
-    command += ["--data.test_source", str(directory / "trec_test.csv"), "--model.name", model]
-    subprocess.run([*command, "--train.epochs", str(epochs), "--output_dir", str(target)], check=True)
+    sources = [
+        "--data.source",
+        str(directory / "trec_train.csv"),
+        "--data.test_source",
+        str(directory / "trec_test.csv"),
+    ]
+    run_textmix("train", *sources, "--model.name", model, "--train.epochs", str(epochs), "--output_dir", str(target))
     return target
 
 
 def best_batch_size(run: Path, texts: list[str]) -> tuple[int, dict[int, float]]:
-    """Try the batch sizes of the pipeline in turn, twice; returns the best, and sentences a second of each."""
+    """Try the batch sizes of the pipeline in turn, twice; returns the best, and sentences per second of each."""
     contestants = {size: Contestant(BATCHED, run, size) for size in BATCH_SIZES}
     seconds: dict[int, list[float]] = {size: [] for size in BATCH_SIZES}
     for _ in range(2):
@@ -133,7 +141,7 @@ def best_batch_size(run: Path, texts: list[str]) -> tuple[int, dict[int, float]]
 
 
 def compare(run: Path, texts: list[str], rounds: int, size_of_round: int) -> dict[str, Any]:
-    """Race all contestants, and compare what they predict."""
+    """Time all contestants, and compare their predictions."""
     size, speeds = best_batch_size(run, texts[:size_of_round])
     tried = {key: round(value) for key, value in speeds.items()}
     print(f"best batch size of the pipeline: {size} of {tried}", flush=True)
@@ -143,31 +151,26 @@ def compare(run: Path, texts: list[str], rounds: int, size_of_round: int) -> dic
     seconds: dict[str, list[float]] = {kind: [] for kind in contestants}
     same: dict[str, list[bool]] = {kind: [] for kind in contestants}
     apart: dict[str, list[float]] = {kind: [] for kind in contestants}
-    order, shuffler = list(contestants), random.Random(0)
+    shuffle = Shuffle(contestants)
     for number in range(rounds):
-        shuffler.shuffle(order)
         part = texts[number * size_of_round : (number + 1) * size_of_round]
         predicted = {}
-        for kind in order:
+        for kind in shuffle.round():
             taken, predicted[kind] = contestants[kind](part)
             seconds[kind].append(taken)
         for kind, rows in predicted.items():
             for (label, reference), (mine, probabilities) in zip(predicted[DEFAULT], rows, strict=True):
                 same[kind].append(label == mine)
-                # A pipeline tells the probability of its own label alone.
+                # A pipeline returns only the probability of its label.
                 apart[kind].append(abs(reference[label] - probabilities.get(label, reference[label])))
         now = {kind: round(size_of_round / taken[-1]) for kind, taken in seconds.items()}
         print(f"round {number + 1}: {now}", flush=True)
     rows = {}
     for kind, taken in seconds.items():
-        ratios = {
-            other: [theirs / mine for theirs, mine in zip(seconds[other], taken, strict=True)]
-            for other in (DEFAULT, best)
-        }
         rows[kind] = {
             "sentences_per_second": size_of_round / statistics.median(taken),
-            "times_pipeline_defaults": statistics.median(ratios[DEFAULT]),
-            "times_pipeline_best": statistics.median(ratios[best]),
+            "times_pipeline_defaults": median_ratio(seconds[DEFAULT], taken),
+            "times_pipeline_best": median_ratio(seconds[best], taken),
             "same_labels": statistics.mean(same[kind]),
             "largest_difference": max(apart[kind]),
             "seconds": taken,
@@ -186,18 +189,41 @@ def growth(kind: str, run: Path, texts: list[str], repetitions: int) -> dict[str
         many.append(contestant(texts * 10)[0])
         few.append(contestant(texts)[0])
     contestant.stop()
-    # The times of the few before and after the many: a machine that is busy for a while slows both.
+    # Compare with the mean of the times before and after: a machine that is busy for a while slows both.
     ratios = [ten / ((before + after) / 2) for ten, before, after in zip(many, few[::2], few[1::2], strict=True)]
     return {"rows": len(texts), "ratio": statistics.median(ratios), "ratios": ratios}
 
 
+def print_record(record: dict[str, Any]) -> None:
+    """Print the table, the growth and the goals."""
+    names = ["", "sentences/s", "× defaults", "× best batch size", "same labels", "largest difference"]
+    rows = [
+        (
+            kind,
+            f"{row['sentences_per_second']:.0f}",
+            f"{row['times_pipeline_defaults']:.2f}",
+            f"{row['times_pipeline_best']:.2f}",
+            f"{row['same_labels']:.2%}",
+            f"{row['largest_difference']:.1e}",
+        )
+        for kind, row in record["contestants"].items()
+    ]
+    print_table(names, rows)
+    for kind, row in record["growth"].items():
+        print(f"{kind}: {10 * row['rows']} rows take {row['ratio']:.2f} times as long as {row['rows']}")
+    for kind, goals in GOALS.items():
+        row = record["contestants"][kind]
+        reached = (row["times_pipeline_defaults"], row["times_pipeline_best"])
+        print(f"{kind}: goals {goals}, measured {reached[0]:.2f} and {reached[1]:.2f}")
+
+
 def main() -> None:
     """Run everything."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True, help="where mr.csv, trec_train.csv and trec_test.csv are")
+    parser = make_parser(__doc__)
+    parser.add_argument("--data", type=Path, required=True, help="directory of mr.csv, trec_train.csv, trec_test.csv")
     parser.add_argument("--run", type=Path, default=None, help="a run of MiniLM on TREC")
     parser.add_argument("--textcnn", type=Path, default=None, help="a run of TextCNN on TREC")
-    parser.add_argument("--rounds", type=int, default=10, help="how many rounds")
+    parser.add_argument("--rounds", type=int, default=10, help="number of rounds")
     parser.add_argument("--round", type=int, default=SENTENCES // 10, help="sentences of a round")
     options = parser.parse_args()
     texts = sentences(options.data)
@@ -205,30 +231,14 @@ def main() -> None:
         run = options.run or train(options.data, "minilm", 1, Path(temporary) / "minilm")
         textcnn = options.textcnn or train(options.data, "textcnn", 5, Path(temporary) / "textcnn")
         for target, flags in (("onnx", []), ("onnx-int8", ["--int8"])):
-            export = [sys.executable, "-m", "textmix", "export", str(run), *flags]
-            subprocess.run([*export, "--output_dir", str(run / target)], check=True)
+            run_textmix("export", str(run), *flags, "--output_dir", str(run / target))
         record = compare(run, texts, options.rounds, options.round)
         record["growth"] = {
             "MiniLM, fp32": growth("textmix fp32", run, texts[:500], 5),
             "TextCNN, fp32": growth("textmix fp32", textcnn, texts[:2000], 5),
         }
-
-    print("\n| | sentences a second | × defaults | × best batch size | same labels | largest difference |")
-    print("| --- | --- | --- | --- | --- | --- |")
-    for kind, row in record["contestants"].items():
-        ratios = f"{row['times_pipeline_defaults']:.2f} | {row['times_pipeline_best']:.2f}"
-        parity = f"{row['same_labels']:.2%} | {row['largest_difference']:.1e}"
-        print(f"| {kind} | {row['sentences_per_second']:.0f} | {ratios} | {parity} |")
-    for kind, row in record["growth"].items():
-        print(f"{kind}: {10 * row['rows']} rows take {row['ratio']:.2f} times as long as {row['rows']}")
-    for kind, goals in GOALS.items():
-        row = record["contestants"][kind]
-        reached = (row["times_pipeline_defaults"], row["times_pipeline_best"])
-        print(f"{kind}: asked {goals}, reached {reached[0]:.2f} and {reached[1]:.2f}")
-    from textmix.runs.environment import environment
-
-    record["environment"] = environment("bf16")
-    RESULTS.write_text(json.dumps(record, indent=1) + "\n")
+    print_record(record)
+    write_results("prediction", {**record, "environment": machine("bf16")}, options)
 
 
 if __name__ == "__main__":

@@ -1,16 +1,14 @@
-"""Measure memory on few and on many rows: python benchmarks/memory.py [--rows 50000 500000 2000000].
+"""Measure memory on few and on many rows: python -m benchmarks.memory.rows [--rows 50000 500000 2000000].
 
-For each number of rows, two commands run in a process each: `textmix train` with a TextCNN, `train.max_steps` and 5000
-rows each for test and validation, whatever the number of training rows; and `textmix predict` with that model, from
-parquet to parquet. The figure is the peak of the anonymous memory (RssAnon), which is read from /proc twenty times a
-second. Pages of files, among them those of the memory-mapped data, do not count: the kernel takes them back when it
-needs memory. For training, the time until the first step is measured from the start of the process, with an empty
-cache of data sets. The time of all processors, which does not depend on what else runs on the machine, is recorded for
-the first step and for the whole. The table goes to standard output, everything to benchmarks/results/memory.json.
+For each number of rows two commands run, each in a new process: `textmix train` with a TextCNN, a fixed
+`train.max_steps` and 5000 rows each for test and validation; and `textmix predict` with that model, from parquet to
+parquet. The benchmark reports the peak of the anonymous memory (RssAnon), read from /proc twenty times a second. Pages
+of files, including the memory-mapped data, are not counted: the kernel reclaims them when it needs memory. For training
+it also reports the time from the start of the process to the first step, with an empty cache of data sets. Processor
+times, which other processes on the machine do not affect, are recorded for the first step and for the whole command.
+Results: benchmarks/results/memory.json.
 """
 
-import argparse
-import json
 import os
 import subprocess
 import sys
@@ -23,14 +21,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from textmix.runs.environment import environment
+from benchmarks.shared import machine, make_parser, print_header, print_row, write_results
 
-RESULTS = Path(__file__).resolve().parent / "results" / "memory.json"
 WORDS, CLASSES, LENGTH, BLOCK, HELD_OUT = 50_000, 5, 12, 50_000, 5000
 
 
 def write_rows(path: Path, count: int) -> None:
-    """Write short texts of Zipf-distributed words, one of which tells the class in three texts of four."""
+    """Write short texts of Zipf-distributed words; in three texts of four, one word determines the class."""
     draw = np.random.default_rng(0)
     vocabulary = np.array([f"word{number}" for number in range(WORDS)], dtype=object)
     tables = []
@@ -41,15 +38,24 @@ def write_rows(path: Path, count: int) -> None:
         words[:, 0] = np.where(draw.random(size) < 0.75, [f"topic{number}" for number in classes], words[:, 0])
         texts = pa.array([" ".join(row) for row in words.tolist()])
         tables.append(pa.table({"text": texts, "label": pa.array([f"class{number}" for number in classes])}))
-    pq.write_table(pa.concat_tables(tables), path)  # in the row groups of pyarrow's default, a million rows each
+    pq.write_table(pa.concat_tables(tables), path)  # in row groups of a million rows, pyarrow's default
+
+
+def read_process(process: int) -> tuple[int, float]:
+    """Return the anonymous memory of a process in kB, and the time of all its processors in seconds."""
+    status = Path(f"/proc/{process}/status").read_text()
+    times = Path(f"/proc/{process}/stat").read_text().rsplit(")", 1)[1].split()
+    fields = dict(line.split(":", 1) for line in status.splitlines())
+    used = (int(times[11]) + int(times[12])) / os.sysconf("SC_CLK_TCK")
+    return int(fields.get("RssAnon", "0").split()[0]), used
 
 
 def measure(command: list[str], cache: Path, first_step: Path | None = None) -> dict[str, Any]:
-    """Run a command and watch its memory.
+    """Run a command and measure its memory.
 
     Args:
         command: Arguments of `textmix`.
-        cache: Where the datasets library keeps its copies; empty at first.
+        cache: Directory of the copies of the datasets library; empty at first.
         first_step: A file whose first line is written after the first step.
 
     Returns:
@@ -60,25 +66,22 @@ def measure(command: list[str], cache: Path, first_step: Path | None = None) -> 
     step: tuple[float, float] | None = None
     used = 0.0
     started = time.perf_counter()
-    # To a file: a pipe that nobody reads would be filled by the progress bar, and stop the process.
+    # To a file: the progress bar would fill a pipe that is not read, and block the process.
     with (
-        tempfile.TemporaryFile() as told,
+        tempfile.TemporaryFile() as printed,
         subprocess.Popen(
-            [sys.executable, "-m", "textmix", *command], env=variables, stdout=subprocess.DEVNULL, stderr=told
+            [sys.executable, "-m", "textmix", *command], env=variables, stdout=subprocess.DEVNULL, stderr=printed
         ) as process,
     ):
         while process.poll() is None:
-            status = Path(f"/proc/{process.pid}/status").read_text()
-            times = Path(f"/proc/{process.pid}/stat").read_text().rsplit(")", 1)[1].split()
-            used = (int(times[11]) + int(times[12])) / os.sysconf("SC_CLK_TCK")
-            fields = dict(line.split(":", 1) for line in status.splitlines())
-            peak = max(peak, int(fields.get("RssAnon", "0").split()[0]))
+            anonymous, used = read_process(process.pid)
+            peak = max(peak, anonymous)
             if first_step is not None and step is None and first_step.exists() and first_step.stat().st_size:
                 step = time.perf_counter() - started, used
             time.sleep(0.05)
         if process.returncode:
-            told.seek(0)
-            sys.exit(told.read().decode())
+            printed.seek(0)
+            sys.exit(printed.read().decode())
     return {
         "anonymous_mb": peak / 1024,
         "first_step_seconds": step and step[0],
@@ -94,9 +97,8 @@ def measure_rows(count: int, steps: int, directory: Path) -> list[dict[str, Any]
     write_rows(source, count)
     train = ["train", "--data.source", str(source), "--model.name", "textcnn", "--train.max_steps", str(steps)]
     train += ["--model.words.embedding_dim", "64", "--model.textcnn.num_filters", "32"]
-    # Models of one size, however many words there are.
+    # Models and splits of the same size for every number of rows.
     train += ["--model.words.vocab_size", "10000"]
-    # Splits of one size, too: of the rest, the second share.
     train += ["--data.test_fraction", str(HELD_OUT / count), "--train.log_steps", "1"]
     train += ["--data.validation_fraction", str(HELD_OUT / (count - HELD_OUT))]
     cells = [
@@ -113,13 +115,11 @@ def measure_rows(count: int, steps: int, directory: Path) -> list[dict[str, Any]
 
 def main() -> None:
     """Run everything."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = make_parser(__doc__)
     parser.add_argument("--rows", type=int, nargs="+", default=[50_000, 500_000, 2_000_000], help="numbers of rows")
     parser.add_argument("--steps", type=int, default=100, help="train.max_steps")
-    parser.add_argument("--no-file", action="store_true", help="write no results")
     options = parser.parse_args()
-    print("| command | rows | anonymous memory, MB | first step, s (processors) | whole, s (processors) |")
-    print("| --- | --- | --- | --- | --- |")
+    print_header("command", "rows", "anonymous memory, MB", "first step, s (processors)", "whole, s (processors)")
     cells = []
     for count in options.rows:
         with tempfile.TemporaryDirectory() as directory:
@@ -129,11 +129,9 @@ def main() -> None:
                 first = ""
                 if cell["first_step_seconds"] is not None:
                     first = f"{cell['first_step_seconds']:.0f} ({cell['first_step_processor_seconds']:.0f})"
-                print(f"| {cell['command']} | {count} | {memory} | {first} | {whole} |", flush=True)
+                print_row([cell["command"], count, memory, first, whole])
                 cells.append(cell)
-    if not options.no_file:
-        record = {"steps": options.steps, "environment": environment("auto"), "cells": cells}
-        RESULTS.write_text(json.dumps(record, indent=1) + "\n")
+    write_results("memory", {"steps": options.steps, "environment": machine(), "cells": cells}, options)
 
 
 if __name__ == "__main__":

@@ -1,12 +1,11 @@
-"""Train alike in one process, in two, and on two machines: python benchmarks/processes.py [--models textcnn,minilm].
+"""Compare training in one process, in two processes and on two machines: python -m benchmarks.distributed.processes.
 
-Each of two processes gets half of the batches of the one, without mixing and dropout, so that all must see the same
-loss at every step. The two machines are network namespaces joined by a virtual cable, each with a launcher of its own;
-they share the file system, as machines that train together do. Namespaces need root and the command `ip` of iproute2;
-without them that part is left out. The table goes to standard output, everything to benchmarks/results/processes.json.
+Each of two processes gets half of each batch. Without mixing and dropout the losses of all setups must be equal at
+every step. The two machines are network namespaces connected by a virtual cable, each with its own launcher; they share
+the file system. Namespaces need root and the command `ip` of iproute2; without them this setup is skipped. Results:
+benchmarks/results/processes.json.
 """
 
-import argparse
 import json
 import os
 import shutil
@@ -18,7 +17,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-HERE = Path(__file__).resolve().parent
+from benchmarks.shared import make_parser, print_table, read_run, write_results
+
 BATCH = 16
 PORT = "29517"
 COMMON = ["--mix.strategy", "none", "--model.dropout", "0", "--train.precision", "fp32", "--train.epochs", "2"]
@@ -30,7 +30,7 @@ MODELS = {
 
 
 def command(arguments: list[str], *launcher: str) -> list[str]:
-    """Make the command of one launcher, or without its options that of one process alone."""
+    """Return the command of one launcher, or without launcher options the command of a single process."""
     if not launcher:
         return [sys.executable, "-m", "textmix", "train", *arguments]
     fixed = ("--multi_gpu", "--num_processes", "2", "--mixed_precision", "no", "--dynamo_backend", "no")
@@ -40,7 +40,7 @@ def command(arguments: list[str], *launcher: str) -> list[str]:
 
 @contextmanager
 def two_machines() -> Iterator[list[str]]:
-    """Make two network namespaces whose only way to each other is a cable between them; yields their names."""
+    """Create two network namespaces that only a virtual cable connects; yields their names."""
     names = [f"textmix-{number}-{os.getpid()}" for number in range(2)]
     cable = [f"tm{number}x{os.getpid()}" for number in range(2)]
 
@@ -79,31 +79,32 @@ def train(setup: str, arguments: list[str]) -> None:
             meeting = ["--main_process_ip", "10.77.0.1", "--main_process_port", PORT]
             launcher = ["--num_machines", "2", "--machine_rank", str(number), *meeting]
             words = ["ip", "netns", "exec", name, *command(arguments, *launcher)]
-            # gloo looks for its own address by the machine's name, which a namespace does not have.
+            # gloo finds its address by the name of the machine, which a namespace does not have.
             machines.append(subprocess.Popen(words, env={**environment, "GLOO_SOCKET_IFNAME": "eth0"}))
         codes = [machine.wait() for machine in machines]
     if any(codes):
-        raise SystemExit(f"the launchers on two machines ended with {codes}")
+        raise SystemExit(f"the launchers on two machines exited with {codes}")
 
 
 def read(directory: Path) -> dict[str, Any]:
-    """Read what a run has reached."""
+    """Read the losses and scores of a run."""
     history = [json.loads(line) for line in (directory / "history.jsonl").read_text().splitlines()]
-    metrics = json.loads((directory / "metrics.json").read_text())
+    run = read_run(directory)
     return {
         "losses": [line["loss"] for line in history if "loss" in line],
         "validation": [line["validation"]["nll"] for line in history if "validation" in line],
-        "samples": metrics["train"]["samples"],
-        "test_accuracy": metrics["test"]["accuracy"],
-        "environment": json.loads((directory / "environment.json").read_text()),
+        "samples": run["train"]["samples"],
+        "test_accuracy": run["test"]["accuracy"],
+        "environment": run["environment"],
     }
 
 
 def main() -> None:
     """Run everything."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--models", default=",".join(MODELS))
-    models = parser.parse_args().models.split(",")
+    parser = make_parser(__doc__)
+    parser.add_argument("--models", default=",".join(MODELS), help="models, separated by commas")
+    options = parser.parse_args()
+    models = options.models.split(",")
     setups = ["one process", "two processes"]
     if os.geteuid() == 0 and shutil.which("ip"):
         setups.append("two machines")
@@ -115,17 +116,17 @@ def main() -> None:
                 directory = Path(scratch) / model / setup.replace(" ", "-")
                 train(setup, [*MODELS[model], *COMMON, "--output_dir", str(directory)])
                 results[model][setup] = read(directory)
-    print("| model | setup | steps | training loss differs by at most | validation nll differs by at most |")
-    print("| --- | --- | --- | --- | --- |")
+    rows = []
     for model, found in results.items():
         one = found["one process"]
         for setup, result in found.items():
             for name in ("losses", "validation"):
                 pairs = zip(result[name], one[name], strict=True)
                 result[f"{name}_differ"] = max(abs(value - other) for value, other in pairs)
-            figures = f"{result['losses_differ']:.1e} | {result['validation_differ']:.1e}"
-            print(f"| {model} | {setup} | {len(result['losses'])} | {figures} |")
-    (HERE / "results" / "processes.json").write_text(json.dumps(results, indent=1) + "\n")
+            differences = (f"{result['losses_differ']:.1e}", f"{result['validation_differ']:.1e}")
+            rows.append((model, setup, len(result["losses"]), *differences))
+    print_table(["model", "setup", "steps", "largest difference of training loss", "of validation NLL"], rows)
+    write_results("processes", results, options)
 
 
 if __name__ == "__main__":

@@ -1,14 +1,12 @@
-"""Kill training with SIGKILL and resume it: python -m benchmarks.kill_test [--trials 50] [--seed 0].
+"""Kill training with SIGKILL and resume it: python -m benchmarks.robustness.kill_test [--trials 50] [--seed 0].
 
-One run of a small TextCNN, with an average of its weights, is left alone. Then the same run is started again and again,
-killed at a moment that a seed draws, resumed (in every second trial killed once more), and resumed to its end. All that
-it leaves must be what the undisturbed run left, bit by bit: the model, history.jsonl, predictions.csv, report.md, and
-metrics.json but for its times; and nothing else may be there. The processes are forked from one that has imported
-everything, so that a trial takes seconds. The table goes to standard output, everything else to
-benchmarks/results/kill_test.json.
+The benchmark trains a small TextCNN with an average of its weights once without interruption. In each trial it starts
+the same run, kills it at a random moment, resumes it (every second trial kills it a second time), and resumes it to the
+end. The files of both runs must be equal bit by bit: the model, history.jsonl, predictions.csv, report.md, and
+metrics.json except for its times; and there must be no other file. The processes are forked from a process that has
+imported everything, so that a trial takes seconds. Results: benchmarks/results/kill_test.json.
 """
 
-import argparse
 import json
 import random
 import tempfile
@@ -17,11 +15,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from benchmarks.shared import machine, make_parser, print_table, write_results
 from tests.support import killing
 from tests.support.commands import SMALL
 from tests.support.topics import topic_rows
 
-RESULTS = Path(__file__).resolve().parent / "results" / "kill_test.json"
 EPOCHS, BATCH, ROWS = 4, 8, 120
 OPTIONS = [*SMALL, "--train.epochs", str(EPOCHS), "--train.batch_size", str(BATCH), "--train.learning_rate", "0.02"]
 OPTIONS += [
@@ -41,9 +39,9 @@ class Trials:
     """Runs that are killed.
 
     Args:
-        scratch: Directory for all that they write.
+        scratch: Directory of their files.
         nursery: Starts them.
-        seed: Seed of the moments.
+        seed: Seed of the moments of the kills.
     """
 
     def __init__(self, scratch: Path, nursery: killing.Nursery, seed: int) -> None:
@@ -62,11 +60,11 @@ class Trials:
         self.lines = self.outcome["history.jsonl"].count(b"\n")
 
     def at_a_step(self, arguments: list[str], directory: Path) -> int:
-        """Kill it once its history has a random number of lines: at steps, and between them and the evaluations."""
+        """Kill it when its history has a random number of lines: after a step or an evaluation."""
         return killing.kill_at_step(self.nursery, arguments, directory, self.chosen.randint(1, self.lines))
 
     def after_a_time(self, arguments: list[str], directory: Path) -> int:
-        """Kill it at any time of its life."""
+        """Kill it after a random time."""
         return killing.kill_after(self.nursery, arguments, self.chosen.uniform(0, self.seconds))
 
     def saving_a_checkpoint(self, arguments: list[str], directory: Path) -> int:
@@ -78,7 +76,7 @@ class Trials:
         return self._while(arguments, directory, ".model.new*", 1)
 
     def evaluating_at_the_end(self, arguments: list[str], directory: Path) -> int:
-        """Kill it between its last checkpoint and its end."""
+        """Kill it after its last checkpoint."""
         last = f"checkpoints/step-{(self.lines - EPOCHS):08d}"
         return killing.kill_while_writing(self.nursery, arguments, directory, last, self.chosen.uniform(0, 0.1))
 
@@ -87,13 +85,13 @@ class Trials:
         return self.nursery.run(arguments, self.chosen.randint(1, self.changes))
 
     def _while(self, arguments: list[str], directory: Path, pattern: str, skip: int) -> int:
-        # Of several such moments any one: each is passed over with a chance.
+        # Choose one of several such moments by skipping a random number of them.
         return killing.kill_while_writing(
             self.nursery, arguments, directory, pattern, self.chosen.uniform(0, 0.004), self.chosen.randint(0, skip)
         )
 
     def trial(self, number: int, kind: Callable[[list[str], Path], int]) -> dict[str, Any]:
-        """Kill a run, go on with it to its end, and compare."""
+        """Kill a run, resume it to its end, and compare."""
         directory = self.scratch / f"run-{number}"
         codes = [kind([*self.train, "--output_dir", str(directory)], directory)]
         found = self._state(directory)
@@ -122,9 +120,9 @@ class Trials:
 
 def main() -> None:
     """Run everything."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--trials", type=int, default=50)
-    parser.add_argument("--seed", type=int, default=0)
+    parser = make_parser(__doc__)
+    parser.add_argument("--trials", type=int, default=50, help="number of trials")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the moments of the kills")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch, killing.Nursery(Path(scratch) / "log") as nursery:
         trials = Trials(Path(scratch), nursery, options.seed)
@@ -142,8 +140,6 @@ def main() -> None:
         for number in range(options.trials):
             results.append(trials.trial(number, kinds[number % len(kinds)]))
             print(number, json.dumps(results[-1]), flush=True)
-    from textmix.runs.environment import environment
-
     summary = {
         kind: {
             "trials": len(of),
@@ -153,12 +149,12 @@ def main() -> None:
         for kind in sorted({result["kind"] for result in results})
         for of in [[result for result in results if result["kind"] == kind]]
     }
-    written = {"summary": summary, "seed": options.seed, "options": OPTIONS, "trials": results}
-    RESULTS.write_text(json.dumps({**written, "environment": environment("fp32")}, indent=1) + "\n")
-    print("| first killed | runs | kills | identical |\n| --- | --- | --- | --- |")
-    for kind, row in summary.items():
-        print(f"| {kind.replace('_', ' ')} | {row['trials']} | {row['kills']} | {row['identical']} |")
-    print(f"| all | {len(results)} | {sum(r['kills'] for r in results)} | {sum(not r['different'] for r in results)} |")
+    counts = ("trials", "kills", "identical")
+    rows = [[kind.replace("_", " "), *(row[name] for name in counts)] for kind, row in summary.items()]
+    rows.append(["all", *(sum(row[name] for row in summary.values()) for name in counts)])
+    print_table(["first killed", "runs", "kills", "identical"], rows)
+    record = {"summary": summary, "seed": options.seed, "options": OPTIONS, "environment": machine("fp32")}
+    write_results("kill_test", record, options, raw=results)
 
 
 if __name__ == "__main__":

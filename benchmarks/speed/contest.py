@@ -1,13 +1,16 @@
-"""What the comparisons of trainers share: one network, the same rows, each contestant in a process of its own."""
+"""Shared code of the comparisons of trainers: one network, the same rows, each run in a separate process."""
 
+import argparse
 import csv
 import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
+
+from benchmarks.shared import alternating, keep_memory
 
 # Trains a model on tokenised rows: model, tokenizer, rows, class names, seed; returns the seconds of training.
 Contestant = Callable[[Any, Any, Any, list[str], int], float]
@@ -44,17 +47,18 @@ def run_one(train_one: Contestant, model: str, train: str, test: str, seed: int,
 
 
 def textmix(**options: Any) -> Contestant:
-    """Train with MixupTrainer as `textmix train` does, without mixing; its progress leaves out the saving of models.
+    """Return a function that trains with MixupTrainer as `textmix train` does, without mixing.
+
+    The measured time excludes saving the model.
 
     Args:
-        **options: Those of `TrainConfig`.
+        **options: Options of `TrainConfig`.
     """
 
     def run(model: Any, tokenizer: Any, data: Any, names: list[str], seed: int) -> float:
         from textmix.config.train import TrainConfig
         from textmix.mixing.config import MixConfig
         from textmix.mixing.loss_config import LossConfig
-        from textmix.training.cpu.memory import keep_memory
         from textmix.training.trainer import MixupTrainer, TrainingData
 
         keep_memory()
@@ -69,25 +73,40 @@ def textmix(**options: Any) -> Contestant:
     return run
 
 
-def alternate(script: str, train: str, test: str, seeds: int, contestants: Iterable[str], few: dict[str, int]) -> Runs:
-    """Run each contestant with each seed, in an order that is turned round from seed to seed.
+def add_options(parser: argparse.ArgumentParser, contestants: Iterable[str]) -> None:
+    """Add the options of a comparison of trainers."""
+    parser.add_argument("train", help="a CSV file of training rows with the columns text and label")
+    parser.add_argument("test", help="a CSV file of test rows")
+    parser.add_argument("--seeds", type=int, default=5, help="number of seeds")
+    parser.add_argument("--only", choices=list(contestants), help="run one contestant in this process; prints JSON")
+    parser.add_argument("--seed", type=int, default=0, help="seed of --only")
+
+
+def run_if_asked(options: argparse.Namespace, model: str, contestants: Mapping[str, Contestant], epochs: int) -> bool:
+    """Run the contestant of `--only`, if it is given, and print its figures; returns whether it is."""
+    if options.only is None:
+        return False
+    figures = run_one(contestants[options.only], model, options.train, options.test, options.seed, epochs)
+    print(json.dumps(figures))
+    return True
+
+
+def alternate(module: str, options: argparse.Namespace, contestants: Iterable[str], few: dict[str, int]) -> Runs:
+    """Run each contestant with each seed, in an order that is reversed from seed to seed.
 
     Args:
-        script: Runs one, given `TRAIN TEST --only NAME --seed SEED`, and prints the figures as JSON last.
-        train: File of training rows.
-        test: File of test rows.
-        seeds: How many seeds.
+        module: The benchmark; with `--only` it runs one contestant and prints the figures as JSON in the last line.
+        options: Options from `add_options`.
         contestants: Their names.
-        few: Those that have fewer seeds.
+        few: Number of seeds of contestants that have fewer.
     """
     names = list(contestants)
     runs: Runs = {name: [] for name in names}
-    for seed in range(seeds):
-        for name in names if seed % 2 == 0 else names[::-1]:
-            if seed >= few.get(name, seeds):
-                continue
-            command = [sys.executable, script, train, test, "--only", name, "--seed", str(seed)]
-            done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
-            runs[name].append(json.loads(done.stdout.splitlines()[-1]))
-            print(f"seed {seed}, {name}: {runs[name][-1]}", file=sys.stderr, flush=True)
+    for seed, name in alternating(names, options.seeds):
+        if seed >= few.get(name, options.seeds):
+            continue
+        command = [sys.executable, "-m", module, options.train, options.test, "--only", name, "--seed", str(seed)]
+        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+        runs[name].append(json.loads(done.stdout.splitlines()[-1]))
+        print(f"seed {seed}, {name}: {runs[name][-1]}", file=sys.stderr, flush=True)
     return runs
