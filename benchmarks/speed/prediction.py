@@ -48,7 +48,7 @@ def pipeline_predict(run: Path, batch_size: int | None) -> Predict:
     """Make the pipeline of transformers; None leaves the batch size at its default."""
     from transformers import pipeline
 
-    import textmix  # noqa: F401  # registers the model class
+    import textmix.models.auto  # noqa: F401  # registers the model classes
 
     options = {} if batch_size is None else {"batch_size": batch_size}
     pipe = pipeline("text-classification", model=str(run / "model"), **options)
@@ -91,6 +91,7 @@ class Contestant:
         self._connection, other = context.Pipe()
         self._process = context.Process(target=serve, args=(other, kind, run, batch_size), daemon=True)
         self._process.start()
+        other.close()  # so that recv raises EOFError if the process dies
         assert self._connection.recv() == "ready"
 
     def __call__(self, texts: list[str]) -> tuple[float, list[tuple[str, dict[str, float]]]]:

@@ -47,7 +47,7 @@ class _Loaded(NamedTuple):
 
 
 @dataclass(frozen=True)
-class _Place:
+class _ModelSource:
     """Where a model is and how to load it."""
 
     directory: Path
@@ -63,11 +63,11 @@ class _Place:
 
 
 @lru_cache(maxsize=1)
-def _load(place: _Place, written: int) -> _Loaded:
-    if place.backend == "onnx":
-        return _Loaded(*load_onnx(place.directory))
-    precision = choose_precision(place.precision)
-    loaded = load_model(place.directory, place.trust_remote_code)
+def _load(source: _ModelSource, written: int) -> _Loaded:
+    if source.backend == "onnx":
+        return _Loaded(*load_onnx(source.directory))
+    precision = choose_precision(source.precision)
+    loaded = load_model(source.directory, source.trust_remote_code)
     exact, tokenizer = loaded.model, loaded.tokenizer
     rounded = deepcopy(exact) if precision == "bf16" else None
     pack_linears(exact, torch.float32)
@@ -102,7 +102,7 @@ class Predictor:
     ) -> None:
         self.batch_size = batch_size
         self.text_columns = list(text_columns)
-        self._place: _Place | None = None
+        self._source: _ModelSource | None = None
         self._loaded: _Loaded | None = _Loaded(model, tokenizer)
 
     @classmethod
@@ -136,11 +136,11 @@ class Predictor:
         predictor = cls.__new__(cls)
         predictor.batch_size = batch_size
         predictor.text_columns = list(text_columns) if text_columns is not None else columns
-        predictor._place, predictor._loaded = _Place(directory, backend, precision, trust_remote_code), None
+        predictor._source, predictor._loaded = _ModelSource(directory, backend, precision, trust_remote_code), None
         return predictor
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_loaded": None if self._place is not None else self._loaded}
+        return {**self.__dict__, "_loaded": None if self._source is not None else self._loaded}
 
     def load(self) -> _Loaded:
         """Return model and tokenizer; the first call loads them.
@@ -149,8 +149,8 @@ class Predictor:
             RunError: If they cannot be loaded.
         """
         if self._loaded is None:
-            assert self._place is not None
-            self._loaded = self._place.load()
+            assert self._source is not None
+            self._loaded = self._source.load()
         return self._loaded
 
     @property

@@ -23,7 +23,7 @@ class FiniteCheck:
         self._precision = precision
         self._first = torch.full((), -1, device=accelerator.device)  # -1: every loss is finite
 
-    def note(self, step: int, loss: Tensor) -> None:
+    def record(self, step: int, loss: Tensor) -> None:
         """Record the loss of a step."""
         is_first = (self._first < 0) & ~torch.isfinite(loss)
         self._first = torch.where(is_first, step, self._first)

@@ -118,13 +118,13 @@ class TrainingLoop:
                 self._train_epoch(bar, guard, random)
                 random = None
                 self._finish_epoch(bar)
-                asked = self._asked(guard)
+                signal = self._received_signal(guard)
                 # Always save at the end: an error after training then loses nothing.
-                if asked or self._done() or self._save_is_due():
+                if signal or self._done() or self._save_is_due():
                     self._save()
-                self._stop_if_asked(asked)
+                self._stop_on(signal)
             rewrite_history(self.accelerator, directory, self.progress)
-            self._stop_if_asked(self._asked(guard))
+            self._stop_on(self._received_signal(guard))
 
     def _load_validation(self) -> DataLoader[Any] | None:
         rows = self.trainer.data.validation
@@ -166,11 +166,11 @@ class TrainingLoop:
                 progress.seconds += time.perf_counter() - started
                 self._log(bar)
                 started = time.perf_counter()
-            asked = self._asked(guard)
-            if asked or (isinstance(config.save_steps, int) and progress.step % config.save_steps == 0):
+            signal = self._received_signal(guard)
+            if signal or (isinstance(config.save_steps, int) and progress.step % config.save_steps == 0):
                 progress.seconds += time.perf_counter() - started
                 self._save()
-                self._stop_if_asked(asked)
+                self._stop_on(signal)
                 started = time.perf_counter()
         progress.seconds += time.perf_counter() - started
 
@@ -200,7 +200,7 @@ class TrainingLoop:
             self.average.update_parameters(self.bare_model)
         self.progress.step += 1
         self.progress.samples += rows
-        self._finite.note(self.progress.step, loss)
+        self._finite.record(self.progress.step, loss)
         self.state.means.add({"loss": loss})
 
     def _log(self, bar: tqdm[Any]) -> None:
@@ -232,7 +232,7 @@ class TrainingLoop:
         scores = self._evaluate(self._validation_loader)
         line = {"step": progress.step, "epoch": progress.epoch, "validation": scores}
         add_history(self.accelerator, self.trainer.directory, progress, line)
-        improved = progress.note_epoch(scores[config.metric], more_is_better=SELECTION_METRICS[config.metric])
+        improved = progress.record_epoch(scores[config.metric], more_is_better=SELECTION_METRICS[config.metric])
         if improved:
             self._save_model()
         if self._show_progress:
@@ -266,13 +266,13 @@ class TrainingLoop:
         best = self.progress.best_step == self.progress.step
         return self.config.save_steps == "epoch" or (self.config.save_steps is not None and best)
 
-    def _asked(self, guard: InterruptGuard) -> int:
+    def _received_signal(self, guard: InterruptGuard) -> int:
         """Return the signal that any of the processes has received, 0 if none has."""
         return self._processes.largest(guard.signal or 0)
 
-    def _stop_if_asked(self, number: int) -> None:
-        if number:
-            raise TrainingInterrupted(f"interrupted at step {self.progress.step} of {self.total_steps}", number)
+    def _stop_on(self, signal: int) -> None:
+        if signal:
+            raise TrainingInterrupted(f"interrupted at step {self.progress.step} of {self.total_steps}", signal)
 
     def _save(self) -> None:
         """Save a checkpoint, except with sharded weights; explicit `save_steps` are refused with them."""

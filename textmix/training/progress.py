@@ -32,7 +32,7 @@ class TrainProgress:
     stale_epochs: int = 0
     history: list[dict[str, Any]] = field(default_factory=list)
 
-    def note_epoch(self, value: float, *, more_is_better: bool) -> bool:
+    def record_epoch(self, value: float, *, more_is_better: bool) -> bool:
         """Record the selection metric after an epoch.
 
         Args:
