@@ -6,7 +6,6 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ import pytest
 
 from tests.support import killing
 from tests.support.commands import SMALL
+from tests.support.nursery import Nursery
 from tests.support.topics import topic_rows
 
 OPTIONS = [*SMALL, "--train.epochs", "3", "--train.batch_size", "8", "--train.learning_rate", "0.02"]
@@ -54,22 +54,21 @@ class Reference:
         changes: How often it changed a file.
     """
 
-    nursery: killing.Nursery
+    nursery: Nursery
     train: list[str]
     outcome: dict[str, Any]
     changes: int
 
 
 @pytest.fixture(scope="module")
-def reference(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reference]:
+def reference(nursery: Nursery, tmp_path_factory: pytest.TempPathFactory) -> Reference:
     directory = tmp_path_factory.mktemp("killing")
     source = directory / "topics.csv"
     source.write_text("text,label\n" + "".join(f"{text},{label}\n" for text, label in topic_rows(90)))
     train = ["train", "--data.source", str(source), *OPTIONS]
-    with killing.Nursery(directory / "log") as nursery:
-        assert nursery.run([*train, "--output_dir", str(directory / "whole")]) == 0, nursery.said()
-        changes = int((directory / "log.count").read_text())
-        yield Reference(nursery, train, killing.outcome(directory / "whole"), changes)
+    assert nursery.run([*train, "--output_dir", str(directory / "whole")]) == 0, nursery.said()
+    changes = int(nursery.log.with_suffix(".count").read_text())
+    return Reference(nursery, train, killing.outcome(directory / "whole"), changes)
 
 
 def finish(reference: Reference, directory: Path) -> None:
