@@ -1,7 +1,6 @@
 """A resumed run repeats the uninterrupted one, bit for bit."""
 
 import json
-import socket
 from pathlib import Path
 from typing import Any
 
@@ -93,13 +92,8 @@ def test_a_mixed_run_can_go_on_without_mixing(make_trainer: MakeTrainer, tmp_pat
 
 
 def test_two_processes_draw_differently_and_resume_alike(tmp_path: Path, nursery: Nursery) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    common = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
     program = {"program": "tests.support.trainer_in_two_processes", "arguments": [str(tmp_path)]}
-    ranks = [{"environment": {**common, "RANK": str(rank), "LOCAL_RANK": str(rank)}} for rank in range(2)]
-    assert nursery.run_together([{**program, **rank} for rank in ranks]) == [0, 0], nursery.said()
+    assert nursery.run_ranks([program, program]) == [0, 0], nursery.said()
     first, second = (json.loads((tmp_path / f"{rank}.json").read_text()) for rank in range(2))
     for found in (first, second):
         assert found["whole"]["lams"][2:] == found["resumed"]["lams"]

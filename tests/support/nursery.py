@@ -10,6 +10,7 @@ import json
 import os
 import runpy
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -79,6 +80,15 @@ class Nursery:
     def run_together(self, programs: list[dict[str, Any]]) -> list[int]:
         """Start several programs, given by the arguments of `start`, and wait for all."""
         return [self.end(pid) for pid in [self.start(**program) for program in programs]]
+
+    def run_ranks(self, programs: list[dict[str, Any]]) -> list[int]:
+        """Run programs together as the ranks of one process group, with the variables that a launcher sets."""
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            common = {"WORLD_SIZE": str(len(programs)), "MASTER_ADDR": "127.0.0.1"}
+            common["MASTER_PORT"] = str(free.getsockname()[1])
+        ranks = [{**common, "RANK": str(rank), "LOCAL_RANK": str(rank)} for rank in range(len(programs))]
+        return self.run_together([{**programs[rank], "environment": ranks[rank]} for rank in range(len(programs))])
 
     def said(self) -> str:
         """Return what the last program printed."""
