@@ -14,7 +14,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from tests.support.commands import QUICK, SMALL, fails, fails_quietly, snapshot
+from tests.support.commands import QUICK, SMALL, fails, fails_quietly, snapshot, tells
 from tests.support.nursery import Nursery
 from tests.support.topics import topic_rows
 from textmix.cli.main import main
@@ -83,7 +83,7 @@ class TestTrain:
     def test_an_existing_run_is_kept_unless_overwritten(self, run: Path, capsys: pytest.CaptureFixture[str]) -> None:
         before = snapshot(run)
         message = fails(["train", str(run / "config.yaml")], capsys)
-        assert message == f"a run exists at {run}; use --overwrite to replace it, or choose another output_dir"
+        assert tells(message, "run exists", str(run), "--overwrite", "output_dir")
         assert snapshot(run) == before
 
     def test_overwriting_replaces_the_run(self, topics_csv: Path, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import yaml
 
-from tests.support.commands import SMALL, fails, fails_quietly, snapshot
+from tests.support.commands import SMALL, fails, fails_quietly, snapshot, tells
 from tests.support.nursery import Nursery
 from tests.support.topics import topic_rows
 from textmix.cli.main import main
@@ -257,7 +257,7 @@ class TestKilled:
         monkeypatch.setattr(module, "train_or_resume", interrupted)
         with pytest.raises(TrainingInterrupted) as caught:
             run(recipe(topics_csv, tmp_path / "d"), 2)
-        assert str(caught.value) == "trial 0 interrupted at step 3 of 9; run the same command again to resume"
+        assert tells(str(caught.value), "trial 0", "interrupted at step 3 of 9", "same command")
 
     def test_after_sigkill_it_goes_on_from_the_checkpoint_to_the_same_results(
         self, topics_csv: Path, tmp_path: Path, nursery: Nursery
@@ -340,4 +340,4 @@ class TestWrongInput:
     ) -> None:
         monkeypatch.setitem(sys.modules, "optuna", None)
         message = fails(["sweep", "--data.source", "x.csv", "--model.name", "textcnn"], capsys)
-        assert message == "textmix sweep needs optuna; install it with: pip install 'textmix[sweep]'"
+        assert tells(message, "optuna", "pip install 'textmix[sweep]'")
