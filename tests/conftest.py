@@ -17,10 +17,25 @@ from accelerate.state import AcceleratorState
 torch.set_num_threads(1)
 
 from tests.support.batches import Batch, ragged_batch  # noqa: E402
+from tests.support.nursery import Nursery  # noqa: E402
 from tests.support.topics import topic_rows  # noqa: E402
 
 # accelerate collects garbage at the end of each run: half a second, most of it among the objects of libraries.
 gc.freeze()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let one worker have all tests of the nursery: it takes ten seconds to start."""
+    for item in items:
+        if "nursery" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.xdist_group("nursery"))
+
+
+@pytest.fixture(scope="session")
+def nursery(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nursery]:
+    """Runs programs in processes of their own that need not import anything."""
+    with Nursery(tmp_path_factory.mktemp("nursery") / "log") as nursery:
+        yield nursery
 
 
 @pytest.fixture(autouse=True)

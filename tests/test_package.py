@@ -1,5 +1,6 @@
 """The public names of textmix."""
 
+import json
 import subprocess
 import sys
 
@@ -9,8 +10,8 @@ import textmix
 from textmix.errors import one_line
 
 
-def run(code: str) -> str:
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+def run(code: str, *arguments: str) -> str:
+    done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True)
     return done.stdout
 
 
@@ -67,30 +68,42 @@ def test_mixing_needs_torch_and_transformers_alone() -> None:
     assert lines == [f"{name} 1.0 False" for name in names]
 
 
-LOADS = """
-from transformers import AutoConfig
-try:
-    AutoConfig.for_model("textmix-textcnn")
-    print("registered")
-except ValueError:
-    print("unknown")
+# Each case begins where torch is loaded, which takes seconds, but nothing of textmix; the first three without the Auto
+# classes, too.
+IMPORTS_EACH = """
+import json, os, sys
+import torch, transformers.utils
+for number, imports in enumerate(json.loads(sys.argv[1])):
+    if number == 3:
+        import transformers.modeling_utils
+    assert "textmix" not in sys.modules
+    assert number >= 3 or "transformers.models.auto.configuration_auto" not in sys.modules
+    sys.stdout.flush()
+    if not os.fork():
+        exec(imports)
+        from transformers import AutoConfig
+        try:
+            AutoConfig.for_model("textmix-textcnn")
+            print("registered", flush=True)
+        except ValueError:
+            print("unknown", flush=True)
+        os._exit(0)
+    os.wait()
 """
+REGISTERS = {
+    "import textmix": "unknown",
+    "from textmix import attach, MixConfig": "unknown",
+    "from textmix import TextCNN": "registered",
+    "from textmix import MixupForSequenceClassification": "registered",
+    "from textmix import MixupCallback": "registered",
+    "from textmix import Predictor": "registered",
+    "import transformers.models.auto.modeling_auto; from textmix import TextRNN": "registered",
+}
 
 
-@pytest.mark.parametrize(
-    ("imports", "expected"),
-    [
-        ("import textmix", "unknown"),
-        ("from textmix import attach, MixConfig", "unknown"),
-        ("from textmix import TextCNN", "registered"),
-        ("from textmix import MixupForSequenceClassification", "registered"),
-        ("from textmix import MixupCallback", "registered"),
-        ("from textmix import Predictor", "registered"),
-        ("import transformers.models.auto.modeling_auto; from textmix import TextRNN", "registered"),
-    ],
-)
-def test_importing_a_model_the_callback_or_the_predictor_registers_the_models(imports: str, expected: str) -> None:
-    assert run(f"{imports}\n{LOADS}").strip() == expected
+def test_importing_a_model_the_callback_or_the_predictor_registers_the_models() -> None:
+    found = run(IMPORTS_EACH, json.dumps(list(REGISTERS))).splitlines()
+    assert dict(zip(REGISTERS, found, strict=True)) == REGISTERS
 
 
 def test_a_message_is_one_line_of_printable_characters() -> None:

@@ -18,6 +18,7 @@ from typing import Any
 from benchmarks.shared import machine, make_parser, print_table, write_results
 from tests.support import killing
 from tests.support.commands import SMALL
+from tests.support.nursery import Nursery
 from tests.support.topics import topic_rows
 
 EPOCHS, BATCH, ROWS = 4, 8, 120
@@ -44,7 +45,7 @@ class Trials:
         seed: Seed of the moments of the kills.
     """
 
-    def __init__(self, scratch: Path, nursery: killing.Nursery, seed: int) -> None:
+    def __init__(self, scratch: Path, nursery: Nursery, seed: int) -> None:
         self.scratch = scratch
         self.nursery = nursery
         self.chosen = random.Random(seed)
@@ -124,7 +125,7 @@ def main() -> None:
     parser.add_argument("--trials", type=int, default=50, help="number of trials")
     parser.add_argument("--seed", type=int, default=0, help="seed of the moments of the kills")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as scratch, killing.Nursery(Path(scratch) / "log") as nursery:
+    with tempfile.TemporaryDirectory() as scratch, Nursery(Path(scratch) / "log") as nursery:
         trials = Trials(Path(scratch), nursery, options.seed)
         kinds = [
             trials.at_a_step,

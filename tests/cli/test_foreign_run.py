@@ -10,7 +10,7 @@ import pytest
 import yaml
 from transformers import BertForSequenceClassification
 
-from tests.support.commands import SMALL, fails, fails_quietly, snapshot
+from tests.support.commands import SMALL, fails, fails_quietly, snapshot, tells
 from tests.support.families import bert_config
 from tests.support.topics import topic_rows
 from textmix.cli.main import main
@@ -143,7 +143,7 @@ def test_links_out_of_it_are_refused(
     (foreign / name).symlink_to(tmp_path / "elsewhere")
     (foreign / "metrics.json").unlink()
     arguments = ["train", "--resume", str(foreign)] if name == "checkpoints" else ["evaluate", str(foreign)]
-    assert fails_quietly(arguments, capsys) == f"{foreign}/{name} leads out of the run; put a directory in its place"
+    assert tells(fails_quietly(arguments, capsys), f"{foreign}/{name}", "out of the run", "directory")
     assert not list((tmp_path / "elsewhere").iterdir())
 
 

@@ -2,8 +2,6 @@
 
 import json
 import re
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +10,7 @@ from transformers import BertModel
 
 from tests.support.commands import QUICK, csv_of, fails_quietly, snapshot
 from tests.support.families import bert_config
+from tests.support.nursery import Nursery
 from tests.support.topics import topic_rows
 from textmix.cli.main import main
 from textmix.mixing.registry import STRATEGIES
@@ -66,13 +65,15 @@ class TestJson:
                 tokens = [position["token"] for position in pair["positions"] if position["token"] is not None]
                 assert pair["mixed_text"] == " ".join(tokens)
 
-    def test_a_program_reads_nothing_else_on_standard_output(self, run: Path, source: str) -> None:
-        command = [sys.executable, "-m", "textmix", "inspect", str(run), source, "--strategy=cutmix", "--json"]
-        result = subprocess.run(command, capture_output=True, text=True, check=True)
-        assert [sorted(json.loads(line)) for line in result.stdout.splitlines()] == [
+    def test_a_program_reads_nothing_else_on_standard_output(
+        self, run: Path, source: str, nursery: Nursery, tmp_path: Path
+    ) -> None:
+        files = {"stdout": tmp_path / "output", "stderr": tmp_path / "errors"}
+        assert nursery.run(["inspect", str(run), source, "--strategy=cutmix", "--json"], **files) == 0
+        assert [sorted(json.loads(line)) for line in files["stdout"].read_text().splitlines()] == [
             sorted(("step", "strategy", "site", "lam", "rows", "target", "positions", "mixed_text", "nearest", "note"))
         ] * 5
-        assert result.stderr == ""
+        assert files["stderr"].read_text() == ""
 
     def test_a_seed_fixes_what_is_drawn(self, run: Path, source: str, capsys: pytest.CaptureFixture[str]) -> None:
         base = [str(run), source, "--strategy", "cutmix"]

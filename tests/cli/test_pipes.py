@@ -8,20 +8,20 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.nursery import Nursery
 from textmix.cli.main import main
 
 
-def test_a_reader_that_takes_one_line_ends_predict_quietly(run: Path, tmp_path: Path) -> None:
+def test_a_reader_that_takes_one_line_ends_predict_quietly(run: Path, tmp_path: Path, nursery: Nursery) -> None:
     """What `textmix predict RUN - | head -1` does."""
     # More than a pipe holds, so that writing goes on after the reader has gone.
     (tmp_path / "texts").write_text("goal match team\n" * 20_000)
-    command = [sys.executable, "-m", "textmix", "predict", str(run), "-"]
-    with (tmp_path / "texts").open() as texts, (tmp_path / "errors").open("w") as errors:
-        process = subprocess.Popen(command, stdin=texts, stdout=subprocess.PIPE, stderr=errors)
-        assert process.stdout is not None
-        assert process.stdout.readline().startswith(b"sport\t")
-        process.stdout.close()
-        assert process.wait(timeout=120) == 141
+    os.mkfifo(tmp_path / "pipe")
+    files = {"stdin": tmp_path / "texts", "stdout": tmp_path / "pipe", "stderr": tmp_path / "errors"}
+    pid = nursery.start(["predict", str(run), "-"], **files)
+    with (tmp_path / "pipe").open() as pipe:
+        assert pipe.readline().startswith("sport\t")
+    assert nursery.end(pid) == 141
     assert (tmp_path / "errors").read_text() == ""
 
 

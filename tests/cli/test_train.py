@@ -6,8 +6,6 @@ import re
 import resource
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -16,7 +14,8 @@ import pandas as pd
 import pytest
 import yaml
 
-from tests.support.commands import QUICK, SMALL, fails, fails_quietly, snapshot
+from tests.support.commands import QUICK, SMALL, fails, fails_quietly, snapshot, tells
+from tests.support.nursery import Nursery
 from tests.support.topics import topic_rows
 from textmix.cli.main import main
 from textmix.config.parsing import option_names
@@ -84,7 +83,7 @@ class TestTrain:
     def test_an_existing_run_is_kept_unless_overwritten(self, run: Path, capsys: pytest.CaptureFixture[str]) -> None:
         before = snapshot(run)
         message = fails(["train", str(run / "config.yaml")], capsys)
-        assert message == f"a run exists at {run}; use --overwrite to replace it, or choose another output_dir"
+        assert tells(message, "run exists", str(run), "--overwrite", "output_dir")
         assert snapshot(run) == before
 
     def test_overwriting_replaces_the_run(self, topics_csv: Path, tmp_path: Path) -> None:
@@ -145,19 +144,16 @@ class TestTrain:
         for name in ("history.jsonl", "predictions.csv", "model/model.safetensors"):
             assert (tmp_path / "whole" / name).read_bytes() == (tmp_path / "lazy" / name).read_bytes(), name
 
-    def test_an_interrupted_run_says_how_to_go_on(self, topics_csv: Path, tmp_path: Path) -> None:
+    def test_an_interrupted_run_says_how_to_go_on(self, topics_csv: Path, tmp_path: Path, nursery: Nursery) -> None:
         directory = tmp_path / "run"
         arguments = ["--data.source", str(topics_csv), *SMALL, "--train.epochs", "400", "--output_dir", str(directory)]
-        process = subprocess.Popen(
-            [sys.executable, "-m", "textmix", "train", *arguments], stderr=subprocess.PIPE, stdout=subprocess.DEVNULL
-        )
+        pid = nursery.start(["train", *arguments], stderr=tmp_path / "errors")
         deadline = time.monotonic() + 120
         while not (directory / "model").exists() and time.monotonic() < deadline:
-            time.sleep(0.2)
-        process.send_signal(2)
-        error = process.communicate(timeout=60)[1].decode()
-        assert process.returncode == 130
-        last = error.strip().splitlines()[-1]
+            time.sleep(0.05)
+        os.kill(pid, signal.SIGINT)
+        assert nursery.end(pid) == 130
+        last = (tmp_path / "errors").read_text().splitlines()[-1]
         assert re.fullmatch(
             r"textmix: interrupted at step \d+ of \d+; resume with: textmix train --resume "
             + re.escape(str(directory)),

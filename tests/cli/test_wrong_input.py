@@ -55,7 +55,7 @@ WRONG_DATA = {
         ["--model.pooling", "meen"],
         r'Parser key "model\.pooling": Expected .*mean.* Got value: meen$',
     ),
-    "out of range": ("", ["--mix.alpha", "-1"], r"mix\.alpha must be a number above 0, not -1\.0"),
+    "out of range": ("", ["--mix.alpha", "-1"], r"mix\.alpha .*above 0.* -1\.0$"),
     "missing value": ("", ["--mix.alpha"], r".*mix\.alpha.*"),
     "unknown model": (
         "",
@@ -110,14 +110,14 @@ WRONG_DATA = {
     "two things at once": (
         "",
         ["--mix.start", "0.5", "--mix.stop", "0.5", "--mix.strategy", "multi", "--mix.multi.rows", "1"],
-        r"mix\.start must come before mix\.stop, not 0\.5 and 0\.5; mix\.multi\.rows must be at least 2, not 1",
+        r"mix\.start .*mix\.stop.* 0\.5 and 0\.5; mix\.multi\.rows .*2.* 1$",
     ),
     "smoothing all away": (
         "",
         ["--loss.label_smoothing", "1"],
-        r"loss\.label_smoothing must lie in \[0, 1\), not 1\.0",
+        r"loss\.label_smoothing .*\[0, 1\).* 1\.0$",
     ),
-    "negative gamma": ("", ["--loss.focal_gamma", "-1"], r"loss\.focal_gamma must not be below 0, but is -1\.0"),
+    "negative gamma": ("", ["--loss.focal_gamma", "-1"], r"loss\.focal_gamma .*0.* -1\.0$"),
     "unknown weights": (
         "",
         ["--loss.class_weights", "balancd"],
@@ -126,7 +126,7 @@ WRONG_DATA = {
     "too few class weights": (
         "text,label\n" + BODY,
         ["--loss.class_weights", "[1, 2]"],
-        r"loss\.class_weights has 2 numbers for the 3 classes food, music, sport",
+        r"loss\.class_weights .*2 .*3 classes food, music, sport",
     ),
     "too many class counts": (
         "text,label\n" + BODY,

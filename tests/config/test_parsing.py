@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.commands import tells
 from textmix.config.parsing import check_options, option_names, parse, run_parser, to_run_config, with_options
 from textmix.config.run import RunConfig
 from textmix.data.config import DataConfig
@@ -24,18 +25,18 @@ def test_every_form_of_an_option_is_known() -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "message"),
+    ("words", "told"),
     [
-        (["--mix.alfa", "1"], "unknown option --mix.alfa; did you mean '--mix.alpha'?"),
-        (["--train.trackrs+", "wandb"], "unknown option --train.trackrs; did you mean '--train.trackers'?"),
-        (["--mix.any.choses.word=1"], "unknown option --mix.any.choses.word; did you mean '--mix.any.choices'?"),
-        (["--colour", "red"], "unknown option --colour; --help lists all options"),
+        (["--mix.alfa", "1"], ["--mix.alfa", "'--mix.alpha'"]),
+        (["--train.trackrs+", "wandb"], ["--train.trackrs", "'--train.trackers'"]),
+        (["--mix.any.choses.word=1"], ["--mix.any.choses.word", "'--mix.any.choices'"]),
+        (["--colour", "red"], ["--colour", "--help"]),
     ],
 )
-def test_an_option_that_does_not_exist_is_told_with_the_nearest(words: list[str], message: str) -> None:
+def test_an_option_that_does_not_exist_is_told_with_the_nearest(words: list[str], told: list[str]) -> None:
     with pytest.raises(ConfigError) as caught:
         read(*words)
-    assert str(caught.value) == message
+    assert tells(str(caught.value), "unknown option", *told)
 
 
 def test_a_section_may_be_a_file(in_tmp_path: Path) -> None:

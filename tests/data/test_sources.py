@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 from datasets import Dataset, DatasetDict
 
+from tests.support.commands import tells
 from tests.support.hostile_tables import write_rows
 from textmix.data import sources
 from textmix.data.sources import absolute, load_source, source_name
@@ -87,7 +88,7 @@ def test_too_many_columns_are_refused_in_good_time(tmp_path: Path, name: str) ->
     write_rows(tmp_path / name.removesuffix(".gz"), columns)
     content = (tmp_path / name.removesuffix(".gz")).read_bytes()
     message = broken(tmp_path / name, gzip.compress(content) if name.endswith(".gz") else content)
-    assert message == f"{name} has 10001 columns; no more than 10000 can be read: leave some out"
+    assert tells(message, name, "10001 columns", "10000")
 
 
 @pytest.mark.parametrize("end", ["\r", "\n", "\r\n"])

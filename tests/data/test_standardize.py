@@ -1,6 +1,7 @@
 import pytest
 from datasets import ClassLabel, Dataset, Features, Value
 
+from tests.support.commands import tells
 from textmix.data.labels import class_names, encode_labels
 from textmix.data.standardize import Columns, standardize
 from textmix.errors import DataError
@@ -50,10 +51,10 @@ def test_missing_values_are_counted_with_the_option_that_drops_them() -> None:
     data = table(text=["a", None, "  ", "d"], label=["x", "y", "x", ""])
     with pytest.raises(DataError) as caught:
         standardize(data, Columns(["text"], "label"), "reviews")
-    assert str(caught.value) == (
-        "reviews: 2 of 4 rows have an empty or missing 'text' (the first is row 2); 1 of 4 rows have an empty or"
-        " missing 'label' (the first is row 4); fill them in, or leave the rows out with --data.drop_missing true"
-    )
+    texts, labels, advice = str(caught.value).split("; ")
+    assert tells(texts, "reviews", "2 of 4 rows", "missing 'text'", "row 2")
+    assert tells(labels, "1 of 4 rows", "missing 'label'", "row 4")
+    assert tells(advice, "--data.drop_missing true")
     rows, missing, _ = standardize(data, Columns(["text"], "label", drop_missing=True), "reviews")
     assert rows.to_dict() == {"text": ["a"], "label": ["x"]}
     assert missing == 3

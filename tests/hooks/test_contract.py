@@ -222,7 +222,7 @@ def check_contract(case: Case) -> None:
 
 @pytest.mark.parametrize("strategy", list(STRATEGIES))
 @given(data=st.data())
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, max_examples=40)
 def test_every_strategy_holds_to_the_contract(strategy: str, data: st.DataObject) -> None:
     check_contract(data.draw(cases(strategy)))
 

@@ -33,6 +33,8 @@ WORDS = ["textcnn", "textrnn", "fasttext"]
 
 def save(kind: str, directory: Path) -> Path:
     torch.manual_seed(0)
+    encoder = bert_config()
+    encoder.num_hidden_layers = 1
     tokenizer = train_tokenizer(TEXTS, min_frequency=1)
     tokenizer.model_max_length = 40
     sizes = {"vocab_size": len(tokenizer), "embedding_dim": 8, "num_labels": 3}
@@ -44,9 +46,9 @@ def save(kind: str, directory: Path) -> Path:
         model = FastText(FastTextConfig(ngrams=3, buckets=50, **sizes))
         torch.nn.init.normal_(model.embeddings.ngrams.weight.data[1:])
     elif kind == "native":
-        model = BertForSequenceClassification(bert_config())
+        model = BertForSequenceClassification(encoder)
     else:
-        model = MixupForSequenceClassification(MixupEncoderConfig(encoder=bert_config(), pooling=kind, num_labels=3))
+        model = MixupForSequenceClassification(MixupEncoderConfig(encoder=encoder, pooling=kind, num_labels=3))
     for parameter in model.parameters():  # fresh weights give every text nearly the same probabilities
         parameter.data *= 4
     model.config.id2label = {0: "x", 1: "y", 2: "ä ö"}
@@ -74,18 +76,17 @@ def test_an_export_predicts_as_the_model_does_wherever_it_is_moved(kind: str, tm
 
 
 def test_int8_is_near(tmp_path: Path) -> None:
-    model = save("mean", tmp_path / "model")
-    export_onnx(model, tmp_path / "exact")
-    export_onnx(model, tmp_path / "onnx", int8=True)
+    export_onnx(save("mean", tmp_path / "model"), tmp_path / "onnx", int8=True)
     assert sorted(path.name for path in (tmp_path / "onnx").iterdir()) == [
         "config.json",
         "model.onnx",
         "tokenizer.json",
         "tokenizer_config.json",
     ]
-    exact, rounded = Predictor.from_pretrained(tmp_path / "exact")(TEXTS), Predictor.from_pretrained(tmp_path / "onnx")
-    np.testing.assert_allclose(rounded(TEXTS), exact, atol=0.1)
-    assert not np.allclose(rounded(TEXTS), exact, atol=1e-6)
+    texts = [text for text in TEXTS if text]
+    exact, rounded = (Predictor.from_pretrained(tmp_path / name)(texts) for name in ("model", "onnx"))
+    np.testing.assert_allclose(rounded, exact, atol=0.1)
+    assert not np.allclose(rounded, exact, atol=1e-4)  # an export that is not rounded is nearer
 
 
 def test_something_else_is_never_replaced(tmp_path: Path) -> None:

@@ -1,10 +1,6 @@
 """A resumed run repeats the uninterrupted one, bit for bit."""
 
 import json
-import os
-import socket
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +10,9 @@ import torch
 from transformers import EarlyStoppingCallback, Trainer
 
 from tests.integrations.conftest import MakeTrainer, tiny_bert, without_times
+from tests.support.nursery import Nursery
 from textmix import MixConfig, MixupCallback
 
-ROOT = Path(__file__).parent.parent.parent
 SAVING: dict[str, Any] = {"save_strategy": "steps", "save_steps": 3, "max_steps": 10, "gradient_accumulation_steps": 2}
 CONFIGS = [
     {"strategy": "manifold", "alpha_schedule": "linear_out", "start": 0.2},
@@ -95,21 +91,9 @@ def test_a_mixed_run_can_go_on_without_mixing(make_trainer: MakeTrainer, tmp_pat
     assert "mix_lam" not in history(resumed)[-1]
 
 
-def test_two_processes_draw_differently_and_resume_alike(tmp_path: Path) -> None:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    common = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", "tests.support.trainer_in_two_processes", str(tmp_path)]
-    processes = [
-        subprocess.Popen(command, cwd=ROOT, env={**os.environ, **common, "RANK": str(rank), "LOCAL_RANK": str(rank)})
-        for rank in range(2)
-    ]
-    try:
-        assert [process.wait(timeout=120) for process in processes] == [0, 0]
-    finally:
-        for process in processes:
-            process.kill()
+def test_two_processes_draw_differently_and_resume_alike(tmp_path: Path, nursery: Nursery) -> None:
+    program = {"program": "tests.support.trainer_in_two_processes", "arguments": [str(tmp_path)]}
+    assert nursery.run_ranks([program, program]) == [0, 0], nursery.said()
     first, second = (json.loads((tmp_path / f"{rank}.json").read_text()) for rank in range(2))
     for found in (first, second):
         assert found["whole"]["lams"][2:] == found["resumed"]["lams"]

@@ -2,7 +2,6 @@
 
 import io
 import random
-import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -260,10 +259,3 @@ class TestWrongInput:
 def test_options_are_those_of_a_recipe(fitted: MixupClassifier) -> None:
     assert fitted.predictor_.model.config.embedding_dim == 16
     assert fitted.get_params()["options"] == SMALL
-
-
-def test_the_example_of_the_documentation_runs(capsys: pytest.CaptureFixture[str]) -> None:
-    text = (Path(__file__).parents[2] / "docs" / "sklearn.md").read_text(encoding="utf-8")
-    (example,) = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
-    exec(compile(example, "docs/sklearn.md", "exec"), {})  # it is ours
-    assert re.search(r"\{'strategy': '\w+'\} \['\w+'\]", capsys.readouterr().out)

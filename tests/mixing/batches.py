@@ -25,6 +25,13 @@ def random_mask(size: int, length: int, source: torch.Generator) -> Tensor:
     return kinds[torch.randint(3, (size,), generator=source), torch.arange(size)]
 
 
+def blending(size: int, count: int, seed: int) -> tuple[Tensor, Tensor]:
+    """Draw rows to blend, and their weights, both (B, K)."""
+    source = generator(seed + 1)
+    rows = torch.randint(size, (size, count), generator=source)
+    return rows, torch.rand(size, count, dtype=torch.float64, generator=source).softmax(dim=1)
+
+
 def random_batch(size: int = 5, length: int = 7, seed: int = 0, hidden_size: int = 3, alpha: float = 0.4) -> MixBatch:
     """Draw a batch of integer classes with everything that a strategy may ask for."""
     source = generator(seed)

@@ -6,13 +6,14 @@ from pathlib import Path
 import pytest
 from safetensors.torch import load_file
 
-from tests.support.launching import SIZES, finished, history, launch, sources
+from tests.support.launching import SIZES, history, sources
+from tests.support.nursery import Nursery
 from textmix.cli.main import main
 
 PLAIN = ["--model.dropout", "0", "--train.precision", "fp32", "--train.epochs", "2", "--train.log_steps", "1"]
 
 
-def test_two_processes_train_like_one_with_twice_the_batch(tmp_path: Path) -> None:
+def test_two_processes_train_like_one_with_twice_the_batch(tmp_path: Path, nursery: Nursery) -> None:
     """Also in the last batch of an epoch, which is one row: it is in one of the processes alone."""
     arguments = [
         "train",
@@ -24,9 +25,12 @@ def test_two_processes_train_like_one_with_twice_the_batch(tmp_path: Path) -> No
         "--train.learning_rate",
         "0.01",
     ]
-    two = launch([*arguments, "--train.batch_size", "8", "--output_dir", str(tmp_path / "two")])
+    two = [*arguments, "--train.batch_size", "8", "--output_dir", str(tmp_path / "two")]
+    printed = [tmp_path / f"printed-{rank}" for rank in range(2)]
+    ended = nursery.run_ranks([{"arguments": two, "stdout": path} for path in printed])
+    output = "".join(path.read_text() for path in printed)
+    assert ended == [0, 0], output
     assert main([*arguments, "--train.batch_size", "16", "--output_dir", str(tmp_path / "one")]) == 0
-    output, _ = finished(two)
     metrics = [json.loads((tmp_path / name / "metrics.json").read_text()) for name in ("one", "two")]
     lines = [history(tmp_path / name) for name in ("one", "two")]
     assert len(lines[0]) == 2 * (4 + 1)

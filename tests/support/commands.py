@@ -35,6 +35,11 @@ def fails_quietly(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> s
     return lines[0].removeprefix("textmix: error: ")
 
 
+def tells(message: str, *words: str) -> bool:
+    """Test whether a message names what is wrong: options, values, key words; its sentences may change."""
+    return all(word in message for word in words)
+
+
 def csv_of(path: Path, text: str) -> str:
     path.write_text(text)
     return str(path)

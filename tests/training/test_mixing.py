@@ -7,6 +7,7 @@ import pytest
 import torch
 from transformers import BertForSequenceClassification
 
+from tests.support.commands import tells
 from tests.support.families import bert_config
 from tests.support.trainer import (
     NAMES,
@@ -71,10 +72,9 @@ class TestCompletion:
     def test_what_does_not_fit_the_classes_is_named(self, tmp_path: Path) -> None:
         with pytest.raises(ConfigError) as caught:
             trainer(tmp_path, mix=MixConfig(class_counts=[1]), loss=LossConfig(class_weights=[1.0, 2.0]))
-        assert str(caught.value) == (
-            "mix.class_counts has 1 numbers for the 3 classes LABEL_0, LABEL_1, LABEL_2;"
-            " loss.class_weights has 2 numbers for the 3 classes LABEL_0, LABEL_1, LABEL_2"
-        )
+        counts, weights = str(caught.value).split(";")
+        assert tells(counts, "mix.class_counts", "1", "3", "LABEL_0, LABEL_1, LABEL_2")
+        assert tells(weights, "loss.class_weights", "2", "3", "LABEL_0, LABEL_1, LABEL_2")
 
 
 def first_loss(loss: LossConfig, directory: Path) -> float:

@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +11,8 @@ import numpy as np
 import pytest
 import yaml
 
-from tests.support.commands import SMALL, fails, fails_quietly, snapshot
+from tests.support.commands import SMALL, fails, fails_quietly, snapshot, tells
+from tests.support.nursery import Nursery
 from tests.support.topics import topic_rows
 from textmix.cli.main import main
 from textmix.config.parsing import with_options
@@ -257,14 +257,15 @@ class TestKilled:
         monkeypatch.setattr(module, "train_or_resume", interrupted)
         with pytest.raises(TrainingInterrupted) as caught:
             run(recipe(topics_csv, tmp_path / "d"), 2)
-        assert str(caught.value) == "trial 0 interrupted at step 3 of 9; run the same command again to resume"
+        assert tells(str(caught.value), "trial 0", "interrupted at step 3 of 9", "same command")
 
     def test_after_sigkill_it_goes_on_from_the_checkpoint_to_the_same_results(
-        self, topics_csv: Path, tmp_path: Path
+        self, topics_csv: Path, tmp_path: Path, nursery: Nursery
     ) -> None:
         space: Space = {"train.learning_rate": Range(1e-3, 5e-2, log=True)}
-        code = (
-            "import os, signal, sys\nfrom pathlib import Path\nfrom textmix.training import loop\n"
+        program = tmp_path / "dies.py"
+        program.write_text(
+            "import os, signal\nfrom pathlib import Path\nfrom textmix.training import loop\n"
             "save = loop.TrainingLoop._save\n"
             "def dies(self):\n    save(self)\n    self.progress.epoch == 2 and os.kill(os.getpid(), signal.SIGKILL)\n"
             "loop.TrainingLoop._save = dies\n"
@@ -273,8 +274,7 @@ class TestKilled:
             f"space = {space!r}\n"
             f"run(recipe(Path({str(topics_csv)!r}), Path({str(tmp_path / 'd')!r}), epochs=3), 1, space)\n"
         )
-        killed = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
-        assert killed.returncode == -9, killed.stderr
+        assert nursery.run([], program=str(program)) == -9, nursery.said()
         report = run(recipe(topics_csv, tmp_path / "d", epochs=3), 1, space)
         whole = run(recipe(topics_csv, tmp_path / "e", epochs=3), 1, space)
         for row in (report["trials"][0], whole["trials"][0]):
@@ -282,20 +282,18 @@ class TestKilled:
         assert report["trials"] == whole["trials"]
 
 
-def test_two_processes_share_a_sweep(topics_csv: Path, tmp_path: Path) -> None:
+def test_two_processes_share_a_sweep(topics_csv: Path, tmp_path: Path, nursery: Nursery) -> None:
     space = tmp_path / "space.yaml"
     space.write_text("mix.strategy: [none, word]\nmix.alpha: {low: 0.1, high: 2.0}\n")
-    command = [sys.executable, "-m", "textmix", "sweep", "--data.source", str(topics_csv), *SMALL]
+    command = ["sweep", "--data.source", str(topics_csv), *SMALL]
     command += ["--train.epochs", "1", "--trials", "4", "--space", str(space), "--output_dir", str(tmp_path / "d")]
-    both = [
-        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, encoding="utf-8")
-        for _ in range(2)
-    ]
-    told = [process.communicate() for process in both]
-    assert [process.returncode for process in both] == [0, 0], told
+    outputs = [tmp_path / "first", tmp_path / "second"]
+    ended = nursery.run_together([{"arguments": command, "stdout": output} for output in outputs])
+    told = [output.read_text() for output in outputs]
+    assert ended == [0, 0], told
     report = json.loads((tmp_path / "d" / "sweep.json").read_text())
     assert [row["state"] for row in report["trials"]] == ["complete"] * 4
-    trained = [line.split(":")[0] for output, _ in told for line in output.splitlines() if line.startswith("trial ")]
+    trained = [line.split(":")[0] for output in told for line in output.splitlines() if line.startswith("trial ")]
     assert sorted(trained) == [f"trial {number}" for number in range(4)]
 
 
@@ -342,4 +340,4 @@ class TestWrongInput:
     ) -> None:
         monkeypatch.setitem(sys.modules, "optuna", None)
         message = fails(["sweep", "--data.source", "x.csv", "--model.name", "textcnn"], capsys)
-        assert message == "textmix sweep needs optuna; install it with: pip install 'textmix[sweep]'"
+        assert tells(message, "optuna", "pip install 'textmix[sweep]'")
