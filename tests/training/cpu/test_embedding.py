@@ -266,7 +266,7 @@ def interrupt(run: MixupTrainer) -> None:
     signals = iter([0, 0, 0, 2])
 
     def change(loop: TrainingLoop) -> None:
-        loop._asked = lambda guard: next(signals)  # type: ignore[method-assign]
+        loop._received_signal = lambda guard: next(signals)  # type: ignore[method-assign]
 
     on_loop(run, change)
     with pytest.raises(TrainingInterrupted):
