@@ -20,8 +20,11 @@ from tests.support.batches import Batch, ragged_batch  # noqa: E402
 from tests.support.nursery import Nursery  # noqa: E402
 from tests.support.topics import topic_rows  # noqa: E402
 
-# accelerate collects garbage at the end of each run: half a second, most of it among the objects of libraries.
-gc.freeze()
+
+def pytest_collection_finish() -> None:
+    """Exclude what is alive by now from garbage collection: accelerate collects at the end of each training."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
