@@ -6,7 +6,7 @@ import sys
 import optuna
 import pytest
 import torch
-from accelerate.state import AcceleratorState, GradientState
+from accelerate.state import AcceleratorState, GradientState, PartialState
 from datasets import Dataset
 from transformers import (
     AutoModel,
@@ -35,6 +35,7 @@ def test_all_of_them_exist() -> None:
     assert ALL_ATTENTION_FUNCTIONS["sdpa"] is sdpa_attention_forward
     assert isinstance(AcceleratorState._shared_state, dict)
     assert isinstance(GradientState._shared_state, dict)
+    assert isinstance(PartialState._shared_state, dict)
     assert Dataset.from_dict({"a": [1]})._indices is None
     assert hasattr(optuna.trial.create_trial(value=0.0), "_trial_id")
 

@@ -4,10 +4,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from accelerate import Accelerator
+from accelerate import Accelerator, DistributedType, PartialState
 from accelerate.state import AcceleratorState, GradientState
 
 from tests.support.trainer import trainer
+from textmix.config.train import TrainConfig
+from textmix.training.accelerator import run_accelerator
 
 
 def learns(accelerator: Accelerator) -> bool:
@@ -41,6 +43,15 @@ def test_a_foreign_accelerator_survives(tmp_path: Path, precision: str) -> None:
     assert GradientState._shared_state == gradients
     assert (foreign.mixed_precision, foreign.device.type, foreign.gradient_accumulation_steps) == (precision, "cpu", 2)
     assert learns(foreign)
+
+
+def test_the_state_of_the_processes_is_restored(tmp_path: Path) -> None:
+    """An accelerator that shards writes there that its processes do; the next one would then not shard."""
+    state = PartialState(cpu=True)
+    before = state.distributed_type
+    with run_accelerator(TrainConfig(), "fp32", tmp_path):
+        PartialState._shared_state["distributed_type"] = DistributedType.FSDP
+    assert PartialState().distributed_type == before
 
 
 def test_the_precision_is_that_of_the_run(tmp_path: Path) -> None:

@@ -96,6 +96,14 @@ def shared_states() -> list[dict[str, Any]]:
     return [kind._shared_state for kind in (AcceleratorState, GradientState) if hasattr(kind, "_shared_state")]
 
 
+def process_state() -> dict[str, Any]:
+    """Return the mutable state of the processes of a run (accelerate); else an empty dictionary."""
+    from accelerate import PartialState
+
+    state: dict[str, Any] = getattr(PartialState, "_shared_state", {})
+    return state
+
+
 def selected_rows(dataset: "Dataset") -> "npt.NDArray[np.unsignedinteger[Any]] | None":
     """Return the rows of the underlying table that a selection of N rows has (datasets); there is no fallback.
 

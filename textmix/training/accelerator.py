@@ -10,7 +10,7 @@ from accelerate.utils import ProjectConfiguration
 from torch import nn
 
 from textmix.config.train import TrainConfig
-from textmix.io.compat import shared_states
+from textmix.io.compat import process_state, shared_states
 from textmix.io.run_directory import TENSORBOARD
 
 _MIXED_PRECISION = {"fp32": "no", "bf16": "bf16", "fp16": "fp16"}
@@ -31,6 +31,8 @@ def run_accelerator(config: TrainConfig, precision: str, directory: Path) -> Ite
         directory: Directory of the run, where tensorboard writes.
     """
     shared = [(state, dict(state)) for state in shared_states()]
+    # An accelerator that shards writes so into the state of the processes, in which the next one would not shard.
+    processes, kind = process_state(), process_state().get("distributed_type")
     for state, _ in shared:
         state.clear()
     try:
@@ -45,6 +47,8 @@ def run_accelerator(config: TrainConfig, precision: str, directory: Path) -> Ite
         for state, before in shared:
             state.clear()
             state.update(before)
+        if kind is not None:
+            processes["distributed_type"] = kind
 
 
 @contextmanager
