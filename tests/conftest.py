@@ -41,6 +41,11 @@ def nursery(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Nursery]:
         yield nursery
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the device of the tests marked gpu."""
+    parser.addoption("--device", default="cuda", help="device of the tests marked gpu; cpu rehearses them")
+
+
 @pytest.fixture(autouse=True)
 def _no_accelerator_left() -> Iterator[None]:
     """Forget the accelerator of a test: its precision would bind every later one of the process."""
