@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TypeAlias
+from typing import TypeAlias, cast
 
 import torch
 from datasets import Dataset
@@ -78,18 +78,23 @@ def run_longest_first(
         The outputs of `run` for all rows, in their order, shape (N, ...), float32, on the CPU.
     """
     order = sorted(range(len(lengths)), key=lambda number: -lengths[number])
-    collate = DataCollatorWithPadding(tokenizer)
+    collate, device = DataCollatorWithPadding(tokenizer), cast(torch.device, model.device)
     parts = []
     with _evaluating(model):
         for start in range(0, len(order), batch_size):
             numbers = order[start : start + batch_size]
             batch = collate([rows[number] for number in numbers])
-            parts.append(run(**{name: value.to(model.device) for name, value in batch.items()}).float())
+            parts.append(run(**{name: _copy(value, device) for name, value in batch.items()}).float())
             progress(len(numbers))
         by_length = torch.cat(parts).cpu()
     results = torch.empty_like(by_length)
     results[order] = by_length
     return results
+
+
+def _copy(values: Tensor, device: torch.device) -> Tensor:
+    """Copy values to a device, to a GPU through pinned memory, so that the CPU goes on meanwhile."""
+    return values.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else values.to(device)
 
 
 def text_logits(

@@ -149,4 +149,6 @@ def padded_loader(
     collate = default_data_collator if pooled else DataCollatorWithPadding(tokenizer)
     # A DataLoader needs only __len__ and __getitems__.
     dataset = cast("torch.utils.data.Dataset[Any]", data)
-    return DataLoader(dataset, collate_fn=collate, generator=torch.Generator(), **order)
+    # Only from pinned memory is a batch copied to a GPU while the CPU goes on.
+    pinned = torch.cuda.is_available()
+    return DataLoader(dataset, collate_fn=collate, generator=torch.Generator(), pin_memory=pinned, **order)

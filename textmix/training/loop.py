@@ -71,6 +71,7 @@ class TrainingLoop:
             num_processes=1,
             process_index=0,
             put_on_device=True,
+            non_blocking=True,
         )
         optimizer = build_optimizer(model, config.learning_rate, config.weight_decay)
         self.model, self.optimizer = accelerator.prepare(model, optimizer)
