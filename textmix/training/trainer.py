@@ -157,7 +157,7 @@ class MixupTrainer:
         if config.cpu_speedups and whole:
             rows = self._batches().first_rows(self.total_steps * config.accumulation_steps)
             stack.enter_context(compact_embedding(model, self.tokenizer, self.data.train, self.mix, rows))
-        if config.cpu_speedups:
+        if config.cpu_speedups and accelerator.device.type == "cpu":
             stack.enter_context(byte_dropout(model))
         mixer = self._mixer()
         stack.callback(mixer.detach)
