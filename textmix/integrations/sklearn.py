@@ -251,7 +251,8 @@ def _targets(y: Any, sample_weight: Any) -> tuple[npt.NDArray[Any], npt.NDArray[
     """Check classes and weights, each of shape (N,)."""
     if y is None:
         raise DataError("MixupClassifier requires y to be passed, but the target y is None")
-    labels = column_or_1d(y, warn=True)
+    # scikit-learn turns pandas' nullable integers into floats.
+    labels = column_or_1d(_without_extension(y), warn=True)
     if not len(labels):
         raise DataError("X and y have no rows")
     missing = np.flatnonzero(pd.isna(np.asarray(y, dtype=object)).reshape(-1))  # labels of a list would hold "nan"
@@ -266,6 +267,12 @@ def _targets(y: Any, sample_weight: Any) -> tuple[npt.NDArray[Any], npt.NDArray[
     if not np.isfinite(weights).all() or (weights < 0).any() or not weights.any():
         raise DataError("sample_weight must be finite, not negative, and not all zero")
     return labels, weights
+
+
+def _without_extension(y: Any) -> Any:
+    """Convert a Series of a nullable type of pandas to an array of the NumPy type that it stands for."""
+    kind = getattr(getattr(y, "dtype", None), "numpy_dtype", None)
+    return y if kind is None or y.isna().any() else y.to_numpy(dtype=kind)
 
 
 def _train(
