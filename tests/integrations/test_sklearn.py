@@ -60,6 +60,15 @@ class TestFitted:
         assert fitted.score(TEXTS, LABELS) > 0.9
         assert fitted.predict([]).shape == (0,)
 
+    @pytest.mark.parametrize("kind", ["Int64", "int64", "boolean", "string", "category", "UInt8"])
+    def test_classes_have_the_type_of_the_labels(self, kind: str) -> None:
+        numbers = [int(label == "food") for label in LABELS]
+        labels = pd.Series([str(number) for number in numbers] if kind == "string" else numbers, dtype=kind)
+        classifier = small(epochs=1).fit(TEXTS, labels)
+        expected = {"boolean": np.dtype(bool), "UInt8": np.dtype("uint8"), "string": None}.get(kind, np.dtype("int64"))
+        assert expected is None or classifier.classes_.dtype == expected
+        assert set(classifier.predict(TEXTS[:5]).tolist()) <= set(labels.tolist())
+
     @pytest.mark.parametrize("kind", [list, tuple, np.array, pd.Series, lambda texts: np.array(texts)[:, None]])
     def test_texts_in_any_container_are_the_same(self, fitted: MixupClassifier, kind: Any) -> None:
         np.testing.assert_array_equal(fitted.predict_proba(kind(TEXTS[:5])), fitted.predict_proba(TEXTS[:5]))
