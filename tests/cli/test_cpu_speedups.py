@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import topic_rows
+from tests.support.topics import topic_rows
 from textmix.cli.main import main
 from textmix.config.run import RunConfig
 from textmix.config.train import TrainConfig
