@@ -8,7 +8,7 @@ $(BIN)/python -m pip install --quiet --no-compile -c constraints.txt -e '.[$(EXT
 @$(BIN)/python -m compileall -q -j 0 .venv/lib > /dev/null || true
 endef
 
-.PHONY: help quickstart test slow check format mutation clean
+.PHONY: help quickstart test slow peers check format mutation clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -29,6 +29,9 @@ check: .venv/dev ## lint: style, format, layers of imports, types
 	$(BIN)/lint-imports
 	$(BIN)/mypy
 
+peers: .venv/dev ## run the common model tests of transformers over our models: docs/testing.md
+	$(BIN)/python -m tests.peers.run
+
 format: .venv/dev ## mend style and format
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
@@ -38,7 +41,7 @@ mutation: .venv/dev ## change textmix/mixing line by line and list the changes t
 	$(BIN)/mutmut results
 
 clean: ## remove the environment and what was built
-	rm -rf .venv build mutants *.egg-info
+	rm -rf .venv .peers build mutants *.egg-info
 
 .venv/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "textmix needs Python 3.11 or newer; set PYTHON=")'

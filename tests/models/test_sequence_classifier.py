@@ -174,11 +174,9 @@ def test_pooling_with_a_native_head_is_refused(checkpoint: Path) -> None:
         MixupForSequenceClassification.from_pretrained(checkpoint, head="native", pooling="mean")
 
 
-def test_a_dropout_of_a_native_head_and_reports_of_loading_are_refused(checkpoint: Path) -> None:
+def test_a_dropout_of_a_native_head_is_refused(checkpoint: Path) -> None:
     with pytest.raises(ConfigError, match="classifier_dropout has no effect with head native"):
         MixupForSequenceClassification.from_pretrained(checkpoint, head="native", classifier_dropout=0.5)
-    with pytest.raises(ConfigError, match="leave out output_loading_info"):
-        MixupForSequenceClassification.from_pretrained(checkpoint, output_loading_info=True)
 
 
 def test_an_unknown_pooling_is_refused(checkpoint: Path) -> None:

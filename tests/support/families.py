@@ -10,7 +10,8 @@ import torch
 import transformers as hf
 from torch import Tensor, nn
 
-from textmix.models.sequence_classifier import MixupEncoderConfig, MixupForSequenceClassification
+from textmix.models.encoder_config import MixupEncoderConfig
+from textmix.models.sequence_classifier import MixupForSequenceClassification
 from textmix.models.token_classifier import MixupForTokenClassification
 from textmix.models.words.fasttext import FastText, FastTextConfig
 from textmix.models.words.textcnn import TextCNN, TextCNNConfig

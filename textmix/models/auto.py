@@ -2,7 +2,7 @@
 
 from transformers import AutoConfig, AutoModelForSequenceClassification, AutoModelForTokenClassification
 
-from textmix.models.base import MixupEncoderConfig as MixupEncoderConfig
+from textmix.models.encoder_config import MixupEncoderConfig as MixupEncoderConfig
 from textmix.models.sequence_classifier import MixupForSequenceClassification as MixupForSequenceClassification
 from textmix.models.token_classifier import MixupForTokenClassification as MixupForTokenClassification
 from textmix.models.words.fasttext import FastText as FastText

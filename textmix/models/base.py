@@ -1,26 +1,21 @@
-"""MixupEncoderConfig and MixupModel: a classifier on an encoder of any architecture, with mixing attached."""
+"""MixupModel: a classifier on an encoder of any architecture, with mixing attached."""
 
-import inspect
+import copy
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
 from torch import Tensor, nn
-from transformers import (
-    AutoConfig,
-    AutoModel,
-    AutoModelForSequenceClassification,
-    AutoModelForTextEncoding,
-    PreTrainedConfig,
-    PreTrainedModel,
-)
-from transformers.configuration_utils import SubConfigSpec
+from transformers import AutoConfig, AutoModelForSequenceClassification, PreTrainedConfig, PreTrainedModel
+from transformers.modeling_outputs import BaseModelOutput
 
 from textmix.errors import ConfigError, ModelError
 from textmix.hooks.attach import attach
-from textmix.io.compat import attention_implementation, model_class
+from textmix.io.compat import attention_implementation
 from textmix.mixing.config import MixConfig
 from textmix.models.bundled import resolve_model_path
+from textmix.models.encoder_config import MixupEncoderConfig
+from textmix.models.encoders import build_encoder, dropout_options, load_encoder
 from textmix.models.pooling import PoolingName
 from textmix.models.pooling_choice import choose_pooling
 
@@ -28,26 +23,6 @@ _CONFIG_KEYS = ("num_labels", "id2label", "label2id", "problem_type", "classifie
 _HUB_KEYS = ("revision", "cache_dir", "token", "subfolder", "trust_remote_code", "local_files_only", "force_download")
 
 HeadName = Literal["linear", "native"]
-
-
-class MixupEncoderConfig(PreTrainedConfig):
-    """Configuration of `MixupForSequenceClassification` and `MixupForTokenClassification`.
-
-    Args:
-        encoder: Configuration of the encoder, of any architecture that `AutoModel` knows; only the encoder of an
-            encoder-decoder is used.
-        pooling: `cls`, `last`, `mean`, `max` or `attention`; token classifiers do not pool.
-        classifier_dropout: Dropout before the linear layer. Default: 0.1, as in BERT (Devlin et al. 2019).
-        mix: Fields of the `MixConfig` that was given to `from_pretrained`, or None.
-    """
-
-    model_type = "textmix-encoder"
-    sub_configs_defaults = {"encoder": SubConfigSpec(config_class=AutoConfig, model_type="bert")}  # noqa: RUF012
-
-    encoder: PreTrainedConfig | dict[str, Any] | None = None
-    pooling: str = "cls"
-    classifier_dropout: float | int = 0.1
-    mix: dict[str, Any] | None = None
 
 
 class MixupModel(PreTrainedModel):
@@ -65,18 +40,22 @@ class MixupModel(PreTrainedModel):
     _supports_sdpa = True
     _supports_flash_attn = True
     _supports_flex_attn = True
+    hf_device_map: dict[str, Any]  # only where transformers has spread the model over several devices
     _native: ClassVar[Any] = AutoModelForSequenceClassification
 
     def __init__(self, config: MixupEncoderConfig, encoder: PreTrainedModel | None = None) -> None:
         super().__init__(config)
         self.num_labels = config.num_labels or 0
-        self.encoder = encoder if encoder is not None else _build_encoder(config)
+        assert isinstance(config.encoder, PreTrainedConfig)  # transformers has built it
+        self.encoder = encoder if encoder is not None else build_encoder(config.encoder)
         # Share one object, so that later changes of the encoder's configuration (attention, dtype) are saved too.
         config.encoder = self.encoder.config
-        self._build_head(self.encoder.config.get_text_config().hidden_size)
-        if encoder is not None:  # it may be in half precision
-            for child in self.children():
-                child.to(encoder.dtype)
+        self._build_head(config.hidden_size)
+        if encoder is not None:  # it may be in half precision, or on a device
+            device = None if encoder.device.type == "meta" else encoder.device  # meta: loaded from disk when needed
+            for name, child in self.named_children():
+                if name != self.base_model_prefix:
+                    child.to(device=device, dtype=encoder.dtype)
         self.post_init()  # type: ignore[no-untyped-call]
         if config.mix is not None:
             attach(self, MixConfig(**config.mix))
@@ -85,24 +64,19 @@ class MixupModel(PreTrainedModel):
         self.dropout = nn.Dropout(self.config.classifier_dropout)
         self.classifier = nn.Linear(hidden_size, self.num_labels)
 
-    def _encode(
-        self,
-        input_ids: Tensor | None,
-        attention_mask: Tensor | None,
-        inputs_embeds: Tensor | None,
-        kwargs: dict[str, Any],
-    ) -> Tensor:
-        """Run the encoder; returns hidden states of shape (B, L, H)."""
-        kwargs["return_dict"] = True
-        hidden: Tensor = self.encoder(
-            input_ids=input_ids, attention_mask=attention_mask, inputs_embeds=inputs_embeds, **kwargs
-        ).last_hidden_state
-        return hidden
+    def _encode(self, options: dict[str, Any], **inputs: Tensor | None) -> BaseModelOutput:
+        """Run the encoder on options and inputs; inputs that are None are left out, since not every encoder has all."""
+        options = options | {name: value for name, value in inputs.items() if value is not None}
+        for name in ("output_hidden_states", "output_attentions"):
+            if getattr(self.config, name):
+                options.setdefault(name, True)
+        output: BaseModelOutput = self.encoder(**options | {"return_dict": True})
+        return output
 
     @classmethod
     def _load(
         cls,
-        name: str | Path,
+        name: str | Path | None,
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
         *,
@@ -110,54 +84,63 @@ class MixupModel(PreTrainedModel):
         head: HeadName,
         pooling: PoolingName | Literal["auto"],
         encoder_dropout: float | None,
-    ) -> Self:
+    ) -> Any:
         """Load an encoder and put a new classifier on it, or load a saved classifier; see `from_pretrained`."""
-        if kwargs.pop("output_loading_info", False):
-            raise ConfigError("from_pretrained returns only the model; leave out output_loading_info")
         if head not in ("linear", "native"):
             raise ConfigError(f"head must be linear or native, not '{head}'")
-        path = resolve_model_path(str(name))
+        path = None if name is None else resolve_model_path(str(name))
         # By default neither pickled weights are loaded nor code in the checkpoint is run.
         kwargs.setdefault("use_safetensors", True)
         kwargs.setdefault("trust_remote_code", False)
         hub = {key: kwargs[key] for key in _HUB_KEYS if key in kwargs}
-        config = kwargs.get("config") or AutoConfig.from_pretrained(path, **hub)
+        config = copy.deepcopy(kwargs.get("config"))
+        if config is None:
+            if path is None:
+                raise ConfigError("from_pretrained(None) needs the arguments config and state_dict")
+            config = AutoConfig.from_pretrained(path, **hub)
         if head == "native":
             if pooling != "auto":
                 raise ConfigError("model.pooling has no effect with model.head native; leave it at auto")
-            native: Self = cls._load_native(path, config, args, kwargs, encoder_dropout)
+            native = cls._load_native(path, config, args, kwargs, encoder_dropout)
             if mix is not None:
-                attach(native, mix)
+                attach(native[0] if isinstance(native, tuple) else native, mix)
             return native
         if isinstance(config, MixupEncoderConfig):
             _check_saved(path, config, cls.__name__, pooling)
             return cls._load_saved(path, config, args, kwargs, mix, encoder_dropout)
         pooling = choose_pooling(path, config) if pooling == "auto" else pooling
-        config.update(_dropout_options(config, encoder_dropout))
-        model = cls._on_encoder(path, config, args, kwargs, {"pooling": pooling, "mix": mix and asdict(mix)})
+        config.update(dropout_options(config, encoder_dropout))
+        with_info = kwargs.pop("output_loading_info", False)
+        options = {"pooling": pooling, "mix": mix and asdict(mix)}
+        model, info = cls._on_encoder(path, config, args, kwargs, options)
         # Save the given name, not the path on this machine: a saved configuration is read on other machines.
-        model.encoder.config.name_or_path = str(name)
-        return model
+        model.encoder.config.name_or_path = str(name or "")
+        return (model, info) if with_info else model
 
     @classmethod
     def _load_native(
-        cls, path: str, config: PreTrainedConfig, args: tuple[Any, ...], kwargs: dict[str, Any], dropout: float | None
+        cls,
+        path: str | None,
+        config: PreTrainedConfig,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+        dropout: float | None,
     ) -> Any:
         """Load the classifier that transformers has for the architecture."""
         if kwargs.pop("classifier_dropout", None) is not None:
             raise ConfigError("classifier_dropout has no effect with head native; leave it out")
-        return cls._native.from_pretrained(path, *args, **_dropout_options(config, dropout), **kwargs)
+        return cls._native.from_pretrained(path, *args, **dropout_options(config, dropout), **kwargs)
 
     @classmethod
     def _load_saved(
         cls,
-        path: str,
+        path: str | None,
         config: "MixupEncoderConfig",
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
         mix: MixConfig | None,
         dropout: float | None,
-    ) -> Self:
+    ) -> Any:
         """Load a classifier saved by `save_pretrained`."""
         if mix is not None:
             kwargs["config"] = config
@@ -165,69 +148,40 @@ class MixupModel(PreTrainedModel):
         if dropout is not None:
             assert isinstance(config.encoder, PreTrainedConfig)  # transformers has built it
             kwargs["config"] = config
-            config.encoder.update(_dropout_options(config.encoder, dropout))
+            config.encoder.update(dropout_options(config.encoder, dropout))
         given = {key: value for key, value in kwargs.items() if value is not None}
         return super().from_pretrained(path, *args, **given)
 
     @classmethod
     def _on_encoder(
         cls,
-        path: str,
+        path: str | None,
         config: PreTrainedConfig,
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
         options: dict[str, Any],
-    ) -> Self:
-        """Load an encoder and put a new classifier on it."""
+    ) -> tuple[Self, dict[str, Any]]:
+        """Load an encoder and put a new classifier on it; returns it and what transformers reports of the loading."""
         kwargs.pop("config", None)
         given = {key: kwargs.pop(key, None) for key in _CONFIG_KEYS}
         options |= {key: value for key, value in given.items() if value is not None}
         if "id2label" in options:
             options.pop("num_labels", None)
-        encoder = _load_encoder(path, config, *args, **kwargs)
+        encoder, info = load_encoder(path, config, args, kwargs)
         # A composite configuration sets its attention implementation on its parts; it must be the encoder's.
         options["attn_implementation"] = attention_implementation(encoder.config)
-        return cls(MixupEncoderConfig(encoder=encoder.config, **options), encoder=encoder)
+        model = cls(MixupEncoderConfig(encoder=encoder.config, **options), encoder=encoder)
+        prefix = f"{cls.base_model_prefix}."
+        placed = getattr(encoder, "hf_device_map", None)
+        if placed is not None:  # on several devices
+            model.hf_device_map = {"": model.device} | {f"{prefix}{name}": place for name, place in placed.items()}
+        head = {name for name in model.state_dict() if not name.startswith(prefix)}
+        return model, {**info, "missing_keys": head | {f"{prefix}{name}" for name in info["missing_keys"]}}
 
 
-def _check_saved(path: str, config: MixupEncoderConfig, wanted: str, pooling: str) -> None:
+def _check_saved(path: str | None, config: MixupEncoderConfig, wanted: str, pooling: str) -> None:
     saved = (config.architectures or [wanted])[0]
     if saved != wanted:
         raise ModelError(f"{path} was saved as a {saved}; it cannot be loaded as a {wanted}")
     if pooling not in ("auto", config.pooling):
         raise ConfigError(f"{path} was saved with pooling {config.pooling}; it cannot be loaded with {pooling}")
-
-
-def _dropout_options(config: PreTrainedConfig, dropout: float | None) -> dict[str, float]:
-    """Return every dropout option of an encoder's configuration, set to one rate; names differ by architecture."""
-    if dropout is None:
-        return {}
-    rates = {name: value for name, value in config.to_dict().items() if "dropout" in name}
-    return {name: dropout for name, value in rates.items() if isinstance(value, float | int)}
-
-
-def _auto_class(config: PreTrainedConfig) -> Any:
-    """Choose the Auto class: the one for the encoder alone where a family has it (T5), so that less is loaded."""
-    return AutoModel if model_class(AutoModelForTextEncoding, config) is None else AutoModelForTextEncoding
-
-
-def _encoder_options(config: PreTrainedConfig) -> dict[str, Any]:
-    # The pooling of textmix replaces the encoder's pooler; unused parameters would break DDP.
-    architecture = model_class(_auto_class(config), config)
-    takes_option = architecture is not None and "add_pooling_layer" in inspect.signature(architecture).parameters
-    return {"add_pooling_layer": False} if takes_option else {}
-
-
-def _without_decoder(model: PreTrainedModel) -> PreTrainedModel:
-    return model.get_encoder() if model.config.is_encoder_decoder else model
-
-
-def _build_encoder(config: MixupEncoderConfig) -> PreTrainedModel:
-    assert isinstance(config.encoder, PreTrainedConfig)  # transformers has built it
-    auto = _auto_class(config.encoder)
-    return _without_decoder(auto.from_config(config.encoder, **_encoder_options(config.encoder)))
-
-
-def _load_encoder(path: str, config: PreTrainedConfig, *args: Any, **kwargs: Any) -> PreTrainedModel:
-    options = {**_encoder_options(config), **kwargs}
-    return _without_decoder(_auto_class(config).from_pretrained(path, *args, config=config, **options))

@@ -18,7 +18,7 @@ _DECLARED: dict[str, PoolingName] = {
 }
 
 
-def choose_pooling(path: str, config: PreTrainedConfig) -> PoolingName:
+def choose_pooling(path: str | None, config: PreTrainedConfig) -> PoolingName:
     """Choose a pooling for an encoder.
 
     The order of precedence is: the pooling that a sentence-transformers checkpoint declares; `classifier_pooling` of
@@ -26,10 +26,10 @@ def choose_pooling(path: str, config: PreTrainedConfig) -> PoolingName:
     models, the last token for models that are only causal language models, and the mean for all others.
 
     Args:
-        path: Hub id or directory of the checkpoint.
+        path: Hub id or directory of the checkpoint; None if it has none.
         config: Its configuration.
     """
-    declared = _read_json(path, "1_Pooling/config.json") or {}
+    declared = (_read_json(path, "1_Pooling/config.json") if path else None) or {}
     for key, name in _DECLARED.items():
         if declared.get(key):
             return name

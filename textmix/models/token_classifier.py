@@ -6,6 +6,7 @@ from typing import Any, ClassVar, Self
 from torch import Tensor
 from transformers import AutoModelForTokenClassification
 from transformers.modeling_outputs import TokenClassifierOutput
+from transformers.utils import can_return_tuple
 
 from textmix.mixing.config import MixConfig
 from textmix.mixing.losses import plain_loss
@@ -25,10 +26,13 @@ class MixupForTokenClassification(MixupModel):
 
     _native: ClassVar[Any] = AutoModelForTokenClassification
 
+    @can_return_tuple  # type: ignore[untyped-decorator]
     def forward(
         self,
         input_ids: Tensor | None = None,
         attention_mask: Tensor | None = None,
+        token_type_ids: Tensor | None = None,
+        position_ids: Tensor | None = None,
         inputs_embeds: Tensor | None = None,
         labels: Tensor | None = None,
         **kwargs: Any,
@@ -38,18 +42,33 @@ class MixupForTokenClassification(MixupModel):
         Args:
             input_ids: Token ids, shape (B, L).
             attention_mask: 1 at real positions, shape (B, L); None means that all are real.
+            token_type_ids: Segment of each token, shape (B, L), for encoders that know segments.
+            position_ids: Position of each token, shape (B, L); None means their order.
             inputs_embeds: Embeddings instead of ids, shape (B, L, H).
             labels: Class of each token, shape (B, L), int64, -100 for tokens to ignore; adds the mean loss.
-            **kwargs: Passed to the encoder (`token_type_ids`, `position_ids`, …).
+            **kwargs: As for `MixupForSequenceClassification`.
         """
         num_items = kwargs.pop("num_items_in_batch", None)
-        logits = self.classifier(self.dropout(self._encode(input_ids, attention_mask, inputs_embeds, kwargs)))
-        return TokenClassifierOutput(loss=plain_loss(logits, labels, None, num_items), logits=logits)
+        encoded = self._encode(
+            kwargs,
+            input_ids=input_ids,
+            attention_mask=attention_mask,
+            token_type_ids=token_type_ids,
+            position_ids=position_ids,
+            inputs_embeds=inputs_embeds,
+        )
+        logits = self.classifier(self.dropout(encoded.last_hidden_state))
+        return TokenClassifierOutput(
+            loss=plain_loss(logits, labels, None, num_items),
+            logits=logits,
+            hidden_states=encoded.hidden_states,
+            attentions=encoded.attentions,
+        )
 
     @classmethod
     def from_pretrained(  # type: ignore[override]  # adds keyword arguments
         cls,
-        pretrained_model_name_or_path: str | Path,
+        pretrained_model_name_or_path: str | Path | None,
         *args: Any,
         mix: MixConfig | None = None,
         head: HeadName = "linear",
@@ -71,7 +90,7 @@ class MixupForTokenClassification(MixupModel):
         Raises:
             ModelError: If the directory holds a classifier of another class.
         """
-        return cls._load(
+        loaded: Self = cls._load(
             pretrained_model_name_or_path,
             args,
             kwargs,
@@ -80,3 +99,4 @@ class MixupForTokenClassification(MixupModel):
             pooling="auto",
             encoder_dropout=encoder_dropout,
         )
+        return loaded

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from transformers import PreTrainedConfig, PreTrainedModel
 from transformers.modeling_outputs import SequenceClassifierOutput
+from transformers.utils import can_return_tuple
 
 from textmix.errors import ModelError
 from textmix.mixing.losses import plain_loss
@@ -131,6 +132,7 @@ class WordModel(PreTrainedModel):
         """
         return masked_max(hidden, real)
 
+    @can_return_tuple  # type: ignore[untyped-decorator]
     def forward(
         self,
         input_ids: Tensor | None = None,
@@ -146,7 +148,9 @@ class WordModel(PreTrainedModel):
             attention_mask: 1 at real positions, shape (B, L); None means that all are real.
             inputs_embeds: Word vectors instead of ids, shape (B, L, E).
             labels: Targets as in `textmix.mixing.losses.score`; adds the mean loss.
-            **kwargs: `num_items_in_batch`, by which the summed loss is divided instead of by B.
+            **kwargs: `num_items_in_batch`, by which the summed loss is divided instead of by B;
+                `output_hidden_states`, which adds the word vectors and the output of each block; `return_dict=False`,
+                which returns a tuple. Others are ignored: these models know neither segments nor positions.
 
         Raises:
             ModelError: If neither or both of input_ids and inputs_embeds are given.
@@ -158,11 +162,16 @@ class WordModel(PreTrainedModel):
         mask = attention_mask if attention_mask is not None else hidden.new_ones(hidden.shape[:2])
         if hidden.shape[1] == 0:  # every text of the batch is empty: add one masked position
             hidden, mask = F.pad(hidden, (0, 0, 0, 1)), F.pad(mask, (0, 1))
+        states = [hidden]
         for block in self.blocks:
-            hidden = block(hidden, attention_mask=mask)
-        logits = self.classifier(self.dropout(self.pool(hidden, mask.bool())))
-        loss = plain_loss(logits, labels, self.config.problem_type, kwargs.get("num_items_in_batch"))
-        return SequenceClassifierOutput(loss=loss, logits=logits)
+            states.append(block(states[-1], attention_mask=mask))
+        logits = self.classifier(self.dropout(self.pool(states[-1], mask.bool())))
+        keep = kwargs.get("output_hidden_states", self.config.output_hidden_states)
+        return SequenceClassifierOutput(
+            loss=plain_loss(logits, labels, self.config.problem_type, kwargs.get("num_items_in_batch")),
+            logits=logits,
+            hidden_states=tuple(states) if keep else None,
+        )
 
 
 def word_vectors(config: WordConfig) -> nn.Embedding:
