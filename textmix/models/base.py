@@ -11,10 +11,9 @@ from transformers import (
     AutoModel,
     AutoModelForSequenceClassification,
     AutoModelForTextEncoding,
-    PreTrainedConfig,
+    PretrainedConfig,
     PreTrainedModel,
 )
-from transformers.configuration_utils import SubConfigSpec
 
 from textmix.errors import ConfigError, ModelError
 from textmix.hooks.attach import attach
@@ -30,7 +29,7 @@ _HUB_KEYS = ("revision", "cache_dir", "token", "subfolder", "trust_remote_code",
 HeadName = Literal["linear", "native"]
 
 
-class MixupEncoderConfig(PreTrainedConfig):
+class MixupEncoderConfig(PretrainedConfig):
     """Configuration of `MixupForSequenceClassification` and `MixupForTokenClassification`.
 
     Args:
@@ -42,12 +41,28 @@ class MixupEncoderConfig(PreTrainedConfig):
     """
 
     model_type = "textmix-encoder"
-    sub_configs_defaults = {"encoder": SubConfigSpec(config_class=AutoConfig, model_type="bert")}  # noqa: RUF012
+    sub_configs = {"encoder": AutoConfig}  # noqa: RUF012
 
-    encoder: PreTrainedConfig | dict[str, Any] | None = None
-    pooling: str = "cls"
-    classifier_dropout: float | int = 0.1
-    mix: dict[str, Any] | None = None
+    # Annotations without values: transformers < 5 knows no fields, later versions compare configurations by them.
+    encoder: PretrainedConfig
+    pooling: str
+    classifier_dropout: float
+    mix: dict[str, Any] | None
+
+    def __init__(
+        self,
+        encoder: PretrainedConfig | dict[str, Any] | None = None,
+        pooling: str = "cls",
+        classifier_dropout: float = 0.1,
+        mix: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        # transformers builds one without arguments to find the defaults.
+        self.encoder = encoder if isinstance(encoder, PretrainedConfig) else _from_fields(encoder or {})
+        self.pooling = pooling
+        self.classifier_dropout = classifier_dropout
+        self.mix = mix
+        super().__init__(**kwargs)  # last: it sets the attention implementation of the encoder, too
 
 
 class MixupModel(PreTrainedModel):
@@ -120,6 +135,8 @@ class MixupModel(PreTrainedModel):
         # By default neither pickled weights are loaded nor code in the checkpoint is run.
         kwargs.setdefault("use_safetensors", True)
         kwargs.setdefault("trust_remote_code", False)
+        if "torch_dtype" not in kwargs:  # its older name
+            kwargs.setdefault("dtype", "auto")  # the default of transformers 5; 4.57 would load in float32
         hub = {key: kwargs[key] for key in _HUB_KEYS if key in kwargs}
         config = kwargs.get("config") or AutoConfig.from_pretrained(path, **hub)
         if head == "native":
@@ -141,7 +158,7 @@ class MixupModel(PreTrainedModel):
 
     @classmethod
     def _load_native(
-        cls, path: str, config: PreTrainedConfig, args: tuple[Any, ...], kwargs: dict[str, Any], dropout: float | None
+        cls, path: str, config: PretrainedConfig, args: tuple[Any, ...], kwargs: dict[str, Any], dropout: float | None
     ) -> Any:
         """Load the classifier that transformers has for the architecture."""
         if kwargs.pop("classifier_dropout", None) is not None:
@@ -163,7 +180,6 @@ class MixupModel(PreTrainedModel):
             kwargs["config"] = config
             config.mix = asdict(mix)
         if dropout is not None:
-            assert isinstance(config.encoder, PreTrainedConfig)  # transformers has built it
             kwargs["config"] = config
             config.encoder.update(_dropout_options(config.encoder, dropout))
         given = {key: value for key, value in kwargs.items() if value is not None}
@@ -173,7 +189,7 @@ class MixupModel(PreTrainedModel):
     def _on_encoder(
         cls,
         path: str,
-        config: PreTrainedConfig,
+        config: PretrainedConfig,
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
         options: dict[str, Any],
@@ -190,6 +206,11 @@ class MixupModel(PreTrainedModel):
         return cls(MixupEncoderConfig(encoder=encoder.config, **options), encoder=encoder)
 
 
+def _from_fields(fields: dict[str, Any]) -> PretrainedConfig:
+    config: PretrainedConfig = AutoConfig.for_model(**{"model_type": "bert", **fields})
+    return config
+
+
 def _check_saved(path: str, config: MixupEncoderConfig, wanted: str, pooling: str) -> None:
     saved = (config.architectures or [wanted])[0]
     if saved != wanted:
@@ -198,7 +219,7 @@ def _check_saved(path: str, config: MixupEncoderConfig, wanted: str, pooling: st
         raise ConfigError(f"{path} was saved with pooling {config.pooling}; it cannot be loaded with {pooling}")
 
 
-def _dropout_options(config: PreTrainedConfig, dropout: float | None) -> dict[str, float]:
+def _dropout_options(config: PretrainedConfig, dropout: float | None) -> dict[str, float]:
     """Return every dropout option of an encoder's configuration, set to one rate; names differ by architecture."""
     if dropout is None:
         return {}
@@ -206,12 +227,12 @@ def _dropout_options(config: PreTrainedConfig, dropout: float | None) -> dict[st
     return {name: dropout for name, value in rates.items() if isinstance(value, float | int)}
 
 
-def _auto_class(config: PreTrainedConfig) -> Any:
+def _auto_class(config: PretrainedConfig) -> Any:
     """Choose the Auto class: the one for the encoder alone where a family has it (T5), so that less is loaded."""
     return AutoModel if model_class(AutoModelForTextEncoding, config) is None else AutoModelForTextEncoding
 
 
-def _encoder_options(config: PreTrainedConfig) -> dict[str, Any]:
+def _encoder_options(config: PretrainedConfig) -> dict[str, Any]:
     # The pooling of textmix replaces the encoder's pooler; unused parameters would break DDP.
     architecture = model_class(_auto_class(config), config)
     takes_option = architecture is not None and "add_pooling_layer" in inspect.signature(architecture).parameters
@@ -223,11 +244,10 @@ def _without_decoder(model: PreTrainedModel) -> PreTrainedModel:
 
 
 def _build_encoder(config: MixupEncoderConfig) -> PreTrainedModel:
-    assert isinstance(config.encoder, PreTrainedConfig)  # transformers has built it
     auto = _auto_class(config.encoder)
     return _without_decoder(auto.from_config(config.encoder, **_encoder_options(config.encoder)))
 
 
-def _load_encoder(path: str, config: PreTrainedConfig, *args: Any, **kwargs: Any) -> PreTrainedModel:
+def _load_encoder(path: str, config: PretrainedConfig, *args: Any, **kwargs: Any) -> PreTrainedModel:
     options = {**_encoder_options(config), **kwargs}
     return _without_decoder(_auto_class(config).from_pretrained(path, *args, config=config, **options))
