@@ -72,6 +72,7 @@ def test_fallbacks(monkeypatch: pytest.MonkeyPatch) -> None:
     assert compat.model_class(AutoModelForTextEncoding, GPT2Config()) is None
     assert compat.model_class(AutoModelForTextEncoding, T5Config()) is T5EncoderModel
     assert compat.model_class(object, config) is None
+    assert not compat.was_loaded(torch.ones(1))
     monkeypatch.setattr("transformers.modeling_utils.ALL_ATTENTION_FUNCTIONS", {})
     assert compat.registered_sdpa() is compat.stock_sdpa()
     monkeypatch.setattr(torch.ops, "mkldnn", object())

@@ -16,7 +16,7 @@ from transformers import (
     GPT2Config,
     GPT2Model,
     ModernBertConfig,
-    PreTrainedConfig,
+    PretrainedConfig,
     PreTrainedModel,
     T5Config,
     T5EncoderModel,
@@ -264,7 +264,7 @@ BART = BartConfig(
     [(T5Model, T5, "mean"), (T5EncoderModel, T5, "mean"), (BartModel, BART, "cls")],
 )
 def test_of_an_encoder_decoder_the_encoder_alone_is_used(
-    architecture: type[PreTrainedModel], config: PreTrainedConfig, pooling: str, tmp_path: Path, batch: dict
+    architecture: type[PreTrainedModel], config: PretrainedConfig, pooling: str, tmp_path: Path, batch: dict
 ) -> None:
     torch.manual_seed(0)
     whole = architecture(copy.deepcopy(config)).eval()

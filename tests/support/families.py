@@ -104,17 +104,17 @@ def bert_config() -> hf.BertConfig:
     return hf.BertConfig(**BERT_LIKE, num_labels=3)
 
 
-def distilbert() -> hf.PreTrainedConfig:
+def distilbert() -> hf.PretrainedConfig:
     sizes = {"vocab_size": VOCAB, "dim": 16, "n_layers": LAYERS, "n_heads": 2, "hidden_dim": 24}
     return hf.DistilBertConfig(**sizes, dropout=0.0, attention_dropout=0.0, seq_classif_dropout=0.0)
 
 
-def xlnet() -> hf.PreTrainedConfig:
+def xlnet() -> hf.PretrainedConfig:
     sizes = {"vocab_size": VOCAB, "d_model": 16, "n_layer": LAYERS, "n_head": 2, "d_inner": 24}
     return hf.XLNetConfig(**sizes, dropout=0.0, summary_last_dropout=0.0, pad_token_id=0)
 
 
-def modernbert() -> hf.PreTrainedConfig:
+def modernbert() -> hf.PretrainedConfig:
     ids = {"pad_token_id": 0, "bos_token_id": CLS, "cls_token_id": CLS, "eos_token_id": END, "sep_token_id": END}
     sizes = {name: value for name, value in BERT_LIKE.items() if "dropout" not in name}
     # Every other block has a window of two tokens to either side: masks of two kinds, united each on its own.
@@ -122,18 +122,18 @@ def modernbert() -> hf.PreTrainedConfig:
     return hf.ModernBertConfig(**sizes, **ids, **windows, classifier_pooling="mean")
 
 
-def funnel() -> hf.PreTrainedConfig:
+def funnel() -> hf.PretrainedConfig:
     none = {"hidden_dropout": 0.0, "attention_dropout": 0.0, "activation_dropout": 0.0}
     sizes = {"vocab_size": VOCAB, "block_sizes": [1, 2], "d_model": 16, "n_head": 2, "d_head": 8, "d_inner": 24}
     return hf.FunnelConfig(**sizes, **none)
 
 
-def t5() -> hf.PreTrainedConfig:
+def t5() -> hf.PretrainedConfig:
     sizes = {"vocab_size": VOCAB, "d_model": 16, "d_kv": 8, "d_ff": 24, "num_layers": LAYERS, "num_heads": 2}
     return hf.T5Config(**sizes, dropout_rate=0.0, eos_token_id=END, pad_token_id=0, decoder_start_token_id=0)
 
 
-def bart() -> hf.PreTrainedConfig:
+def bart() -> hf.PretrainedConfig:
     sizes = {f"{part}_{name}": value for part in ("encoder", "decoder") for name, value in _BART_SIZES.items()}
     ids = {"pad_token_id": 0, "bos_token_id": CLS, "eos_token_id": END, "decoder_start_token_id": END}
     return hf.BartConfig(vocab_size=VOCAB, d_model=16, max_position_embeddings=64, dropout=0.0, **sizes, **ids)
@@ -142,13 +142,13 @@ def bart() -> hf.PreTrainedConfig:
 _BART_SIZES = {"layers": LAYERS, "attention_heads": 2, "ffn_dim": 24}
 
 
-def gpt2() -> hf.PreTrainedConfig:
+def gpt2() -> hf.PretrainedConfig:
     sizes = {"vocab_size": VOCAB, "n_embd": 16, "n_layer": LAYERS, "n_head": 2, "n_positions": 64}
     none = {"resid_pdrop": 0.0, "embd_pdrop": 0.0, "attn_pdrop": 0.0}
     return hf.GPT2Config(**sizes, **none, pad_token_id=0, bos_token_id=CLS, eos_token_id=END)
 
 
-def native(auto: Any, config: Callable[[], hf.PreTrainedConfig]) -> Callable[[int, str | None], hf.PreTrainedModel]:
+def native(auto: Any, config: Callable[[], hf.PretrainedConfig]) -> Callable[[int, str | None], hf.PreTrainedModel]:
     def build(num_labels: int, problem_type: str | None) -> hf.PreTrainedModel:
         made = config()
         made.num_labels, made.problem_type = num_labels, problem_type
@@ -158,7 +158,7 @@ def native(auto: Any, config: Callable[[], hf.PreTrainedConfig]) -> Callable[[in
 
 
 def own(
-    architecture: type[hf.PreTrainedModel], config: Callable[[], hf.PreTrainedConfig], pooling: str
+    architecture: type[hf.PreTrainedModel], config: Callable[[], hf.PretrainedConfig], pooling: str
 ) -> Callable[[int, str | None], hf.PreTrainedModel]:
     def build(num_labels: int, problem_type: str | None) -> hf.PreTrainedModel:
         return architecture(
@@ -192,7 +192,7 @@ def fasttext(num_labels: int, problem_type: str | None) -> hf.PreTrainedModel:
 
 
 def native_heads(
-    config: Callable[[], hf.PreTrainedConfig],
+    config: Callable[[], hf.PretrainedConfig],
     classifier: str = "classifier",
     token_classifier: str = "classifier",
     sites: tuple[str, ...] = EVERY,
@@ -205,7 +205,7 @@ def native_heads(
     )
 
 
-def own_heads(config: Callable[[], hf.PreTrainedConfig], pooling: str) -> tuple[Head, ...]:
+def own_heads(config: Callable[[], hf.PretrainedConfig], pooling: str) -> tuple[Head, ...]:
     """Both heads of textmix."""
     return (
         Head(own(MixupForSequenceClassification, config, pooling), "classifier"),

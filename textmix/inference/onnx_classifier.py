@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import AutoConfig, AutoTokenizer, PreTrainedConfig, PreTrainedTokenizerBase
+from transformers import AutoConfig, AutoTokenizer, PretrainedConfig, PreTrainedTokenizerBase
 from transformers.modeling_outputs import SequenceClassifierOutput
 
 import textmix.models.auto  # noqa: F401  # so that the Auto classes know the models of textmix
@@ -27,7 +27,7 @@ class OnnxClassifier(nn.Module):
 
     device = torch.device("cpu")
 
-    def __init__(self, session: Any, config: PreTrainedConfig) -> None:
+    def __init__(self, session: Any, config: PretrainedConfig) -> None:
         super().__init__()
         self.config = config
         self._session = session

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import optuna
     from datasets import Dataset
     from torch import Generator, Tensor
-    from transformers import PreTrainedConfig
+    from transformers import PretrainedConfig
 
 
 def in_backward() -> bool:
@@ -59,12 +59,12 @@ def packed_linear(rows: "Tensor", weight: "Tensor", bias: "Tensor | None") -> "T
     return mapped
 
 
-def attention_implementation(config: "PreTrainedConfig") -> str | None:
+def attention_implementation(config: "PretrainedConfig") -> str | None:
     """Return the attention implementation of a configuration (transformers); else None, which is the default."""
     return getattr(config, "_attn_implementation", None)
 
 
-def model_class(auto: Any, config: "PreTrainedConfig") -> type | None:
+def model_class(auto: Any, config: "PretrainedConfig") -> type | None:
     """Return the class that an Auto class builds for a configuration (transformers); else None."""
     mapping = getattr(auto, "_model_mapping", None)
     if mapping is None or type(config) not in mapping:
@@ -72,6 +72,11 @@ def model_class(auto: Any, config: "PreTrainedConfig") -> type | None:
     found = mapping[type(config)]
     architecture: type = found[0] if isinstance(found, tuple) else found
     return architecture
+
+
+def was_loaded(parameter: "Tensor") -> bool:
+    """Test whether a checkpoint has given a parameter its value, so that it is not initialized (transformers 5)."""
+    return getattr(parameter, "_is_hf_initialized", False)
 
 
 def stock_sdpa() -> "Callable[..., tuple[Tensor, Tensor | None]]":

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
 from torch import Tensor, nn
-from transformers import AutoConfig, AutoModelForSequenceClassification, PreTrainedConfig, PreTrainedModel
+from transformers import AutoConfig, AutoModelForSequenceClassification, PretrainedConfig, PreTrainedModel
 from transformers.modeling_outputs import BaseModelOutput
 
 from textmix.errors import ConfigError, ModelError
@@ -46,7 +46,6 @@ class MixupModel(PreTrainedModel):
     def __init__(self, config: MixupEncoderConfig, encoder: PreTrainedModel | None = None) -> None:
         super().__init__(config)
         self.num_labels = config.num_labels or 0
-        assert isinstance(config.encoder, PreTrainedConfig)  # transformers has built it
         self.encoder = encoder if encoder is not None else build_encoder(config.encoder)
         # Share one object, so that later changes of the encoder's configuration (attention, dtype) are saved too.
         config.encoder = self.encoder.config
@@ -92,6 +91,8 @@ class MixupModel(PreTrainedModel):
         # By default neither pickled weights are loaded nor code in the checkpoint is run.
         kwargs.setdefault("use_safetensors", True)
         kwargs.setdefault("trust_remote_code", False)
+        if "torch_dtype" not in kwargs:  # its older name
+            kwargs.setdefault("dtype", "auto")  # the default of transformers 5; 4.57 would load in float32
         hub = {key: kwargs[key] for key in _HUB_KEYS if key in kwargs}
         config = copy.deepcopy(kwargs.get("config"))
         if config is None:
@@ -121,7 +122,7 @@ class MixupModel(PreTrainedModel):
     def _load_native(
         cls,
         path: str | None,
-        config: PreTrainedConfig,
+        config: PretrainedConfig,
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
         dropout: float | None,
@@ -146,7 +147,6 @@ class MixupModel(PreTrainedModel):
             kwargs["config"] = config
             config.mix = asdict(mix)
         if dropout is not None:
-            assert isinstance(config.encoder, PreTrainedConfig)  # transformers has built it
             kwargs["config"] = config
             config.encoder.update(dropout_options(config.encoder, dropout))
         given = {key: value for key, value in kwargs.items() if value is not None}
@@ -156,7 +156,7 @@ class MixupModel(PreTrainedModel):
     def _on_encoder(
         cls,
         path: str | None,
-        config: PreTrainedConfig,
+        config: PretrainedConfig,
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
         options: dict[str, Any],

@@ -2,8 +2,7 @@
 
 from typing import Any
 
-from transformers import AutoConfig, PreTrainedConfig
-from transformers.configuration_utils import SubConfigSpec
+from transformers import AutoConfig, PretrainedConfig
 
 
 def _of_encoder(name: str, meaning: str) -> property:
@@ -18,7 +17,7 @@ def _of_encoder(name: str, meaning: str) -> property:
     return property(get, set_to, doc=meaning)
 
 
-class MixupEncoderConfig(PreTrainedConfig):
+class MixupEncoderConfig(PretrainedConfig):
     """Configuration of `MixupForSequenceClassification` and `MixupForTokenClassification`.
 
     Args:
@@ -30,20 +29,40 @@ class MixupEncoderConfig(PreTrainedConfig):
     """
 
     model_type = "textmix-encoder"
-    sub_configs_defaults = {"encoder": SubConfigSpec(config_class=AutoConfig, model_type="bert")}  # noqa: RUF012
+    sub_configs = {"encoder": AutoConfig}  # noqa: RUF012
 
-    encoder: PreTrainedConfig | dict[str, Any] | None = None
-    pooling: str = "cls"
-    classifier_dropout: float | int = 0.1
-    mix: dict[str, Any] | None = None
+    # Annotations without values: transformers < 5 knows no fields, later versions compare configurations by them.
+    encoder: PretrainedConfig
+    pooling: str
+    classifier_dropout: float
+    mix: dict[str, Any] | None
 
-    def get_text_config(self, decoder: bool | None = None, encoder: bool | None = None) -> PreTrainedConfig:
+    def __init__(
+        self,
+        encoder: PretrainedConfig | dict[str, Any] | None = None,
+        pooling: str = "cls",
+        classifier_dropout: float = 0.1,
+        mix: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        # transformers builds one without arguments to find the defaults.
+        self.encoder = encoder if isinstance(encoder, PretrainedConfig) else _from_fields(encoder or {})
+        self.pooling = pooling
+        self.classifier_dropout = classifier_dropout
+        self.mix = mix
+        super().__init__(**kwargs)  # last: it sets the attention implementation of the encoder, too
+
+    def get_text_config(self, decoder: bool | None = None, encoder: bool | None = None) -> PretrainedConfig:
         """Return the configuration of the text model, which is the encoder's; arguments as in transformers."""
-        assert isinstance(self.encoder, PreTrainedConfig)  # transformers has built it
-        config: PreTrainedConfig = self.encoder.get_text_config(decoder=decoder, encoder=encoder)
+        config: PretrainedConfig = self.encoder.get_text_config(decoder=decoder, encoder=encoder)
         return config
 
     vocab_size = _of_encoder("vocab_size", "Number of token ids of the encoder.")
     hidden_size = _of_encoder("hidden_size", "Size of the encoder's hidden states.")
     num_hidden_layers = _of_encoder("num_hidden_layers", "Number of layers of the encoder.")
     num_attention_heads = _of_encoder("num_attention_heads", "Number of attention heads of each layer of the encoder.")
+
+
+def _from_fields(fields: dict[str, Any]) -> PretrainedConfig:
+    config: PretrainedConfig = AutoConfig.for_model(**{"model_type": "bert", **fields})
+    return config

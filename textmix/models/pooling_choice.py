@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from transformers import PreTrainedConfig
+from transformers import PretrainedConfig
 from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES, MODEL_FOR_MASKED_LM_MAPPING_NAMES
 from transformers.utils import cached_file
 
@@ -18,7 +18,7 @@ _DECLARED: dict[str, PoolingName] = {
 }
 
 
-def choose_pooling(path: str | None, config: PreTrainedConfig) -> PoolingName:
+def choose_pooling(path: str | None, config: PretrainedConfig) -> PoolingName:
     """Choose a pooling for an encoder.
 
     The order of precedence is: the pooling that a sentence-transformers checkpoint declares; `classifier_pooling` of

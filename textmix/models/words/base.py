@@ -6,7 +6,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from transformers import PreTrainedConfig, PreTrainedModel
+from transformers import PretrainedConfig, PreTrainedModel
 from transformers.modeling_outputs import SequenceClassifierOutput
 from transformers.utils import can_return_tuple
 
@@ -15,7 +15,7 @@ from textmix.mixing.losses import plain_loss
 from textmix.models.pooling import masked_max
 
 
-class WordConfig(PreTrainedConfig):
+class WordConfig(PretrainedConfig):
     """Base class of the configurations of the word models.
 
     Args:
@@ -31,13 +31,34 @@ class WordConfig(PreTrainedConfig):
 
     attribute_map = {"hidden_size": "embedding_dim"}  # noqa: RUF012
 
-    vocab_size: int = 30_000
-    embedding_dim: int = 300
-    dropout: float | int = 0.5
-    initializer_range: float | int = 0.25
-    static_embeddings: bool = False
-    pad_token_id: int = 0
-    num_hidden_layers: int = 1
+    # Annotations without values, as in `MixupEncoderConfig`.
+    vocab_size: int
+    embedding_dim: int
+    dropout: float
+    initializer_range: float
+    static_embeddings: bool
+    pad_token_id: int
+    num_hidden_layers: int
+
+    def __init__(
+        self,
+        vocab_size: int = 30_000,
+        embedding_dim: int = 300,
+        dropout: float = 0.5,
+        initializer_range: float = 0.25,
+        static_embeddings: bool = False,
+        pad_token_id: int = 0,
+        num_hidden_layers: int = 1,
+        **kwargs: Any,
+    ) -> None:
+        self.vocab_size = vocab_size
+        self.embedding_dim = embedding_dim
+        self.dropout = dropout
+        self.initializer_range = initializer_range
+        self.static_embeddings = static_embeddings
+        self.num_hidden_layers = num_hidden_layers
+        super().__init__(**kwargs)
+        self.pad_token_id = pad_token_id  # last: transformers < 5 sets it to None
 
 
 class WordModel(PreTrainedModel):

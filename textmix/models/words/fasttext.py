@@ -1,5 +1,7 @@
 """FastText (Joulin et al. 2017): the mean of the vectors of words and n-grams, one linear layer."""
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -21,10 +23,20 @@ class FastTextConfig(WordConfig):
 
     model_type = "textmix-fasttext"
 
-    ngrams: int = 1
-    buckets: int = 50_000
-    dropout: float | int = 0.0
-    num_hidden_layers: int = 0
+    ngrams: int
+    buckets: int
+
+    def __init__(
+        self,
+        ngrams: int = 1,
+        buckets: int = 50_000,
+        dropout: float = 0.0,
+        num_hidden_layers: int = 0,
+        **kwargs: Any,
+    ) -> None:
+        self.ngrams = ngrams
+        self.buckets = buckets
+        super().__init__(dropout=dropout, num_hidden_layers=num_hidden_layers, **kwargs)
 
 
 class NgramEmbedding(nn.Embedding):

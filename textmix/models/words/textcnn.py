@@ -1,5 +1,7 @@
 """TextCNN (Kim 2014): parallel convolutions over word vectors, max over time, one linear layer."""
 
+from typing import Any
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -17,8 +19,15 @@ class TextCNNConfig(WordConfig):
 
     model_type = "textmix-textcnn"
 
-    num_filters: int = 100
-    kernel_sizes: list[int] | tuple[int, ...] = (3, 4, 5)
+    num_filters: int
+    kernel_sizes: list[int] | tuple[int, ...]
+
+    def __init__(
+        self, num_filters: int = 100, kernel_sizes: list[int] | tuple[int, ...] = (3, 4, 5), **kwargs: Any
+    ) -> None:
+        self.num_filters = num_filters
+        self.kernel_sizes = kernel_sizes
+        super().__init__(**kwargs)
 
 
 class ConvolutionBlock(nn.Module):

@@ -1,8 +1,11 @@
 """TextRNN: a bidirectional LSTM over word vectors, max over time, one linear layer (Conneau et al. 2017)."""
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
+from textmix.io.compat import was_loaded
 from textmix.models.words.base import WordConfig, WordModel, word_vectors
 
 
@@ -16,7 +19,11 @@ class TextRNNConfig(WordConfig):
 
     model_type = "textmix-textrnn"
 
-    lstm_units: int = 150
+    lstm_units: int
+
+    def __init__(self, lstm_units: int = 150, **kwargs: Any) -> None:
+        self.lstm_units = lstm_units
+        super().__init__(**kwargs)
 
 
 class BidirectionalLSTM(nn.Module):
@@ -78,6 +85,8 @@ class TextRNN(WordModel):
             super()._init_weights(module)
             return
         for name, parameter in module.named_parameters():
+            if was_loaded(parameter):  # the guard of transformers does not see it in the chunks below
+                continue
             if name.startswith("weight_hh"):
                 for gate in parameter.chunk(4):  # input, forget, cell and output gate
                     nn.init.orthogonal_(gate)  # Saxe et al. 2014
