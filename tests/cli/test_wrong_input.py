@@ -228,8 +228,8 @@ class TestWrongInput:
         Path("empty").mkdir()
         new = csv_of(in_tmp_path / "new.csv", "review\nx\n")
         cases = {
-            ("train", "missing.yaml"): r"config: File does not exist.*missing\.yaml",
-            ("train",): r"the following arguments are required: data\.source$",
+            ("train", "missing.yaml"): r"no file and no recipe 'missing\.yaml'; `textmix recipes` lists them$",
+            ("train",): r"the following arguments are required: data\.source; it is a file, a built-in data set",
             ("trian",): r"unknown command 'trian'; did you mean 'train'\?",
             ("evaluate", "nowhere"): r"no run at nowhere",
             ("evaluate", "empty"): r"empty is not a run: it has no config\.yaml",

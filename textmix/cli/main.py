@@ -13,6 +13,7 @@ from textmix.cli.export import export
 from textmix.cli.inspect import inspect
 from textmix.cli.listing import datasets, models, strategies
 from textmix.cli.predict import predict
+from textmix.cli.recipes import recipes
 from textmix.cli.sweep import sweep
 from textmix.cli.terminal import abandon_output, logging_to_standard_output
 from textmix.cli.train import train
@@ -57,6 +58,7 @@ COMMANDS = {
         ensemble,
         sweep,
         inspect,
+        recipes,
         datasets,
         models,
         strategies,
