@@ -188,7 +188,7 @@ class TestWrongInput:
             ("data: {source: x}\nmixx: {alpha: 1}\n", r"unknown key 'mixx\.alpha'; did you mean 'mix\.alpha'\?"),
             ("data: {source: x}\nmix: {alpha: 1\n", r"config: cannot read recipe\.yaml: .*line 2"),
             ("data: {source: x}\ntrain: {epochs: many}\n", r'Parser key "train\.epochs": .*many'),
-            ("mix: {alpha: 1}\n", r".*arguments are required: data\.source$"),
+            ("mix: {alpha: 1}\n", r".*arguments are required: data\.source; it is a file"),
             ("- a list\n", r"Unexpected config: - a list"),
             ("data: {source: x}\nloss: null\n", r"the section 'loss' is not a mapping of options"),
             ("data: {source: x}\nloss: {focal: 1}\n", r"unknown key 'loss\.focal'"),

@@ -43,7 +43,7 @@ def test_a_wrong_name_is_told_with_the_nearest(name: str, nearest: str, in_tmp_p
 
 
 def test_names_lead_nowhere_else(in_tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="no recipe .*pyproject.*; `textmix recipes` lists them$"):
+    with pytest.raises(ConfigError, match=r"^no recipe .*/pyproject.; `textmix recipes` lists them$"):
         find_recipe("../pyproject")
 
 

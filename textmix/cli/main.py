@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from io import TextIOWrapper
 
+import textmix
 from textmix.cli.compare import compare
 from textmix.cli.crossval import crossval
 from textmix.cli.ensemble import ensemble
@@ -117,9 +118,7 @@ def _run(arguments: list[str]) -> int:
         print(_usage())
         return 0 if arguments else WRONG_INPUT
     if arguments[0] == "--version":
-        from importlib.metadata import version
-
-        print(f"textmix {version('textmix')}")
+        print(f"textmix {textmix.__version__}")
         return 0
     if arguments[0] not in COMMANDS:
         raise ConfigError(f"unknown command '{arguments[0]}'{did_you_mean(arguments[0], COMMANDS)}")
