@@ -29,6 +29,7 @@ def test_a_file_wins_over_a_name(in_tmp_path: Path) -> None:
     [
         ("sentences/textcn", "sentences/textcnn"),
         ("textcnn", "sentences/textcnn"),
+        ("bbc_news/minilm", "bbc_news/minilm_manifold"),
         ("recipes/bbc_news/textcnn_word.yaml", "bbc_news/textcnn_word"),
     ],
 )

@@ -72,7 +72,7 @@ def recipe_path(name: str) -> Path:
 def _find(name: str, missing: str) -> Recipe:
     recipes = {recipe.name: recipe for recipe in list_recipes()}
     if name not in recipes:
-        same = [known for known in recipes if Path(known).name == Path(name).stem]  # folder or suffix are wrong
-        near = f"; did you mean '{same[0]}'?" if len(same) == 1 else nearest(name, recipes)
-        raise ConfigError(f"{missing}{near or ';'} `textmix recipes` lists them")
+        same = [known for known in recipes if Path(known).name == Path(name).stem]  # only the folder is wrong
+        near = nearest(name, recipes) or (f"; did you mean '{same[0]}'?" if len(same) == 1 else ";")
+        raise ConfigError(f"{missing}{near} `textmix recipes` lists them")
     return recipes[name]
