@@ -8,14 +8,14 @@ $(BIN)/python -m pip install --quiet --no-compile -c constraints.txt -e '.[$(EXT
 @$(BIN)/python -m compileall -q -j 0 .venv/lib > /dev/null || true
 endef
 
-.PHONY: help quickstart test slow peers check format mutation clean
+.PHONY: help quickstart test slow peers check format mutation dist clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 quickstart: .venv/bundled ## train the recipe of the README on BBC News
-	$(BIN)/textmix train recipes/bbc_news/minilm_manifold.yaml --overwrite
+	$(BIN)/textmix train bbc_news/minilm_manifold --overwrite
 
 test: .venv/dev ## run the tests, but for the slow ones
 	$(BIN)/pytest -n 2 --dist loadgroup
@@ -40,8 +40,14 @@ mutation: .venv/dev ## change textmix/mixing line by line and list the changes t
 	HF_HUB_OFFLINE=1 $(BIN)/mutmut run
 	$(BIN)/mutmut results
 
+dist: .venv/bin/python ## build the source distribution and the wheel in dist/, and check them
+	$(BIN)/python -m pip install --quiet -c constraints.txt build twine
+	rm -rf dist
+	$(BIN)/python -m build
+	$(BIN)/twine check --strict dist/*
+
 clean: ## remove the environment and what was built
-	rm -rf .venv .peers build mutants *.egg-info
+	rm -rf .venv .peers build dist mutants *.egg-info
 
 .venv/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "textmix needs Python 3.11 or newer; set PYTHON=")'

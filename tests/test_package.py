@@ -1,13 +1,25 @@
 """The public names of textmix."""
 
 import json
+import re
 import subprocess
 import sys
+import tomllib
+from pathlib import Path
 
 import pytest
 
 import textmix
 from textmix.errors import one_line
+
+
+def test_the_version_is_the_newest_of_the_changelog() -> None:
+    root = Path(__file__).parents[1]
+    version = tomllib.loads((root / "pyproject.toml").read_text())["project"]["version"]
+    titles = re.findall(r"^## (.+)$", (root / "CHANGELOG.md").read_text(), flags=re.MULTILINE)
+    assert titles[0] == "Unreleased"
+    assert re.fullmatch(rf"{re.escape(version)} \(\d{{4}}-\d\d-\d\d\)", titles[1])
+    assert textmix.__version__ == version
 
 
 def run(code: str, *arguments: str) -> str:

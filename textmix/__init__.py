@@ -65,6 +65,10 @@ __all__ = sorted(_MODULES)
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version(__name__)
     if name not in _MODULES:
         raise AttributeError(f"module 'textmix' has no attribute '{name}'")
     return getattr(import_module(_MODULES[name]), name)

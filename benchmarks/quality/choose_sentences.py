@@ -50,8 +50,8 @@ def write(path: Path, rows: list[Row]) -> str:
 def run(directory: Path, name: str, seed: int, given: list[str]) -> dict[str, Any]:
     """Train once."""
     parser = run_parser("choose_sentences", "")
-    config = to_run_config(parser, parse(parser, ["--config", str(RECIPE), *given]))
     file, size = HELD_OUT[name]
+    config = to_run_config(parser, parse(parser, ["--config", str(RECIPE), "--data.source", file, *given]))
     with tempfile.TemporaryDirectory() as scratch:
         kept, held_out = parts(directory / file, size, 0.1 if name == "mr" else 0.0, seed)
         evaluated = write(Path(scratch) / "held_out.csv", held_out)

@@ -1,4 +1,6 @@
-"""Predict with Ray Data: python recipes/distributed/ray_predict.py RUN SOURCE.parquet OUTPUT_DIRECTORY.
+# python ray_predict.py RUN SOURCE.parquet OUTPUT_DIRECTORY
+# Prediction with Ray Data
+"""Predict with Ray Data.
 
 On a cluster RUN and the files must lie where every node sees them. Needs the extra `ray`.
 """

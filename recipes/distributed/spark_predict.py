@@ -1,4 +1,6 @@
-"""Predict with Spark: spark-submit recipes/distributed/spark_predict.py RUN SOURCE.parquet OUTPUT_DIRECTORY.
+# spark-submit spark_predict.py RUN SOURCE.parquet OUTPUT_DIRECTORY
+# Prediction with Spark
+"""Predict with Spark.
 
 On a cluster RUN and the files must lie where every node sees them. Needs pyspark and a Java.
 """

@@ -53,6 +53,7 @@ def test_no_command_asks_the_network_for_local_and_built_in_data(tmp_path: Path)
         ["crossval", *train, "--folds", "2", "--mix.strategy", "none", "--output_dir", str(runs / "two")],
         ["ensemble", str(runs / "one"), str(runs / "two"), "--output_dir", str(runs / "ensemble")],
         ["sweep", *train, "--trials", "1", "--output_dir", str(runs / "sweep")],
+        ["recipes"],
         ["datasets"],
         ["models"],
         ["strategies"],

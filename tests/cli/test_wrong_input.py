@@ -188,7 +188,7 @@ class TestWrongInput:
             ("data: {source: x}\nmixx: {alpha: 1}\n", r"unknown key 'mixx\.alpha'; did you mean 'mix\.alpha'\?"),
             ("data: {source: x}\nmix: {alpha: 1\n", r"config: cannot read recipe\.yaml: .*line 2"),
             ("data: {source: x}\ntrain: {epochs: many}\n", r'Parser key "train\.epochs": .*many'),
-            ("mix: {alpha: 1}\n", r".*arguments are required: data\.source$"),
+            ("mix: {alpha: 1}\n", r".*arguments are required: data\.source; it is a file"),
             ("- a list\n", r"Unexpected config: - a list"),
             ("data: {source: x}\nloss: null\n", r"the section 'loss' is not a mapping of options"),
             ("data: {source: x}\nloss: {focal: 1}\n", r"unknown key 'loss\.focal'"),
@@ -228,8 +228,8 @@ class TestWrongInput:
         Path("empty").mkdir()
         new = csv_of(in_tmp_path / "new.csv", "review\nx\n")
         cases = {
-            ("train", "missing.yaml"): r"config: File does not exist.*missing\.yaml",
-            ("train",): r"the following arguments are required: data\.source$",
+            ("train", "missing.yaml"): r"no file and no recipe 'missing\.yaml'; `textmix recipes` lists them$",
+            ("train",): r"the following arguments are required: data\.source; it is a file, a built-in data set",
             ("trian",): r"unknown command 'trian'; did you mean 'train'\?",
             ("evaluate", "nowhere"): r"no run at nowhere",
             ("evaluate", "empty"): r"empty is not a run: it has no config\.yaml",

@@ -39,10 +39,9 @@ CALLS = [call for page in PAGES for call in textmix_calls(page)]
 
 @pytest.fixture
 def parse_only(in_tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[bool], None]:
-    """Let commands end behind their parsers, in a directory that has the recipes."""
-    for name in ("recipes", "data"):
-        Path(name).symlink_to(ROOT / name)
-    for name in ("RECIPE.yaml", "best.yaml"):
+    """Let commands end behind their parsers, in a directory that has the data."""
+    Path("data").symlink_to(ROOT / "data")
+    for name in ("RECIPE.yaml", "best.yaml", "textcnn.yaml"):
         Path(name).write_text("data: {source: bbc_news}\n")
 
     def ending(parse: Callable[..., Any], whole: bool) -> Callable[..., NoReturn]:
@@ -137,7 +136,7 @@ class TestRunning:
         (command,) = [words for words in Page("docs/experiments.md").commands if "compare" in words]
         recipe, *options = command[2:]
         sample = ["--data.source", str(ROOT / "data" / "messages.csv"), "--train.epochs", "1", "--seeds", "1"]
-        assert main(["compare", str(ROOT / recipe), *options, *sample, "--output_dir", str(tmp_path / "c")]) == 0
+        assert main(["compare", recipe, *options, *sample, "--output_dir", str(tmp_path / "c")]) == 0
         assert len(list((tmp_path / "c").glob("*/seed-0/metrics.json"))) == 3
 
     def test_the_sample_data(self, tmp_path: Path) -> None:
@@ -151,9 +150,8 @@ class TestRunning:
         Path("train.csv").write_text("\n".join(["id,name,description,label", *rows]))
         Path("test.csv").write_text("\n".join(["id,name,description", *(row.rsplit(",", 1)[0] for row in rows[:7])]))
         for command in commands:
-            arguments = [str(ROOT / word) if word.startswith("recipes/") else word for word in command]
-            more = ["--train.epochs", "1", "--folds", "2"] if arguments[0] == "crossval" else []
-            assert main([*arguments, *more]) == 0
+            more = ["--train.epochs", "1", "--folds", "2"] if command[0] == "crossval" else []
+            assert main([*command, *more]) == 0
         directories = [command[command.index("--output_dir") + 1] for command in commands]
         assert len(directories) == 3
         for directory in directories:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from io import TextIOWrapper
 
+import textmix
 from textmix.cli.compare import compare
 from textmix.cli.crossval import crossval
 from textmix.cli.ensemble import ensemble
@@ -13,6 +14,7 @@ from textmix.cli.export import export
 from textmix.cli.inspect import inspect
 from textmix.cli.listing import datasets, models, strategies
 from textmix.cli.predict import predict
+from textmix.cli.recipes import recipes
 from textmix.cli.sweep import sweep
 from textmix.cli.terminal import abandon_output, logging_to_standard_output
 from textmix.cli.train import train
@@ -57,6 +59,7 @@ COMMANDS = {
         ensemble,
         sweep,
         inspect,
+        recipes,
         datasets,
         models,
         strategies,
@@ -115,9 +118,7 @@ def _run(arguments: list[str]) -> int:
         print(_usage())
         return 0 if arguments else WRONG_INPUT
     if arguments[0] == "--version":
-        from importlib.metadata import version
-
-        print(f"textmix {version('textmix')}")
+        print(f"textmix {textmix.__version__}")
         return 0
     if arguments[0] not in COMMANDS:
         raise ConfigError(f"unknown command '{arguments[0]}'{did_you_mean(arguments[0], COMMANDS)}")

@@ -12,6 +12,7 @@ from jsonargparse import ActionConfigFile, ArgumentError, ArgumentParser, Namesp
 from textmix.config.run import RunConfig
 from textmix.config.strict_yaml import load_yaml
 from textmix.errors import ConfigError, RunError, nearest, one_line
+from textmix.io.recipes import recipe_path
 from textmix.io.run_directory import CONFIG_FILE
 
 
@@ -21,7 +22,8 @@ def run_parser(prog: str, description: str) -> ArgumentParser:
     parser.add_argument(
         "--config",
         action=ActionConfigFile,
-        help="the recipe (YAML); can also be the first argument, without --config",
+        help="the recipe: a YAML file, or a name that `textmix recipes` lists; can also be the first argument, without"
+        " --config",
     )
     parser.add_class_arguments(RunConfig)
     return parser
@@ -40,15 +42,30 @@ def parse(parser: ArgumentParser, arguments: list[str]) -> Namespace:
     """
     known = {"--help", "--print_config", *(f"--{name}" for name in parser.get_defaults().keys(branches=True))}
     _check_words(arguments, known)
+    arguments = list(_with_recipe_paths(arguments))
     for word, following in itertools.pairwise([*arguments, ""]):
         if word.startswith("--config=") or (word == "--config" and following):
             _check_keys(load_yaml(Path(word.removeprefix("--config=") if "=" in word else following)), known)
     try:
         return parser.parse_args(arguments)
     except ArgumentError as error:
-        raise ConfigError(one_line(str(error))) from error
+        message = one_line(str(error))
+        choice = "; it is a file, a built-in data set or a hub id" if message.endswith(" required: data.source") else ""
+        raise ConfigError(message + choice) from error
     except ValueError as error:  # a path with an invalid character
         raise ConfigError(f"an option has an invalid value: {error}") from error
+
+
+def _with_recipe_paths(arguments: list[str]) -> Iterator[str]:
+    """Replace names of recipes by paths."""
+    for previous, word in itertools.pairwise(["", *arguments]):
+        option, _, name = word.partition("=")
+        if option == "--config" and name:
+            yield f"{option}={recipe_path(name)}"
+        elif previous == "--config" and word:
+            yield str(recipe_path(word))
+        else:
+            yield word
 
 
 def to_run_config(parser: ArgumentParser, namespace: Namespace) -> RunConfig:
