@@ -169,12 +169,12 @@ class AttachedMixer(Mixer):
         if logits.requires_grad:
             logits.register_hook(partial(self._recompute, forward))  # type: ignore[no-untyped-call]
         loss = self.score(logits, forward.labels, forward.problem_type, forward.num_items, forward.sample_weight)
+        fields = output if isinstance(output, dict) else {"logits": logits, "rest": output[1:]}
         if plan is not None and plan.clean:
-            logits = logits[: plan.clean]
+            fields = {name: _first_rows(value, plan.clean) for name, value in fields.items()}
         if isinstance(output, dict):
-            fields = {name: value for name, value in output.items() if name not in ("loss", "logits")}
-            return type(output)(loss=loss, logits=logits, **fields)
-        return (loss, logits, *output[1:])
+            return type(output)(**{**fields, "loss": loss})
+        return (loss, fields["logits"], *fields["rest"])
 
     def _recompute(self, forward: Forward, grad: Tensor) -> None:
         """Make a forward pass the current one when its backward pass begins: others may have run in between."""
@@ -199,6 +199,13 @@ def _real_positions(kwargs: dict[str, Any]) -> Tensor | None:
     if mask is not None and mask.dim() != 2:
         raise ConfigError(f"mixing needs an attention_mask of shape (B, L), not {tuple(mask.shape)}")
     return mask.bool() if mask is not None else None
+
+
+def _first_rows(value: Any, count: int) -> Any:
+    """Return the first rows of every tensor in an output that has twice as many."""
+    if isinstance(value, tuple | list):
+        return tuple(_first_rows(item, count) for item in value)
+    return value[:count] if isinstance(value, Tensor) and value.shape[:1] == (2 * count,) else value
 
 
 def _logits(output: Any) -> Tensor:
