@@ -8,8 +8,9 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from textmix.errors import ModelError
+from textmix.hooks.blocks import MEMORY, Arguments, Block, hidden_of
 from textmix.hooks.forward_pass import Forward
-from textmix.hooks.sites import Arguments, Block, Sites, hidden_of, pad_token_id
+from textmix.hooks.sites import Sites, pad_token_id
 from textmix.mixing.site_names import EMBEDDINGS, POOLED, TOKENS, block_after, layer, site_before
 
 
@@ -26,7 +27,7 @@ class SiteHooks:
         self._model = model
         self._found = sites
         self._active = active
-        self._expected: Tensor | None = None
+        self._pooled: tuple[Tensor, Tensor | None] | None = None
         self._pools_last = False
 
     def register(self, names: Collection[str]) -> list[RemovableHandle]:
@@ -37,6 +38,9 @@ class SiteHooks:
         handles += self._register_blocks(self._found.blocks, names)
         if self._found.classifier is not None:
             handles.append(self._found.classifier.register_forward_pre_hook(self._before_classifier))
+        if self._found.decoder is not None:
+            handles.append(self._found.decoder.model.register_forward_hook(self._after_decoder))
+            handles.append(self._found.decoder.head.register_forward_pre_hook(self._before_head))
         return handles
 
     def _register_blocks(self, blocks: tuple[Block, ...], names: Collection[str]) -> list[RemovableHandle]:
@@ -53,8 +57,12 @@ class SiteHooks:
             handles.append(module.register_forward_pre_hook(before, with_kwargs=True))
         for module in self._found.siblings:
             handles.append(module.register_forward_pre_hook(self._before_sibling, with_kwargs=True))
-        if len(blocks) in hidden:
-            last = blocks[-1]
+        for item in self._found.masked:
+            before = partial(self._before_masked, item)
+            handles.append(item.module.register_forward_pre_hook(before, with_kwargs=True))
+        ends = {len(blocks), self._found.decoder.first} if self._found.decoder is not None else {len(blocks)}
+        for end in ends.intersection(hidden):
+            last = blocks[end - 1]
             after = partial(self._after_last_block, last, numbers[last.module])
             handles.append(last.module.register_forward_hook(after))
         return handles
@@ -73,16 +81,30 @@ class SiteHooks:
             return None
         number = _number(forward, module, calls)
         site = block_after(forward.plan.site)
-        if site is None or number < site:
+        if site is None:
             return None
-        layout = block.layout
-        if number == site:
-            enter = partial(forward.enter, batch=layout.batch)
+        decoder = self._found.decoder
+        first = decoder.first if decoder is not None and number >= decoder.first else 0
+        if number < site:
+            return block.replace(block.layout.masks[0].name, forward.own_copy, args, kwargs)
+        if number == max(site, first):
+            follows = first and site <= first
+            enter = forward.start_decoder if follows else partial(forward.enter, batch=block.layout.batch)
             args, kwargs = block.replace(block.arguments[0], enter, args, kwargs)
-        if site > 0 and "alibi" in block.arguments:
-            block.replace("alibi", partial(_refuse_alibi, forward), args, kwargs)
-        if site > 0 and forward.plan.strategy.joins_masks and layout.mask in block.arguments:
-            args, kwargs = block.replace(layout.mask, partial(forward.unite, layout=layout), args, kwargs)
+        return self._behind_site(forward, block, args, kwargs) if site > first else (args, kwargs)
+
+    def _behind_site(self, forward: Forward, block: Block, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Arguments:
+        """Mix what a block behind the site gets beside the hidden state, and that was computed in front of the site."""
+        block.replace("alibi", partial(_refuse_alibi, forward), args, kwargs)
+        if forward.in_decoder:
+            args, kwargs = block.replace(MEMORY, partial(forward.follow, mask=forward.own_mask), args, kwargs)
+        assert forward.plan is not None
+        if not forward.plan.strategy.joins_masks:
+            return args, kwargs
+        for name in block.unknown_masks:
+            block.replace(name, partial(_refuse_mask, forward, name), args, kwargs)
+        for mask in block.layout.masks:
+            args, kwargs = block.replace(mask.name, partial(forward.unite, kind=mask), args, kwargs)
         return args, kwargs
 
     def _before_sibling(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Arguments | None:
@@ -94,6 +116,14 @@ class SiteHooks:
         given = {name: after if value is before else value for name, value in kwargs.items()}
         return tuple(after if value is before else value for value in args), given
 
+    def _before_masked(
+        self, item: Block, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Arguments | None:
+        forward = self._active()
+        if forward is None or forward.given_is_united:
+            return None
+        return item.replace(item.layout.masks[0].name, forward.own_copy, args, kwargs)
+
     def _after_last_block(
         self, block: Block, calls: list[int], module: nn.Module, args: tuple[Any, ...], output: Any
     ) -> Any:
@@ -102,7 +132,10 @@ class SiteHooks:
             return None
         if len(calls) > 1 and forward.calls[module] < len(calls):
             return None
-        mixed = forward.enter(hidden_of(output), block.layout.batch)
+        hidden = hidden_of(output)
+        mixed = forward.enter(hidden, block.layout.batch)
+        if forward.ends_decoder:
+            mixed = forward.join_ends(hidden, mixed)
         return type(output)((mixed, *output[1:])) if isinstance(output, tuple | list) else mixed
 
     def _before_classifier(self, module: nn.Module, args: tuple[Tensor, ...]) -> tuple[Tensor, ...] | None:
@@ -118,8 +151,23 @@ class SiteHooks:
             return None  # the model pools at the last token of the mixed row
         vectors, hidden = forward.pool_last(hidden, pad_token_id(self._model))
         if not self._pools_last:
-            self._expected = module.forward(vectors)
+            self._pooled = module.forward(vectors), None
         return (hidden, *args[1:])
+
+    def _after_decoder(self, module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
+        forward = self._active()
+        if forward is not None and forward.running:
+            forward.decoded = output[0]
+
+    def _before_head(self, module: nn.Module, args: tuple[Tensor, ...]) -> tuple[Tensor, ...] | None:
+        """Pool the decoder at the end of the mixed row instead of the end of the row itself."""
+        forward = self._active()
+        if forward is None or forward.plan is None or forward.plan.site in (TOKENS, POOLED):
+            return None
+        expected, pooled = forward.pool_end()
+        if not self._pools_last:
+            self._pooled = expected, args[0]
+        return (pooled, *args[1:])
 
     def _is_token_level(self, forward: Forward, hidden: Tensor) -> bool:
         labels = forward.labels
@@ -128,18 +176,19 @@ class SiteHooks:
         return not labels.is_floating_point() and labels.shape[1:] == hidden.shape[1:2]
 
     def check_pooling(self, forward: Forward, logits: Tensor) -> None:
-        """Check once that a model that pools after its classifier pools at the last token.
+        """Check once that a model that pools after its classifier pools at the last token, or a decoder at its end.
 
         Raises:
             ModelError: If it does not.
         """
-        expected, self._expected = self._expected, None
-        if expected is None:
+        if self._pooled is None:
             return
-        if logits.shape != expected.shape or (logits - expected).norm() > 0.05 * expected.norm():
+        (expected, found), self._pooled = self._pooled, None
+        found = logits if found is None else found
+        if found.shape != expected.shape or (found - expected).norm() > 0.05 * expected.norm():
+            where = "after its classifier, and not" if self._found.decoder is None else "its decoder, but not"
             raise ModelError(
-                f"{forward.model} pools after its classifier, and not at the last token of each row: it can be mixed"
-                f" at {TOKENS} only"
+                f"{forward.model} pools {where} at the last token of each row: it can be mixed at {TOKENS} only"
             )
         self._pools_last = True
 
@@ -162,4 +211,11 @@ def _refuse_alibi(forward: Forward, alibi: Tensor) -> Tensor:
     raise ModelError(
         f"{forward.model} computes its position biases (ALiBi) from each row's own mask before the first block: it can"
         f" be mixed at {TOKENS}, {EMBEDDINGS} and {POOLED} only"
+    )
+
+
+def _refuse_mask(forward: Forward, name: str, mask: Tensor) -> Tensor:
+    raise ModelError(
+        f"{forward.model} gives its blocks a {name}, which cannot be united for two rows: it can be mixed at {TOKENS},"
+        f" {EMBEDDINGS} and {POOLED} only"
     )
