@@ -64,6 +64,7 @@ class Family:
         left: Whether texts are padded on the left, because that is all the family can do.
         exact: Whether a padded row gives what it gives alone; where it does not, the reference is padded too.
         ends: Whether each row must end in one end-of-sequence token.
+        averages: Whether it averages the positions of a row behind its classifier.
     """
 
     name: str
@@ -77,6 +78,7 @@ class Family:
     left: bool = False
     exact: bool = True
     ends: bool = False
+    averages: bool = False
 
 
 BERT_LIKE: dict[str, Any] = {
@@ -185,6 +187,14 @@ def minimax() -> hf.PretrainedConfig:
     experts = {"num_local_experts": 2, "num_experts_per_tok": 1, "head_dim": 8, "block_size": 4}
     # The other implementation of the experts has no float64.
     return hf.MiniMaxConfig(**LLAMA_LIKE, **experts, layer_types=layers, experts_implementation="eager")
+
+
+def eurobert() -> hf.PretrainedConfig:
+    return hf.EuroBertConfig(**LLAMA_LIKE, classifier_pooling="late")
+
+
+def longformer() -> hf.PretrainedConfig:
+    return hf.LongformerConfig(**BERT_LIKE, pad_token_id=0, attention_window=4)
 
 
 def gpt2() -> hf.PretrainedConfig:
@@ -349,6 +359,8 @@ FAMILIES = (
         )
         for name, config in (("mT5", hf.MT5Config), ("UMT5", hf.UMT5Config))
     ),
+    Family("EuroBERT", native_heads(eurobert), "model.layers", averages=True),
+    Family("Longformer", native_heads(longformer, "classifier.out_proj"), "longformer.encoder.layer"),
     Family("ESM", native_heads(esm, "classifier.out_proj"), "esm.encoder.layer"),
     Family("MiniMax", native_heads(minimax, "score", "score"), "model.layers"),
     Family("GPT-2", native_heads(gpt2, "score"), "transformer.h"),

@@ -60,7 +60,13 @@ class Place:
 
         def take(hidden: Tensor) -> Tensor:
             seen.append(hidden.transpose(0, self.batch).detach())
-            return hidden if replacement is None else replacement.transpose(0, self.batch)
+            if replacement is None:
+                return hidden
+            added = hidden.shape[1] - replacement.shape[1] if self.what != "memory" and not self.batch else 0
+            # Longformer appends padding to its rows.
+            return (
+                nn.functional.pad(replacement, (0, 0, 0, added)) if added > 0 else replacement.transpose(0, self.batch)
+            )
 
         def before(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
             calls[0] += 1
@@ -140,8 +146,10 @@ def hidden_at(model: hf.PreTrainedModel, family: Family, head: Head, site: str, 
     with hooked(model, family, head, site) as seen:
         run(model, row)
     states = tuple(state[-1][0] for state in seen)
+    states = tuple(state[: len(row.ids)] if state.dim() == 2 else state for state in states)
     if site == "pooled" and states[0].dim() == 2 and "tokens" not in head.labels:
-        return (states[0][-1],)  # pooled behind the classifier, at the last token
+        # Pooled behind the classifier.
+        return (states[0].mean(dim=0) if family.averages else states[0][-1],)
     return states
 
 

@@ -79,6 +79,11 @@ class Block:
         known = {mask.name for mask in self.layout.masks}
         return tuple(name for name in self.arguments if "mask" in name and "head" not in name and name not in known)
 
+    def value(self, name: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Return the value of one argument; None if it is absent."""
+        index = self.arguments.index(name) if name in self.arguments else len(args)
+        return args[index] if index < len(args) else kwargs.get(name)
+
     def replace(
         self, name: str, function: Callable[[Tensor], Tensor], args: tuple[Any, ...], kwargs: dict[str, Any]
     ) -> Arguments:

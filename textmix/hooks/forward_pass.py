@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from textmix.errors import ModelError
 from textmix.hooks.blocks import Mask
 from textmix.hooks.sites import Decoder, Sites
-from textmix.mixing.functional import union_mask
+from textmix.mixing.functional import union_alibi, union_mask
 from textmix.mixing.mixer import Mixer
 from textmix.mixing.plan import MixPlan
 from textmix.mixing.site_names import EMBEDDINGS, POOLED, TOKENS, block_after, layer
@@ -37,6 +37,7 @@ class Forward:
         united: Masks of blocks, each with its union.
         calls: Number of calls of each shared block.
         decoded: Last hidden state of a decoder, shape (B, L, H); only while the model runs.
+        added: Number of padding positions that the model appends to its rows (Longformer).
         unmixed: Number of hidden states that are still to be mixed: at the site, and those of a decoder behind it.
         running: Whether the model is running; its blocks can run again later to recompute activations.
     """
@@ -58,6 +59,7 @@ class Forward:
     united: list[tuple[Tensor, Tensor]] = field(default_factory=list)
     calls: dict[nn.Module, int] = field(default_factory=dict)
     decoded: Tensor | None = None
+    added: int = 0
     unmixed: int = 1
     running: bool = True
 
@@ -152,7 +154,10 @@ class Forward:
         """Mix the hidden state at the site, and change the model's mask to the union."""
         plan = self.plan
         assert plan is not None
-        mixed = self.mix(hidden, self.decoder_mask if self.in_decoder else self.own_mask, batch)
+        mask = self.decoder_mask if self.in_decoder else self.own_mask
+        if mask is not None and self.added:
+            mask = nn.functional.pad(mask, (0, self.added))
+        mixed = self.mix(hidden, mask, batch)
         if self.running and self.sites.siblings:
             self.entered = (hidden, mixed)
         if self.given_mask is not None and self.own_mask is not None and not self.given_is_united:
@@ -204,76 +209,21 @@ class Forward:
         self.united.append((mask, united))
         return united
 
+    def unite_alibi(self, alibi: Tensor) -> Tensor:
+        """Return the position biases of the united rows, for a block behind the site."""
+        plan = self.plan
+        assert plan is not None
+        return alibi if self.own_mask is None else union_alibi(alibi, self.own_mask, plan.rows)
+
     def _is_given(self, mask: Tensor) -> bool:
         """Test whether a mask can be the given one or a view of it."""
         given = self.given_mask
         return given is not None and mask.dtype == given.dtype and mask.shape == given.shape
 
-    def pool_last(self, hidden: Tensor, pad: int | None) -> tuple[Tensor, Tensor]:
-        """Pool at the last real token, for decoders that pool after their classifier; mix if the site is `pooled`.
-
-        Args:
-            hidden: Input of the classifier, shape (B, L, H).
-            pad: Id of the padding token, which the decoders of transformers use to find the last real token.
-
-        Returns:
-            The pooled vectors, shape (B, H), and `hidden` with these vectors at the positions that the model will pool.
-        """
-        plan = self.plan
-        assert plan is not None
-        positions = torch.arange(hidden.shape[1], device=hidden.device)
-        numbers = torch.arange(hidden.shape[0], device=hidden.device)
-        if self.ids is None or pad is None:  # the model then takes the last position
-            own = positions[-1].expand(len(numbers))
-        else:
-            own = torch.where(self.ids != pad, positions, 0).amax(dim=1)
-        if plan.site == POOLED:
-            pooled = self.mix(hidden[numbers, own], None)
-        else:
-            last = own[plan.rows].amax(dim=1) if plan.strategy.joins_masks else own
-            pooled = hidden[numbers, last]
-        return pooled, hidden.index_put((numbers, own), pooled)
-
     @property
     def ends_decoder(self) -> bool:
         """Whether the site is the output of a decoder's last block."""
         return self.in_decoder and self.plan is not None and self.plan.site == layer(len(self.sites.blocks))
-
-    def pool_end(self) -> tuple[Tensor, Tensor]:
-        """Pool the last hidden state of a decoder.
-
-        Returns:
-            The vectors at the end of each row, where the model pools, and at the last end of all the rows that it is
-            blended from, where the mixed row ends; shape (B, H) each.
-        """
-        plan, hidden = self.plan, self.decoded
-        assert plan is not None
-        assert hidden is not None
-        numbers, own = self._ends(hidden)
-        last = own[plan.rows].amax(dim=1) if plan.strategy.joins_masks and not self.ends_decoder else own
-        return hidden[numbers, own], hidden[numbers, last]
-
-    def join_ends(self, hidden: Tensor, mixed: Tensor) -> Tensor:
-        """Blend the output of a decoder's last block at the end of each row.
-
-        Nothing reads other positions any more: the end of a longer row alone would not hold the shorter one.
-
-        Args:
-            hidden: The output before mixing, shape (B, L, H).
-            mixed: The output after mixing, shape (B, L, H).
-        """
-        plan, ends = self.plan, self._ends(hidden)
-        assert plan is not None
-        return mixed.index_put(ends, plan.strategy.apply(plan, hidden[ends], None))
-
-    def _ends(self, hidden: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the numbers of the rows and the position of the last end-of-sequence token in each."""
-        ids, decoder = self.ids, self.sites.decoder
-        assert decoder is not None
-        if ids is None or hidden.shape[:2] != ids.shape:
-            raise ModelError(f"{self.model} does not pool its decoder at the end of each row of input_ids")
-        numbers, positions = (torch.arange(size, device=hidden.device) for size in ids.shape)
-        return numbers, torch.where(ids == decoder.eos, positions, 0).amax(dim=1)
 
     def end(self) -> None:
         """Record that the model has run, and release tensors of its graph."""

@@ -4,12 +4,14 @@ from collections.abc import Callable, Collection
 from functools import partial
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from textmix.errors import ModelError
 from textmix.hooks.blocks import MEMORY, Arguments, Block, hidden_of
 from textmix.hooks.forward_pass import Forward
+from textmix.hooks.pooling import join_ends, pool_end, pool_last, pool_mean
 from textmix.hooks.sites import Sites, pad_token_id
 from textmix.mixing.site_names import EMBEDDINGS, POOLED, TOKENS, block_after, layer, site_before
 
@@ -29,6 +31,8 @@ class SiteHooks:
         self._active = active
         self._pooled: tuple[Tensor, Tensor | None] | None = None
         self._pools_last = False
+        self._appends = False
+        self._behind_blocks = False
 
     def register(self, names: Collection[str]) -> list[RemovableHandle]:
         """Register the hooks for plans at these sites; returns their handles."""
@@ -47,6 +51,7 @@ class SiteHooks:
         hidden = [number for number in range(len(blocks) + 1) if site_before(number) in names]
         if not blocks or not hidden:
             return []
+        self._behind_blocks = hidden[-1] > 0
         numbers: dict[nn.Module, list[int]] = {}
         for number, block in enumerate(blocks):
             numbers.setdefault(block.module, []).append(number)
@@ -85,6 +90,8 @@ class SiteHooks:
             return None
         decoder = self._found.decoder
         first = decoder.first if decoder is not None and number >= decoder.first else 0
+        if number == 0:
+            self._check_first(forward, block, args, kwargs)
         if number < site:
             return block.replace(block.layout.masks[0].name, forward.own_copy, args, kwargs)
         if number == max(site, first):
@@ -93,16 +100,29 @@ class SiteHooks:
             args, kwargs = block.replace(block.arguments[0], enter, args, kwargs)
         return self._behind_site(forward, block, args, kwargs) if site > first else (args, kwargs)
 
+    def _check_first(self, forward: Forward, block: Block, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """Refuse masks that cannot be united, at whichever site; and find out whether the model appends padding."""
+        if self._behind_blocks:
+            for name in block.unknown_masks:
+                block.replace(name, partial(_refuse_mask, forward, name), args, kwargs)
+        hidden, mask = (block.value(name, args, kwargs) for name in (block.arguments[0], block.layout.masks[0].name))
+        own = forward.own_mask
+        if own is None or block.layout.batch or not isinstance(mask, Tensor) or hidden.shape[1] <= own.shape[1]:
+            return
+        if not self._appends and mask.shape[-1] == hidden.shape[1]:
+            tail = mask[..., own.shape[1] :]
+            self._appends = not bool((tail if mask.dtype == torch.bool else tail >= 0).any())
+        if self._appends:
+            forward.added = hidden.shape[1] - own.shape[1]
+
     def _behind_site(self, forward: Forward, block: Block, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Arguments:
         """Mix what a block behind the site gets beside the hidden state, and that was computed in front of the site."""
-        block.replace("alibi", partial(_refuse_alibi, forward), args, kwargs)
         if forward.in_decoder:
             args, kwargs = block.replace(MEMORY, partial(forward.follow, mask=forward.own_mask), args, kwargs)
         assert forward.plan is not None
         if not forward.plan.strategy.joins_masks:
             return args, kwargs
-        for name in block.unknown_masks:
-            block.replace(name, partial(_refuse_mask, forward, name), args, kwargs)
+        args, kwargs = block.replace("alibi", forward.unite_alibi, args, kwargs)
         for mask in block.layout.masks:
             args, kwargs = block.replace(mask.name, partial(forward.unite, kind=mask), args, kwargs)
         return args, kwargs
@@ -135,7 +155,7 @@ class SiteHooks:
         hidden = hidden_of(output)
         mixed = forward.enter(hidden, block.layout.batch)
         if forward.ends_decoder:
-            mixed = forward.join_ends(hidden, mixed)
+            mixed = join_ends(forward, hidden, mixed)
         return type(output)((mixed, *output[1:])) if isinstance(output, tuple | list) else mixed
 
     def _before_classifier(self, module: nn.Module, args: tuple[Tensor, ...]) -> tuple[Tensor, ...] | None:
@@ -149,7 +169,10 @@ class SiteHooks:
             return (forward.mix(hidden, forward.own_mask), *args[1:]) if pooled else None
         if forward.plan.site == TOKENS:
             return None  # the model pools at the last token of the mixed row
-        vectors, hidden = forward.pool_last(hidden, pad_token_id(self._model))
+        if self._found.averages:
+            vectors, hidden = pool_mean(forward, hidden)
+        else:
+            vectors, hidden = pool_last(forward, hidden, pad_token_id(self._model))
         if not self._pools_last:
             self._pooled = module.forward(vectors), None
         return (hidden, *args[1:])
@@ -164,7 +187,7 @@ class SiteHooks:
         forward = self._active()
         if forward is None or forward.plan is None or forward.plan.site in (TOKENS, POOLED):
             return None
-        expected, pooled = forward.pool_end()
+        expected, pooled = pool_end(forward)
         if not self._pools_last:
             self._pooled = expected, args[0]
         return (pooled, *args[1:])
@@ -187,9 +210,8 @@ class SiteHooks:
         found = logits if found is None else found
         if found.shape != expected.shape or (found - expected).norm() > 0.05 * expected.norm():
             where = "after its classifier, and not" if self._found.decoder is None else "its decoder, but not"
-            raise ModelError(
-                f"{forward.model} pools {where} at the last token of each row: it can be mixed at {TOKENS} only"
-            )
+            how = "as the mean" if self._found.averages else "at the last token"
+            raise ModelError(f"{forward.model} pools {where} {how} of each row: it can be mixed at {TOKENS} only")
         self._pools_last = True
 
 
@@ -205,13 +227,6 @@ def _number(forward: Forward, module: nn.Module, calls: list[int]) -> int:
     number = forward.calls.get(module, 0)
     forward.calls[module] = number + 1
     return calls[number]
-
-
-def _refuse_alibi(forward: Forward, alibi: Tensor) -> Tensor:
-    raise ModelError(
-        f"{forward.model} computes its position biases (ALiBi) from each row's own mask before the first block: it can"
-        f" be mixed at {TOKENS}, {EMBEDDINGS} and {POOLED} only"
-    )
 
 
 def _refuse_mask(forward: Forward, name: str, mask: Tensor) -> Tensor:

@@ -41,6 +41,7 @@ class Sites:
         siblings: Sibling modules of the list of blocks, which may also read a block's input (DeBERTa's convolution).
         masked: Modules outside the blocks that take the attention mask.
         classifier: The last linear map, whose input is the sentence vector; None if none was found.
+        averages: Whether a model that pools after its classifier averages its real positions; else it takes the last.
         tokens: Whether the model takes token ids.
     """
 
@@ -50,6 +51,7 @@ class Sites:
     siblings: tuple[nn.Module, ...] = ()
     masked: tuple[Block, ...] = ()
     classifier: nn.Module | None = None
+    averages: bool = False
     tokens: bool = False
     names: tuple[str, ...] = field(init=False)
 
@@ -95,7 +97,10 @@ def find_sites(model: nn.Module) -> Sites:
             f"{type(model).__name__} offers no site for mixing: neither a list of equal blocks nor a last linear map"
             " with config.num_labels outputs was found"
         )
-    return replace(sites, classifier=classifier, tokens="input_ids" in forward_arguments(model))
+    # The one field in which a configuration says so (EuroBERT); the first forward pass checks it.
+    averages = getattr(config, "classifier_pooling", None) == "late"
+    tokens = "input_ids" in forward_arguments(model)
+    return replace(sites, classifier=classifier, averages=averages, tokens=tokens)
 
 
 def _find_encoder(encoder: nn.Module, config: object) -> Sites:
