@@ -8,7 +8,7 @@ import transformers as hf
 from torch import Tensor
 
 from tests.support.batches import Batch
-from tests.support.families import BOTH, END, VOCAB, build, fresh
+from tests.support.families import BOTH, END, LLAMA_LIKE, VOCAB, build, fresh
 from tests.support.strategies import mix
 from textmix.errors import ModelError
 from textmix.hooks.attach import attach
@@ -206,6 +206,14 @@ class TestRefusals:
         model = fresh("T5")
         model.classification_head.register_forward_pre_hook(lambda module, args: (args[0].roll(1, 0),))
         with attach(model, mix("word")), pytest.raises(ModelError, match="its decoder, but not at the last token"):
+            model(**batch)
+
+    def test_a_model_that_pools_its_decoder_after_its_classifier(self, batch: Batch) -> None:
+        sizes = {**LLAMA_LIKE, "head_dim": 8}
+        config = hf.T5GemmaConfig(encoder=sizes, decoder=sizes, num_labels=3, vocab_size=VOCAB, pad_token_id=0)
+        model = hf.T5GemmaForSequenceClassification(config).train()
+        message = "pools its decoder after its classifier: it can be mixed at tokens only"
+        with attach(model, mix("word")), pytest.raises(ModelError, match=message):
             model(**batch)
 
     def test_a_block_that_is_skipped(self, batch: Batch) -> None:

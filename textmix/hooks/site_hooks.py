@@ -187,6 +187,10 @@ class SiteHooks:
         forward = self._active()
         if forward is None or forward.plan is None or forward.plan.site in (TOKENS, POOLED):
             return None
+        if args[0].dim() != 2:
+            raise ModelError(
+                f"{forward.model} pools its decoder after its classifier: it can be mixed at {TOKENS} only"
+            )
         expected, pooled = pool_end(forward)
         if not self._pools_last:
             self._pooled = expected, args[0]
