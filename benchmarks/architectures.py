@@ -28,7 +28,7 @@ from transformers import (
     CONFIG_MAPPING,
     MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING,
     AutoModelForSequenceClassification,
-    PreTrainedConfig,
+    PretrainedConfig,
     PreTrainedModel,
 )
 
@@ -79,7 +79,7 @@ SPECIAL = {
 SPREAD = {"initializer_range": 0.1, "init_std": 0.1, "initializer_factor": 2.0}
 
 
-def small_config(kind: type[PreTrainedConfig]) -> PreTrainedConfig:
+def small_config(kind: type[PretrainedConfig]) -> PretrainedConfig:
     """Make a configuration with few and narrow layers and no dropout, with 3 labels."""
     default = kind()
     known = {*default.to_dict(), *default.attribute_map}
@@ -95,7 +95,7 @@ def small_config(kind: type[PreTrainedConfig]) -> PreTrainedConfig:
     return config
 
 
-def layer_kinds(default: PreTrainedConfig) -> dict[str, Any]:
+def layer_kinds(default: PretrainedConfig) -> dict[str, Any]:
     """Return the kinds of attention of the first two layers, where a configuration lists one for each layer."""
     fields = default.to_dict()
     kinds: dict[str, Any] = {}
@@ -106,7 +106,7 @@ def layer_kinds(default: PreTrainedConfig) -> dict[str, Any]:
     return kinds
 
 
-def build(kind: type[PreTrainedConfig]) -> PreTrainedModel:
+def build(kind: type[PretrainedConfig]) -> PreTrainedModel:
     """Build a small classifier.
 
     Raises:
@@ -180,7 +180,7 @@ def check_strategy(model: PreTrainedModel, batch: dict[str, Tensor], strategy: s
             raise ArithmeticError("the model is not what it was")
 
 
-def examine(kind: type[PreTrainedConfig]) -> dict[str, str]:
+def examine(kind: type[PretrainedConfig]) -> dict[str, str]:
     """Try a model type: the outcome of each strategy, or why the model itself does not run."""
     batch = make_batch()
     try:
@@ -215,16 +215,16 @@ def one_line(error: Exception) -> str:
     return line if isinstance(error, TextmixError) else f"{type(error).__name__}: {line[:120]}"
 
 
-def classifiers() -> dict[str, type[PreTrainedConfig]]:
+def classifiers() -> dict[str, type[PretrainedConfig]]:
     """Return the configuration of each model type that has a sequence classifier."""
-    kinds: dict[str, type[PreTrainedConfig]] = {}
+    kinds: dict[str, type[PretrainedConfig]] = {}
     for name in CONFIG_MAPPING:
         with contextlib.suppress(Exception):  # a type whose module needs a package that is not there
             kinds[name] = CONFIG_MAPPING[name]
     return {name: kind for name, kind in kinds.items() if kind in MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING}
 
 
-def run(names: Sequence[str], kinds: dict[str, type[PreTrainedConfig]]) -> Outcomes:
+def run(names: Sequence[str], kinds: dict[str, type[PretrainedConfig]]) -> Outcomes:
     """Try model types, and print each outcome."""
     outcomes: Outcomes = {}
     for name in names:
