@@ -1,5 +1,6 @@
 """The pages of the documentation: links, files that they name, tables that are made from the code."""
 
+import json
 import re
 import subprocess
 import sys
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks import architectures
 from tests.docs.pages import PAGES, README, ROOT, Page
 from tests.support import family_table
 from textmix.mixing.config import MixConfig, option_values
@@ -75,6 +77,18 @@ def test_the_page_of_models_has_those_of_words_and_the_table_of_families() -> No
     shown, end, _ = rest.partition(family_table.END)
     assert end, "docs/models.md has no table of families"
     assert shown == family_table.table()
+
+
+def test_the_table_of_architectures_is_that_of_the_result_file() -> None:
+    record = json.loads((ROOT / "benchmarks/results/architectures.json").read_text(encoding="utf-8"))
+    assert not [name for name, result in record["outcomes"].items() if any("wrong" in one for one in result.values())]
+    shown = Page("docs/models.md").text.split("<!-- architectures -->\n")[1].split("<!-- /architectures -->")[0]
+    rows = [f"| {' | '.join(row)} |" for row in architectures.table(record["outcomes"])]
+    assert shown.splitlines()[2:] == rows
+    assert (record["mixed"], record["ran"]) == architectures.count(record["outcomes"])
+    assert (
+        f"{record['ran']} sequence classifiers of transformers that were tried, {record['mixed']} take" in README.text
+    )
 
 
 def test_the_extras_are_listed() -> None:

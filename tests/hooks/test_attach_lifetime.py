@@ -175,7 +175,7 @@ class TestErrors:
         """As when a model packs all tokens into one long row."""
         model = fresh("BERT, linear head")
         model.encoder.embeddings.register_forward_hook(lambda module, args, output: output.flatten(0, 1)[None])
-        message = r"shape \(1, 45, 16\) at embeddings .* not known which dimension is the batch"
+        message = r"shape \(1, 45, 16\) at embeddings .* as if it packed, shortened"
         with pytest.raises(ModelError, match=message), attach(model, strategy="word"):
             model(**ragged)
 

@@ -13,7 +13,7 @@ from transformers.modeling_outputs import SequenceClassifierOutput
 
 from tests.support.batches import Batch, ragged_batch
 from tests.support.counting import hooks
-from tests.support.families import LLAMA_LIKE, VOCAB, fresh
+from tests.support.families import BERT_LIKE, LLAMA_LIKE, VOCAB, fresh
 from tests.support.strategies import mix
 from textmix.errors import ConfigError, ModelError
 from textmix.hooks.attach import attach
@@ -325,17 +325,34 @@ class TestOtherDecoders:
                 seen.add(model.mixer.plan.site)
         assert seen == {"embeddings", "layer:1", "layer:2", "layer:3"}
 
-    def test_position_biases_of_the_rows_own_masks_are_refused_behind_a_block(self) -> None:
-        model, batch = decoder("BLOOM"), short_and_long()
-        clean = model(**batch).logits
-        batch["labels"] = torch.tensor([0, 1])
-        with attach(model, mix("word", lam="fixed", lam_value=0.0)):
-            torch.testing.assert_close(model(**batch).logits[0], clean[1], atol=1e-9, rtol=1e-9)
-        message = (
-            r"BloomForSequenceClassification computes its position biases .* at tokens, embeddings and pooled only"
-        )
-        with attach(model, mix("manifold", manifold={"layers": [2]})), pytest.raises(ModelError, match=message):
-            until_behind_a_block(model, batch)
+    @pytest.mark.parametrize("left", [False, True])
+    @pytest.mark.parametrize("lam", [0.0, 1.0])
+    def test_position_biases_are_those_of_the_united_rows(self, lam: float, left: bool) -> None:
+        model, batch = (
+            decoder("BLOOM").float(),
+            short_and_long(),
+        )  # in float64 it is not finite with padding on the left
+        if left:
+            batch = {name: torch.stack([value[0].roll(4), value[1]]) for name, value in batch.items()}
+        clean, seen = model(**batch).logits, set()
+        with attach(model, mix("manifold", lam="fixed", lam_value=lam)) as mixer:
+            for _ in range(20):
+                logits = model(**batch, labels=torch.tensor([0, 1])).logits
+                torch.testing.assert_close(logits[int(lam)], clean[1], atol=1e-5, rtol=1e-4)
+                seen.add(mixer.plan.site)
+        assert seen == {"embeddings", "layer:1", "layer:2", "layer:3"}
+
+    def test_the_masks_of_block_sparse_attention_are_refused_at_every_site(self) -> None:
+        config = hf.BigBirdConfig(**BERT_LIKE, block_size=1, num_random_blocks=1, num_labels=3)
+        model = hf.BigBirdForSequenceClassification(config).train()
+        ids = torch.randint(5, VOCAB, (2, 16))
+        batch = {"input_ids": ids, "attention_mask": torch.ones_like(ids), "labels": torch.tensor([0, 1])}
+        with attach(model, mix("word")):
+            model(**batch).loss.backward()
+        message = "gives its blocks a band_mask, which cannot be united for two rows"
+        for layer in (1, 2, 3):
+            with attach(model, mix("manifold", manifold={"layers": [layer]})), pytest.raises(ModelError, match=message):
+                model(**batch)
 
 
 def test_a_mask_that_is_no_tensor_is_refused(batch: Batch) -> None:

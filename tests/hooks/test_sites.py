@@ -5,7 +5,8 @@ from transformers import BertConfig, PreTrainedModel
 
 from tests.support.families import BERT_LIKE
 from textmix.hooks.attach import attach
-from textmix.hooks.sites import find_sites, hidden_of, hidden_size, pad_token_id
+from textmix.hooks.blocks import hidden_of
+from textmix.hooks.sites import find_sites, hidden_size, pad_token_id
 
 
 class Layer(nn.Module):

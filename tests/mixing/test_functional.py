@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from tests.mixing import loops
 from tests.mixing.batches import generator, random_mask
-from textmix.mixing.functional import blend, union_mask
+from textmix.mixing.functional import blend, union_alibi, union_mask
 from textmix.mixing.sampling import stack_pair
 
 PADDINGS = ["zero", "copy"]
@@ -222,3 +222,22 @@ class TestUnionMask:
         united = union_mask(mask, torch.tensor(self.ROWS))
         real = united if dtype == torch.bool else united == 0
         assert torch.equal(real, causal & torch.tensor(self.UNITED)[:, None, None, :])
+
+
+@pytest.mark.parametrize("dims", [3, 4])
+def test_position_biases_of_united_rows_number_their_positions(dims: int) -> None:
+    mask = torch.tensor([[1, 1, 0, 0, 0], [0, 0, 0, 1, 1], [1, 0, 1, 0, 1]]).bool()
+    rows, slopes = torch.tensor([[0, 1], [1, 2], [2, 2]]), [0.5, 0.25]
+
+    def biases(real: list[list[int]]) -> torch.Tensor:
+        numbers = [[sum(row[:place]) if one else 0 for place, one in enumerate(row)] for row in real]
+        found = torch.tensor([[[slope * number for number in row] for slope in slopes] for row in numbers])
+        return found.view(6, 1, 5) if dims == 3 else found.view(3, 2, 1, 5)
+
+    united = [[1, 1, 0, 1, 1], [1, 0, 1, 1, 1], [1, 0, 1, 0, 1]]
+    torch.testing.assert_close(union_alibi(biases(mask.int().tolist()), mask, rows), biases(united))
+
+
+def test_position_biases_of_rows_of_one_position_stay_zero() -> None:
+    mask = torch.tensor([[True, False], [True, False]])
+    assert union_alibi(torch.zeros(4, 1, 2), mask, torch.tensor([[0, 1], [1, 0]])).eq(0).all()

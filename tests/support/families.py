@@ -20,8 +20,10 @@ from textmix.models.words.textrnn import TextRNN, TextRNNConfig
 VOCAB, LAYERS = 60, 3
 CLS, END = 1, 2  # special ids; words begin at 5
 
-HIDDEN = ("embeddings", *(f"layer:{number}" for number in range(1, LAYERS + 1)))
+LAYER_SITES = tuple(f"layer:{number}" for number in range(1, 2 * LAYERS + 1))
+HIDDEN = ("embeddings", *LAYER_SITES[:LAYERS])
 EVERY = ("tokens", *HIDDEN, "pooled")
+BOTH = ("tokens", "embeddings", *LAYER_SITES, "pooled")  # of an encoder and its decoder
 OUTER = ("tokens", "pooled")
 
 SEQUENCE_LABELS = ("integer", "soft", "multi-label", "regression")
@@ -54,6 +56,7 @@ class Family:
         name: Its name in the table of docs/models.md.
         heads: Its classifiers.
         blocks: Path of the list of its blocks.
+        decoder: Path of the list of the blocks of its decoder, if it reads the output of an encoder.
         embeddings: Path of the module whose output is the embeddings; None takes the input of the first block.
         calls: How often each block runs in one forward.
         batch: Dimension of the batch in its hidden states.
@@ -61,11 +64,13 @@ class Family:
         left: Whether texts are padded on the left, because that is all the family can do.
         exact: Whether a padded row gives what it gives alone; where it does not, the reference is padded too.
         ends: Whether each row must end in one end-of-sequence token.
+        averages: Whether it averages the positions of a row behind its classifier.
     """
 
     name: str
     heads: tuple[Head, ...]
     blocks: str | None = None
+    decoder: str | None = None
     embeddings: str | None = None
     calls: int = 1
     batch: int = 0
@@ -73,6 +78,7 @@ class Family:
     left: bool = False
     exact: bool = True
     ends: bool = False
+    averages: bool = False
 
 
 BERT_LIKE: dict[str, Any] = {
@@ -128,9 +134,22 @@ def funnel() -> hf.PretrainedConfig:
     return hf.FunnelConfig(**sizes, **none)
 
 
+T5_LIKE: dict[str, Any] = {
+    "vocab_size": VOCAB,
+    "d_model": 16,
+    "d_kv": 8,
+    "d_ff": 24,
+    "num_layers": LAYERS,
+    "num_heads": 2,
+    "dropout_rate": 0.0,
+    "eos_token_id": END,
+    "pad_token_id": 0,
+    "decoder_start_token_id": 0,
+}
+
+
 def t5() -> hf.PretrainedConfig:
-    sizes = {"vocab_size": VOCAB, "d_model": 16, "d_kv": 8, "d_ff": 24, "num_layers": LAYERS, "num_heads": 2}
-    return hf.T5Config(**sizes, dropout_rate=0.0, eos_token_id=END, pad_token_id=0, decoder_start_token_id=0)
+    return hf.T5Config(**T5_LIKE)
 
 
 def bart() -> hf.PretrainedConfig:
@@ -140,6 +159,42 @@ def bart() -> hf.PretrainedConfig:
 
 
 _BART_SIZES = {"layers": LAYERS, "attention_heads": 2, "ffn_dim": 24}
+BART_FIELDS = (
+    "vocab_size",
+    "d_model",
+    "max_position_embeddings",
+    "dropout",
+    "pad_token_id",
+    "bos_token_id",
+    "eos_token_id",
+    "decoder_start_token_id",
+    *(f"{part}_{name}" for part in ("encoder", "decoder") for name in _BART_SIZES),
+)
+
+
+def bart_like(config: type[hf.PretrainedConfig]) -> Callable[[], hf.PretrainedConfig]:
+    sizes = {name: value for name, value in bart().to_dict().items() if name in BART_FIELDS}
+    none = {"attention_dropout": 0.0, "activation_dropout": 0.0, "classifier_dropout": 0.0}
+    return lambda: config(**sizes, **none)
+
+
+def esm() -> hf.PretrainedConfig:
+    return hf.EsmConfig(**BERT_LIKE, pad_token_id=0, mask_token_id=3, position_embedding_type="rotary")
+
+
+def minimax() -> hf.PretrainedConfig:
+    layers = ["linear_attention", "full_attention", "linear_attention"]
+    experts = {"num_local_experts": 2, "num_experts_per_tok": 1, "head_dim": 8, "block_size": 4}
+    # The other implementation of the experts has no float64.
+    return hf.MiniMaxConfig(**LLAMA_LIKE, **experts, layer_types=layers, experts_implementation="eager")
+
+
+def eurobert() -> hf.PretrainedConfig:
+    return hf.EuroBertConfig(**LLAMA_LIKE, classifier_pooling="late")
+
+
+def longformer() -> hf.PretrainedConfig:
+    return hf.LongformerConfig(**BERT_LIKE, pad_token_id=0, attention_window=4)
 
 
 def gpt2() -> hf.PretrainedConfig:
@@ -267,15 +322,47 @@ FAMILIES = (
     ),
     Family(
         "T5",
-        native_heads(t5, "classification_head.out_proj", sites=OUTER, token_sites=EVERY),
+        native_heads(t5, "classification_head.out_proj", sites=BOTH, token_sites=EVERY),
         "transformer.encoder.block",
+        "transformer.decoder.block",
         ends=True,
     ),
     Family(
         "BART",
-        native_heads(bart, "classification_head.out_proj", sites=OUTER)[:1],
+        native_heads(bart, "classification_head.out_proj", sites=BOTH)[:1],
+        "model.encoder.layers",
+        "model.decoder.layers",
         ends=True,
     ),
+    *(
+        Family(
+            name,
+            native_heads(config, "classification_head.out_proj", sites=BOTH)[:1],
+            "model.encoder.layers",
+            "model.decoder.layers",
+            ends=True,
+        )
+        for name, config in (
+            ("mBART", bart_like(hf.MBartConfig)),
+            ("MVP", bart_like(hf.MvpConfig)),
+            ("PLBart", bart_like(hf.PLBartConfig)),
+            ("BigBird-Pegasus", bart_like(hf.BigBirdPegasusConfig)),
+        )
+    ),
+    *(
+        Family(
+            name,
+            native_heads(lambda config=config: config(**T5_LIKE), "classification_head.out_proj", sites=BOTH)[:1],
+            "transformer.encoder.block",
+            "transformer.decoder.block",
+            ends=True,
+        )
+        for name, config in (("mT5", hf.MT5Config), ("UMT5", hf.UMT5Config))
+    ),
+    Family("EuroBERT", native_heads(eurobert), "model.layers", averages=True),
+    Family("Longformer", native_heads(longformer, "classifier.out_proj"), "longformer.encoder.layer"),
+    Family("ESM", native_heads(esm, "classifier.out_proj"), "esm.encoder.layer"),
+    Family("MiniMax", native_heads(minimax, "score", "score"), "model.layers"),
     Family("GPT-2", native_heads(gpt2, "score"), "transformer.h"),
     Family("Llama", native_heads(lambda: hf.LlamaConfig(**LLAMA_LIKE), "score", "score"), "model.layers"),
     Family("Qwen2", native_heads(lambda: hf.Qwen2Config(**LLAMA_LIKE), "score", "score"), "model.layers"),
@@ -354,7 +441,14 @@ def fresh(name: str, labels: str = "integer") -> hf.PreTrainedModel:
 
 
 def blocks_of(model: hf.PreTrainedModel, family: Family) -> list[nn.Module]:
-    """The blocks in the order they run."""
+    """The blocks of the encoder in the order they run."""
     if family.blocks is None:
         return []
     return [block for block in model.get_submodule(family.blocks) for _ in range(family.calls)]
+
+
+def decoder_of(model: hf.PreTrainedModel, family: Family, head: Head) -> list[nn.Module]:
+    """The blocks of the decoder; a token classifier has none."""
+    if family.decoder is None or "tokens" in head.labels:
+        return []
+    return list(model.get_submodule(family.decoder))

@@ -8,10 +8,11 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from textmix.errors import ConfigError, ModelError
+from textmix.hooks.blocks import Arguments, forward_arguments
 from textmix.hooks.forward_pass import Forward
 from textmix.hooks.saliency import mean_embeddings, token_saliency
 from textmix.hooks.site_hooks import SiteHooks
-from textmix.hooks.sites import Arguments, Sites, check_sites, find_sites, forward_arguments, hidden_size, problem_type
+from textmix.hooks.sites import Sites, check_sites, find_sites, hidden_size, problem_type
 from textmix.io.compat import in_backward
 from textmix.mixing.config import MixConfig
 from textmix.mixing.loss_config import LossConfig
@@ -60,7 +61,7 @@ class AttachedMixer(Mixer):
         self._model = model
         self._hooks = SiteHooks(model, sites, self._active)
         self._batch_dim = sites.blocks[0].layout.batch if sites.blocks else 0
-        self._has_siblings = bool(sites.siblings)
+        self._found = sites
         self._strict = strict
         self._parameters = forward_arguments(model)
         self._forward: Forward | None = None
@@ -133,7 +134,7 @@ class AttachedMixer(Mixer):
         mask = _real_positions(kwargs)
         num_items, sample_weight = kwargs.pop("num_items_in_batch", None), kwargs.pop("sample_weight", None)
         forward = self._forward = Forward(
-            self, type(model).__name__, problem_type(model), labels, num_items, sample_weight, mask, self._has_siblings
+            self, type(model).__name__, problem_type(model), labels, num_items, sample_weight, mask, self._found
         )
         if mask is None or mask.shape[1]:  # otherwise every text is empty
             finders = {
@@ -158,7 +159,7 @@ class AttachedMixer(Mixer):
         if self._paused or forward is None:
             return None
         forward.end()
-        if plan is not None and not forward.mixed:
+        if plan is not None and forward.unmixed > 0:
             raise ModelError(
                 f"the forward pass of {forward.model} did not reach the site {plan.site}, perhaps because it bypasses"
                 " the hooks of its modules: choose another strategy; if the model was compiled and run before the mixer"

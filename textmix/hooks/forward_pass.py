@@ -7,11 +7,12 @@ import torch
 from torch import Tensor, nn
 
 from textmix.errors import ModelError
-from textmix.hooks.sites import Layout
-from textmix.mixing.functional import union_mask
+from textmix.hooks.blocks import Mask
+from textmix.hooks.sites import Decoder, Sites
+from textmix.mixing.functional import union_alibi, union_mask
 from textmix.mixing.mixer import Mixer
 from textmix.mixing.plan import MixPlan
-from textmix.mixing.site_names import EMBEDDINGS, POOLED, TOKENS
+from textmix.mixing.site_names import EMBEDDINGS, POOLED, TOKENS, block_after, layer
 
 
 @dataclass(eq=False)
@@ -26,14 +27,18 @@ class Forward:
         num_items: `num_items_in_batch` of the stock Trainer.
         sample_weight: Weight of each row, before mixing, shape (B,); None when all weigh 1.
         own_mask: Real positions of each row before mixing, shape (B, L), bool.
-        has_siblings: Whether sibling modules of the blocks also read the hidden state at the site.
+        sites: The sites of the model.
         plan: The plan; None if the batch is not mixed.
         ids: Token ids in the model's input, shape (B, L).
+        decoder_mask: Positions of each row that a decoder reads, before mixing, shape (B, L), bool.
         given_mask: The mask in the model's input, if it changes at the site, shape (B, L).
+        given_is_united: Whether it has changed.
         entered: The hidden state at the site before and after mixing, for sibling modules; only while the model runs.
         united: Masks of blocks, each with its union.
         calls: Number of calls of each shared block.
-        mixed: Whether the batch has been mixed.
+        decoded: Last hidden state of a decoder, shape (B, L, H); only while the model runs.
+        added: Number of padding positions that the model appends to its rows (Longformer).
+        unmixed: Number of hidden states that are still to be mixed: at the site, and those of a decoder behind it.
         running: Whether the model is running; its blocks can run again later to recompute activations.
     """
 
@@ -44,14 +49,18 @@ class Forward:
     num_items: Tensor | int | None
     sample_weight: Tensor | None
     own_mask: Tensor | None
-    has_siblings: bool
+    sites: Sites
     plan: MixPlan | None = None
     ids: Tensor | None = None
+    decoder_mask: Tensor | None = None
     given_mask: Tensor | None = None
+    given_is_united: bool = False
     entered: tuple[Tensor, Tensor] | None = None
     united: list[tuple[Tensor, Tensor]] = field(default_factory=list)
     calls: dict[nn.Module, int] = field(default_factory=dict)
-    mixed: bool = False
+    decoded: Tensor | None = None
+    added: int = 0
+    unmixed: int = 1
     running: bool = True
 
     def prepare(self, kwargs: dict[str, Any], plan: MixPlan) -> dict[str, Any]:
@@ -71,10 +80,14 @@ class Forward:
             kwargs = {**kwargs, "attention_mask": mask}
         if plan.site == TOKENS:
             assert self.ids is not None  # a plan at the tokens is drawn from them
-            self.mixed = True
+            self.unmixed = 0
             self.ids = self.mixer.apply(plan, self.ids, self.own_mask)
             kwargs = {**kwargs, "input_ids": self.ids}
-        if mask is None or not plan.strategy.joins_masks or plan.site in (TOKENS, POOLED):
+        if plan.site in (TOKENS, POOLED):
+            return kwargs
+        if self.sites.decoder is not None:
+            kwargs = self._prepare_decoder(kwargs, plan, self.sites.decoder)
+        if mask is None or not plan.strategy.joins_masks:
             return kwargs
         if plan.site == EMBEDDINGS:
             return {**kwargs, "attention_mask": union_mask(mask, plan.rows)}
@@ -82,6 +95,33 @@ class Forward:
         # which is changed to the union at the site.
         self.given_mask = mask.clone()
         return {**kwargs, "attention_mask": self.given_mask}
+
+    def _prepare_decoder(self, kwargs: dict[str, Any], plan: MixPlan, decoder: Decoder) -> dict[str, Any]:
+        """Find the positions that the decoder reads; if the site is in front of it, its own mask becomes the union."""
+        if plan.span is not None:
+            raise ModelError(
+                f"{self.model} reads the tokens twice, in its decoder one position later: spans can be cut at {TOKENS}"
+                " only (cutmix.level: tokens)"
+            )
+        mask = kwargs.get("decoder_attention_mask")
+        if mask is not None:
+            self.decoder_mask = mask.bool()
+        elif self.own_mask is not None:
+            # Without a mask of its own it reads every position up to the last real one, also padding on the left.
+            self.decoder_mask = self.own_mask.flip(1).cumsum(dim=1).flip(1) > 0
+        if self.in_decoder:
+            return kwargs
+        self.unmixed = 2
+        if mask is None or not plan.strategy.joins_masks:
+            return kwargs
+        return {**kwargs, "decoder_attention_mask": union_mask(mask.long(), plan.rows)}
+
+    @property
+    def in_decoder(self) -> bool:
+        """Whether the site is behind a block of a decoder, so that the decoder reads the rows unmixed."""
+        plan, decoder = self.plan, self.sites.decoder
+        number = None if plan is None else block_after(plan.site)
+        return number is not None and decoder is not None and number > decoder.first
 
     def mix(self, hidden: Tensor, mask: Tensor | None, batch: int = 0) -> Tensor:
         """Mix a batch at the site.
@@ -96,28 +136,57 @@ class Forward:
         """
         plan = self.plan
         assert plan is not None
-        self.mixed = True
-        given, hidden = hidden, hidden.transpose(0, batch)
-        expected = mask.shape if mask is not None else plan.rows.shape[:1]
-        if hidden.shape[: len(expected)] != expected:
-            raise ModelError(
-                f"{self.model} has hidden states of shape {tuple(given.shape)} at {plan.site} for inputs of shape"
-                f" {tuple(expected)}: it is not known which dimension is the batch"
-            )
-        return self.mixer.apply(plan, hidden, mask).transpose(0, batch)
+        self.unmixed -= 1
+        self._check_shape(hidden, mask, batch)
+        return self.mixer.apply(plan, hidden.transpose(0, batch), mask).transpose(0, batch)
 
-    def enter(self, hidden: Tensor, batch: int) -> Tensor:
+    def _check_shape(self, hidden: Tensor, mask: Tensor | None, batch: int) -> None:
+        plan = self.plan
+        assert plan is not None
+        expected = mask.shape if mask is not None else plan.rows.shape[:1]
+        if hidden.transpose(0, batch).shape[: len(expected)] != expected:
+            raise ModelError(
+                f"{self.model} has hidden states of shape {tuple(hidden.shape)} at {plan.site} for inputs of shape"
+                f" {tuple(expected)}, as if it packed, shortened or lengthened its rows: it cannot be mixed there"
+            )
+
+    def enter(self, hidden: Tensor, batch: int = 0) -> Tensor:
         """Mix the hidden state at the site, and change the model's mask to the union."""
         plan = self.plan
         assert plan is not None
-        mixed = self.mix(hidden, self.own_mask, batch)
-        if self.running and self.has_siblings:
+        mask = self.decoder_mask if self.in_decoder else self.own_mask
+        if mask is not None and self.added:
+            mask = nn.functional.pad(mask, (0, self.added))
+        mixed = self.mix(hidden, mask, batch)
+        if self.running and self.sites.siblings:
             self.entered = (hidden, mixed)
-        if self.given_mask is not None and self.own_mask is not None:
+        if self.given_mask is not None and self.own_mask is not None and not self.given_is_united:
             self.given_mask.copy_(union_mask(self.own_mask, plan.rows))
+            self.given_is_united = True
         return mixed
 
-    def unite(self, mask: Tensor, layout: Layout) -> Tensor:
+    def follow(self, hidden: Tensor, mask: Tensor | None) -> Tensor:
+        """Mix another hidden state (B, L, H) that is read behind the site: the decoder's first, or the encoder's last.
+
+        The observers of the mixer are not called: the batch is mixed once.
+        """
+        plan = self.plan
+        assert plan is not None
+        self._check_shape(hidden, mask, 0)
+        return plan.strategy.apply(plan, hidden, mask)
+
+    def start_decoder(self, hidden: Tensor) -> Tensor:
+        """Mix the hidden state in front of a decoder's first block, where the site is in front of it, too."""
+        self.unmixed -= 1
+        return self.follow(hidden, self.decoder_mask)
+
+    def own_copy(self, mask: Tensor) -> Tensor:
+        """Return the mask for a module in front of the site: autograd may need it after the given one has changed."""
+        if self.own_mask is None or not self._is_given(mask):
+            return mask
+        return self.own_mask.to(mask.dtype)
+
+    def unite(self, mask: Tensor, kind: Mask) -> Tensor:
         """Return the united mask for a block after the site; most models pass the same mask to all blocks."""
         for before, after in self.united:
             if before is mask:
@@ -129,45 +198,37 @@ class Forward:
                 f"{self.model} gives its blocks a {type(mask).__name__}, which cannot be united for two rows: load it"
                 " with attn_implementation='sdpa', or mix at embeddings or pooled"
             )
-        if mask.dim() == 2 and self.own_mask is not None:
+        if self._is_given(mask) and not (self.in_decoder and kind.name == "attention_mask"):
             # It can be the given mask itself, which is already the union.
+            assert self.own_mask is not None
             united = union_mask(self.own_mask, plan.rows).to(mask.dtype)
         else:
             invert = torch.logical_not if mask.dtype == torch.bool else torch.neg
-            united = union_mask(invert(mask) if layout.masked_is_one else mask, plan.rows, layout.mask_batch)
-            united = invert(united) if layout.masked_is_one else united
+            united = union_mask(invert(mask) if kind.masked_is_one else mask, plan.rows, kind.batch)
+            united = invert(united) if kind.masked_is_one else united
         self.united.append((mask, united))
         return united
 
-    def pool_last(self, hidden: Tensor, pad: int | None) -> tuple[Tensor, Tensor]:
-        """Pool at the last real token, for decoders that pool after their classifier; mix if the site is `pooled`.
-
-        Args:
-            hidden: Input of the classifier, shape (B, L, H).
-            pad: Id of the padding token, which the decoders of transformers use to find the last real token.
-
-        Returns:
-            The pooled vectors, shape (B, H), and `hidden` with these vectors at the positions that the model will pool.
-        """
+    def unite_alibi(self, alibi: Tensor) -> Tensor:
+        """Return the position biases of the united rows, for a block behind the site."""
         plan = self.plan
         assert plan is not None
-        positions = torch.arange(hidden.shape[1], device=hidden.device)
-        numbers = torch.arange(hidden.shape[0], device=hidden.device)
-        if self.ids is None or pad is None:  # the model then takes the last position
-            own = positions[-1].expand(len(numbers))
-        else:
-            own = torch.where(self.ids != pad, positions, 0).amax(dim=1)
-        if plan.site == POOLED:
-            pooled = self.mix(hidden[numbers, own], None)
-        else:
-            last = own[plan.rows].amax(dim=1) if plan.strategy.joins_masks else own
-            pooled = hidden[numbers, last]
-        return pooled, hidden.index_put((numbers, own), pooled)
+        return alibi if self.own_mask is None else union_alibi(alibi, self.own_mask, plan.rows)
+
+    def _is_given(self, mask: Tensor) -> bool:
+        """Test whether a mask can be the given one or a view of it."""
+        given = self.given_mask
+        return given is not None and mask.dtype == given.dtype and mask.shape == given.shape
+
+    @property
+    def ends_decoder(self) -> bool:
+        """Whether the site is the output of a decoder's last block."""
+        return self.in_decoder and self.plan is not None and self.plan.site == layer(len(self.sites.blocks))
 
     def end(self) -> None:
         """Record that the model has run, and release tensors of its graph."""
         self.running = False
-        self.entered = None
+        self.entered = self.decoded = None
 
 
 def _has_rows(value: Any, size: int) -> bool:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from textmix.errors import ModelError
-from textmix.hooks.sites import hidden_of
+from textmix.hooks.blocks import hidden_of
 
 
 def mean_embeddings(model: nn.Module, kwargs: dict[str, Any]) -> Tensor:

@@ -4,12 +4,15 @@ from collections.abc import Callable, Collection
 from functools import partial
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from textmix.errors import ModelError
+from textmix.hooks.blocks import MEMORY, Arguments, Block, hidden_of
 from textmix.hooks.forward_pass import Forward
-from textmix.hooks.sites import Arguments, Block, Sites, hidden_of, pad_token_id
+from textmix.hooks.pooling import join_ends, pool_end, pool_last, pool_mean
+from textmix.hooks.sites import Sites, pad_token_id
 from textmix.mixing.site_names import EMBEDDINGS, POOLED, TOKENS, block_after, layer, site_before
 
 
@@ -26,8 +29,10 @@ class SiteHooks:
         self._model = model
         self._found = sites
         self._active = active
-        self._expected: Tensor | None = None
+        self._pooled: tuple[Tensor, Tensor | None] | None = None
         self._pools_last = False
+        self._appends = False
+        self._behind_blocks = False
 
     def register(self, names: Collection[str]) -> list[RemovableHandle]:
         """Register the hooks for plans at these sites; returns their handles."""
@@ -37,12 +42,16 @@ class SiteHooks:
         handles += self._register_blocks(self._found.blocks, names)
         if self._found.classifier is not None:
             handles.append(self._found.classifier.register_forward_pre_hook(self._before_classifier))
+        if self._found.decoder is not None:
+            handles.append(self._found.decoder.model.register_forward_hook(self._after_decoder))
+            handles.append(self._found.decoder.head.register_forward_pre_hook(self._before_head))
         return handles
 
     def _register_blocks(self, blocks: tuple[Block, ...], names: Collection[str]) -> list[RemovableHandle]:
         hidden = [number for number in range(len(blocks) + 1) if site_before(number) in names]
         if not blocks or not hidden:
             return []
+        self._behind_blocks = hidden[-1] > 0
         numbers: dict[nn.Module, list[int]] = {}
         for number, block in enumerate(blocks):
             numbers.setdefault(block.module, []).append(number)
@@ -53,8 +62,12 @@ class SiteHooks:
             handles.append(module.register_forward_pre_hook(before, with_kwargs=True))
         for module in self._found.siblings:
             handles.append(module.register_forward_pre_hook(self._before_sibling, with_kwargs=True))
-        if len(blocks) in hidden:
-            last = blocks[-1]
+        for item in self._found.masked:
+            before = partial(self._before_masked, item)
+            handles.append(item.module.register_forward_pre_hook(before, with_kwargs=True))
+        ends = {len(blocks), self._found.decoder.first} if self._found.decoder is not None else {len(blocks)}
+        for end in ends.intersection(hidden):
+            last = blocks[end - 1]
             after = partial(self._after_last_block, last, numbers[last.module])
             handles.append(last.module.register_forward_hook(after))
         return handles
@@ -73,16 +86,45 @@ class SiteHooks:
             return None
         number = _number(forward, module, calls)
         site = block_after(forward.plan.site)
-        if site is None or number < site:
+        if site is None:
             return None
-        layout = block.layout
-        if number == site:
-            enter = partial(forward.enter, batch=layout.batch)
+        decoder = self._found.decoder
+        first = decoder.first if decoder is not None and number >= decoder.first else 0
+        if number == 0:
+            self._check_first(forward, block, args, kwargs)
+        if number < site:
+            return block.replace(block.layout.masks[0].name, forward.own_copy, args, kwargs)
+        if number == max(site, first):
+            follows = first and site <= first
+            enter = forward.start_decoder if follows else partial(forward.enter, batch=block.layout.batch)
             args, kwargs = block.replace(block.arguments[0], enter, args, kwargs)
-        if site > 0 and "alibi" in block.arguments:
-            block.replace("alibi", partial(_refuse_alibi, forward), args, kwargs)
-        if site > 0 and forward.plan.strategy.joins_masks and layout.mask in block.arguments:
-            args, kwargs = block.replace(layout.mask, partial(forward.unite, layout=layout), args, kwargs)
+        return self._behind_site(forward, block, args, kwargs) if site > first else (args, kwargs)
+
+    def _check_first(self, forward: Forward, block: Block, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """Refuse masks that cannot be united, at whichever site; and find out whether the model appends padding."""
+        if self._behind_blocks:
+            for name in block.unknown_masks:
+                block.replace(name, partial(_refuse_mask, forward, name), args, kwargs)
+        hidden, mask = (block.value(name, args, kwargs) for name in (block.arguments[0], block.layout.masks[0].name))
+        own = forward.own_mask
+        if own is None or block.layout.batch or not isinstance(mask, Tensor) or hidden.shape[1] <= own.shape[1]:
+            return
+        if not self._appends and mask.shape[-1] == hidden.shape[1]:
+            tail = mask[..., own.shape[1] :]
+            self._appends = not bool((tail if mask.dtype == torch.bool else tail >= 0).any())
+        if self._appends:
+            forward.added = hidden.shape[1] - own.shape[1]
+
+    def _behind_site(self, forward: Forward, block: Block, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Arguments:
+        """Mix what a block behind the site gets beside the hidden state, and that was computed in front of the site."""
+        if forward.in_decoder:
+            args, kwargs = block.replace(MEMORY, partial(forward.follow, mask=forward.own_mask), args, kwargs)
+        assert forward.plan is not None
+        if not forward.plan.strategy.joins_masks:
+            return args, kwargs
+        args, kwargs = block.replace("alibi", forward.unite_alibi, args, kwargs)
+        for mask in block.layout.masks:
+            args, kwargs = block.replace(mask.name, partial(forward.unite, kind=mask), args, kwargs)
         return args, kwargs
 
     def _before_sibling(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Arguments | None:
@@ -94,6 +136,14 @@ class SiteHooks:
         given = {name: after if value is before else value for name, value in kwargs.items()}
         return tuple(after if value is before else value for value in args), given
 
+    def _before_masked(
+        self, item: Block, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Arguments | None:
+        forward = self._active()
+        if forward is None or forward.given_is_united:
+            return None
+        return item.replace(item.layout.masks[0].name, forward.own_copy, args, kwargs)
+
     def _after_last_block(
         self, block: Block, calls: list[int], module: nn.Module, args: tuple[Any, ...], output: Any
     ) -> Any:
@@ -102,7 +152,10 @@ class SiteHooks:
             return None
         if len(calls) > 1 and forward.calls[module] < len(calls):
             return None
-        mixed = forward.enter(hidden_of(output), block.layout.batch)
+        hidden = hidden_of(output)
+        mixed = forward.enter(hidden, block.layout.batch)
+        if forward.ends_decoder:
+            mixed = join_ends(forward, hidden, mixed)
         return type(output)((mixed, *output[1:])) if isinstance(output, tuple | list) else mixed
 
     def _before_classifier(self, module: nn.Module, args: tuple[Tensor, ...]) -> tuple[Tensor, ...] | None:
@@ -116,10 +169,32 @@ class SiteHooks:
             return (forward.mix(hidden, forward.own_mask), *args[1:]) if pooled else None
         if forward.plan.site == TOKENS:
             return None  # the model pools at the last token of the mixed row
-        vectors, hidden = forward.pool_last(hidden, pad_token_id(self._model))
+        if self._found.averages:
+            vectors, hidden = pool_mean(forward, hidden)
+        else:
+            vectors, hidden = pool_last(forward, hidden, pad_token_id(self._model))
         if not self._pools_last:
-            self._expected = module.forward(vectors)
+            self._pooled = module.forward(vectors), None
         return (hidden, *args[1:])
+
+    def _after_decoder(self, module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
+        forward = self._active()
+        if forward is not None and forward.running:
+            forward.decoded = output[0]
+
+    def _before_head(self, module: nn.Module, args: tuple[Tensor, ...]) -> tuple[Tensor, ...] | None:
+        """Pool the decoder at the end of the mixed row instead of the end of the row itself."""
+        forward = self._active()
+        if forward is None or forward.plan is None or forward.plan.site in (TOKENS, POOLED):
+            return None
+        if args[0].dim() != 2:
+            raise ModelError(
+                f"{forward.model} pools its decoder after its classifier: it can be mixed at {TOKENS} only"
+            )
+        expected, pooled = pool_end(forward)
+        if not self._pools_last:
+            self._pooled = expected, args[0]
+        return (pooled, *args[1:])
 
     def _is_token_level(self, forward: Forward, hidden: Tensor) -> bool:
         labels = forward.labels
@@ -128,19 +203,19 @@ class SiteHooks:
         return not labels.is_floating_point() and labels.shape[1:] == hidden.shape[1:2]
 
     def check_pooling(self, forward: Forward, logits: Tensor) -> None:
-        """Check once that a model that pools after its classifier pools at the last token.
+        """Check once that a model that pools after its classifier pools at the last token, or a decoder at its end.
 
         Raises:
             ModelError: If it does not.
         """
-        expected, self._expected = self._expected, None
-        if expected is None:
+        if self._pooled is None:
             return
-        if logits.shape != expected.shape or (logits - expected).norm() > 0.05 * expected.norm():
-            raise ModelError(
-                f"{forward.model} pools after its classifier, and not at the last token of each row: it can be mixed"
-                f" at {TOKENS} only"
-            )
+        (expected, found), self._pooled = self._pooled, None
+        found = logits if found is None else found
+        if found.shape != expected.shape or (found - expected).norm() > 0.05 * expected.norm():
+            where = "after its classifier, and not" if self._found.decoder is None else "its decoder, but not"
+            how = "as the mean" if self._found.averages else "at the last token"
+            raise ModelError(f"{forward.model} pools {where} {how} of each row: it can be mixed at {TOKENS} only")
         self._pools_last = True
 
 
@@ -158,8 +233,8 @@ def _number(forward: Forward, module: nn.Module, calls: list[int]) -> int:
     return calls[number]
 
 
-def _refuse_alibi(forward: Forward, alibi: Tensor) -> Tensor:
+def _refuse_mask(forward: Forward, name: str, mask: Tensor) -> Tensor:
     raise ModelError(
-        f"{forward.model} computes its position biases (ALiBi) from each row's own mask before the first block: it can"
-        f" be mixed at {TOKENS}, {EMBEDDINGS} and {POOLED} only"
+        f"{forward.model} gives its blocks a {name}, which cannot be united for two rows: it can be mixed at {TOKENS},"
+        f" {EMBEDDINGS} and {POOLED} only"
     )

@@ -1,69 +1,32 @@
 """Find the sites of a model from its structure."""
 
-import inspect
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
 
 from textmix.errors import ModelError
+from textmix.hooks.blocks import MEMORY, Block, find_blocks, forward_arguments, modules_with_mask, without_adapters
 from textmix.mixing.site_names import EMBEDDINGS, POOLED, TOKENS, layer
 
-Arguments = tuple[tuple[Any, ...], dict[str, Any]]
-
 
 @dataclass(frozen=True)
-class Layout:
-    """Layout of the arguments of a model's blocks.
+class Decoder:
+    """The decoder of an encoder-decoder, which reads the tokens again and ends at the sentence vector.
 
     Args:
-        batch: Dimension of the batch in the hidden state.
-        mask: Name of the argument that masks attention.
-        mask_batch: Dimension of the batch in that mask.
-        masked_is_one: Whether 1 in the mask means that a position is not attended to.
+        first: Number of its first block, counted from 0; those before are the encoder's.
+        model: The encoder-decoder, whose output begins with the last hidden state (B, L, H) of the decoder.
+        head: The classifier's outermost module, whose input (B, H) is the hidden state at the last end-of-sequence
+            token.
+        eos: Id of that token.
     """
 
-    batch: int = 0
-    mask: str = "attention_mask"
-    mask_batch: int = 0
-    masked_is_one: bool = False
-
-
-# Maps the name of a block's first argument, the hidden state, to the layout; with other names it may differ.
-_LAYOUTS = {
-    "hidden_states": Layout(),
-    "hidden": Layout(),
-    "x": Layout(),
-    "output_h": Layout(batch=1, mask="attn_mask_h", mask_batch=2, masked_is_one=True),  # XLNet
-}
-_MPT_ARGUMENTS = ("hidden_states", "position_bias", "attention_mask")
-
-
-@dataclass(frozen=True)
-class Block:
-    """One block of the encoder.
-
-    Args:
-        module: The block; its first argument is the hidden state.
-        arguments: Names of the arguments of its forward, in order.
-        layout: Layout of its arguments.
-    """
-
-    module: nn.Module
-    arguments: tuple[str, ...]
-    layout: Layout
-
-    def replace(
-        self, name: str, function: Callable[[Tensor], Tensor], args: tuple[Any, ...], kwargs: dict[str, Any]
-    ) -> Arguments:
-        """Apply a function to one argument, positional or keyword; an absent argument or None stays unchanged."""
-        index = self.arguments.index(name)
-        if kwargs.get(name) is not None:
-            return args, {**kwargs, name: function(kwargs[name])}
-        if index < len(args) and args[index] is not None:
-            return (*args[:index], function(args[index]), *args[index + 1 :]), kwargs
-        return args, kwargs
+    first: int
+    model: nn.Module
+    head: nn.Module
+    eos: int
 
 
 @dataclass(frozen=True)
@@ -71,17 +34,24 @@ class Sites:
     """The sites of a model.
 
     Args:
-        blocks: The encoder's blocks in the order they run, a shared block once for each run; empty if none were found.
+        blocks: The blocks in the order they run, a shared block once for each run; empty if none were found. Those of a
+            decoder follow those of its encoder.
+        decoder: The decoder, if its blocks are among them.
         embeddings: The module whose output (B, L, H) is the embeddings, if no blocks were found.
         siblings: Sibling modules of the list of blocks, which may also read a block's input (DeBERTa's convolution).
+        masked: Modules outside the blocks that take the attention mask.
         classifier: The last linear map, whose input is the sentence vector; None if none was found.
+        averages: Whether a model that pools after its classifier averages its real positions; else it takes the last.
         tokens: Whether the model takes token ids.
     """
 
     blocks: tuple[Block, ...] = ()
+    decoder: Decoder | None = None
     embeddings: nn.Module | None = None
     siblings: tuple[nn.Module, ...] = ()
+    masked: tuple[Block, ...] = ()
     classifier: nn.Module | None = None
+    averages: bool = False
     tokens: bool = False
     names: tuple[str, ...] = field(init=False)
 
@@ -99,8 +69,8 @@ def find_sites(model: nn.Module) -> Sites:
     """Find the sites of a classifier.
 
     The blocks are the first `ModuleList` of equal modules whose length is the number of layers, or of groups of shared
-    layers, in the encoder's configuration. The classifier is the last linear map with one output for each label. An
-    encoder-decoder is mixed only at its token ids and its sentence vector, because its decoder reads the tokens again.
+    layers, in the encoder's configuration. The classifier is the last linear map with one output for each label. In an
+    encoder-decoder the blocks of the decoder follow those of the encoder.
 
     Args:
         model: A Hugging Face classifier, or a model with the same attributes (`config`, `base_model`).
@@ -115,51 +85,53 @@ def find_sites(model: nn.Module) -> Sites:
         )
     if isinstance(getattr(model, "_orig_mod", None), nn.Module):
         raise ModelError(f"{type(model).__name__} is compiled: attach to the model itself before compiling it")
-    inner = _without_adapters(model)
+    inner = without_adapters(model)
     encoder = getattr(inner, "base_model", inner)
-    blocks: tuple[Block, ...] = ()
-    siblings: tuple[nn.Module, ...] = ()
-    embeddings = None
-    if not getattr(config, "is_encoder_decoder", False):
-        blocks, siblings = _find_blocks(encoder, getattr(encoder, "config", config))
-        embeddings = getattr(encoder, "embeddings", None) if not blocks else None
-    classifier = _find_classifier(model, blocks, getattr(config, "num_labels", None))
-    if classifier is None and not blocks:
+    if getattr(config, "is_encoder_decoder", False):
+        sites = _find_encoder_decoder(inner, encoder)
+    else:
+        sites = _find_encoder(encoder, getattr(encoder, "config", config))
+    classifier = _find_classifier(model, sites.blocks)
+    if classifier is None and not sites.blocks:
         raise ModelError(
             f"{type(model).__name__} offers no site for mixing: neither a list of equal blocks nor a last linear map"
             " with config.num_labels outputs was found"
         )
-    return Sites(blocks, embeddings, siblings, classifier, "input_ids" in forward_arguments(model))
+    # The one field in which a configuration says so (EuroBERT); the first forward pass checks it.
+    averages = getattr(config, "classifier_pooling", None) == "late"
+    tokens = "input_ids" in forward_arguments(model)
+    return replace(sites, classifier=classifier, averages=averages, tokens=tokens)
 
 
-def _find_blocks(encoder: nn.Module, config: object) -> tuple[tuple[Block, ...], tuple[nn.Module, ...]]:
-    """Find the blocks, in the order they run, and the sibling modules of their list."""
+def _find_encoder(encoder: nn.Module, config: object) -> Sites:
+    """Find the sites of an encoder, or of a decoder without one."""
     count = getattr(config, "num_hidden_layers", None)
-    groups = getattr(config, "num_hidden_groups", None)
-    for parent in encoder.modules():
-        for module in parent.children():
-            if not isinstance(module, nn.ModuleList) or len(module) not in (count, groups):
-                continue
-            arguments = [forward_arguments(item) for item in module]
-            known = [_layout(names) for names in arguments]
-            if len({type(item) for item in module}) != 1 or known[0] is None or not isinstance(count, int):
-                continue
-            blocks = [Block(item, names, known[0]) for item, names in zip(module, arguments, strict=True)]
-            # Layers of a group share their weights and run one after another (ALBERT).
-            running = tuple(blocks[number * len(blocks) // count] for number in range(count))
-            return running, tuple(child for child in parent.children() if child is not module)
-    return (), ()
+    blocks, siblings = find_blocks(encoder, (count, getattr(config, "num_hidden_groups", None)))
+    if not blocks or not isinstance(count, int):
+        return Sites(embeddings=getattr(encoder, "embeddings", None))
+    # Layers of a group share their weights and run one after another (ALBERT).
+    running = tuple(blocks[number * len(blocks) // count] for number in range(count))
+    return Sites(running, siblings=siblings, masked=modules_with_mask(encoder, blocks))
 
 
-def _layout(arguments: tuple[str, ...]) -> Layout | None:
-    """Return the layout of a block with these arguments; None if it is not known."""
-    if arguments[:3] == _MPT_ARGUMENTS:
-        return Layout(masked_is_one=True)
-    return _LAYOUTS.get(arguments[0]) if arguments else None
+def _find_encoder_decoder(model: nn.Module, base: nn.Module) -> Sites:
+    """Find the blocks of an encoder-decoder; none if it is not known how it pools."""
+    stacks = [getattr(base, name, None) for name in ("encoder", "decoder")]
+    classifier = _find_classifier(model, ())
+    heads = (child for child in model.children() if child is not base and classifier in [*child.modules()])
+    head = next(heads, None)
+    eos = getattr(getattr(model, "config", None), "eos_token_id", None)
+    if head is None or not isinstance(eos, int) or not all(isinstance(stack, nn.Module) for stack in stacks):
+        return Sites()
+    (encoder, siblings), (decoder, _) = (find_blocks(stack) for stack in stacks if stack is not None)
+    if not encoder or not decoder or MEMORY not in decoder[0].arguments:
+        return Sites()
+    return Sites((*encoder, *decoder), Decoder(len(encoder), base, head, eos), siblings=siblings)
 
 
-def _find_classifier(model: nn.Module, blocks: tuple[Block, ...], num_labels: int | None) -> nn.Module | None:
+def _find_classifier(model: nn.Module, blocks: tuple[Block, ...]) -> nn.Module | None:
     """Find the last linear map with one output for each label, or the adapter that wraps it."""
+    num_labels = getattr(getattr(model, "config", None), "num_labels", None)
     inside = {module for block in blocks for module in block.module.modules()}
     found = [
         module
@@ -169,12 +141,6 @@ def _find_classifier(model: nn.Module, blocks: tuple[Block, ...], num_labels: in
     within = {inner for module in found for inner in module.modules() if inner is not module}
     outermost = [module for module in found if module not in within]
     return outermost[-1] if outermost else None
-
-
-def _without_adapters(model: nn.Module) -> nn.Module:
-    """Return the base model of a PEFT model, any other model unchanged."""
-    get_base_model = getattr(model, "get_base_model", None)
-    return get_base_model() if callable(get_base_model) else model
 
 
 def check_sites(name: str, sites: Sites, wanted: Iterable[str], strategy: str) -> None:
@@ -195,13 +161,6 @@ def check_sites(name: str, sites: Sites, wanted: Iterable[str], strategy: str) -
         raise ModelError(f"{name} has no site {', '.join(missing)} for strategy '{strategy}'; it offers {offered}")
 
 
-def forward_arguments(module: nn.Module) -> tuple[str, ...]:
-    """Return the argument names of a module's forward, in order, without `self`."""
-    names = tuple(inspect.signature(type(module).forward).parameters)[1:]
-    inner = _without_adapters(module)
-    return names if inner is module or "input_ids" in names else forward_arguments(inner)
-
-
 def hidden_size(model: nn.Module) -> int | None:
     """Return the hidden size in a model's configuration; None if it has none."""
     encoder = getattr(getattr(model, "config", None), "encoder", None)
@@ -217,11 +176,6 @@ def pad_token_id(model: nn.Module) -> int | None:
 def _text_config(model: nn.Module) -> Any:
     config: Any = getattr(model, "config", None)
     return config.get_text_config() if hasattr(config, "get_text_config") else config
-
-
-def hidden_of(output: Tensor | tuple[Tensor, ...] | list[Tensor]) -> Tensor:
-    """Return the hidden state of a block's output: the output itself or its first element."""
-    return output[0] if isinstance(output, tuple | list) else output
 
 
 def problem_type(model: nn.Module) -> str | None:

@@ -125,3 +125,26 @@ def _union_product(mask: Tensor, rows: Tensor) -> Tensor:
     own = mask.diagonal(dim1=-2, dim2=-1)
     united = union_mask(own.bool(), rows).to(mask.dtype)
     return united.unsqueeze(-1) * united.unsqueeze(-2)
+
+
+def union_alibi(alibi: Tensor, mask: Tensor, rows: Tensor) -> Tensor:
+    """Compute the position biases of united rows: the slope of each head times the number of the position.
+
+    The real positions of a row are numbered from 0, as BLOOM and Falcon do.
+
+    Args:
+        alibi: Biases of each row, shape (B · N, 1, L) or (B, N, 1, L) for N heads.
+        mask: Real positions of each row, shape (B, L), bool.
+        rows: The rows that each row is blended from, shape (B, K).
+
+    Returns:
+        Biases of the united rows, shape and dtype of `alibi`.
+    """
+    size, length = mask.shape
+    slopes = alibi.reshape(size, -1, length).amax(dim=(0, 2)) / _numbers(mask).amax().clamp(min=1)
+    return (slopes.unsqueeze(-1) * _numbers(union_mask(mask, rows)).unsqueeze(1)).view_as(alibi).to(alibi.dtype)
+
+
+def _numbers(mask: Tensor) -> Tensor:
+    """Number the real positions of each row from 0; 0 elsewhere."""
+    return (mask.cumsum(dim=1) - 1) * mask
