@@ -64,7 +64,8 @@ def test_a_model_is_left_as_it_was() -> None:
 
 
 # Attention of their own, position biases, or none.
-NO_PLAIN_ATTENTION = ("DeBERTa-v2", "MPNet", "XLNet", "Funnel", "T5", "TextCNN", "TextRNN", "FastText")
+OWN_ATTENTION = ("DeBERTa-v2", "MPNet", "XLNet", "Funnel", "Longformer", "MVP", "BigBird-Pegasus")
+NO_PLAIN_ATTENTION = (*OWN_ATTENTION, "T5", "mT5", "UMT5", "TextCNN", "TextRNN", "FastText")
 
 
 def attend_by_loop(query: Tensor, key: Tensor, value: Tensor, seen: Tensor, noise: Tensor) -> Tensor:
