@@ -12,6 +12,7 @@ from tests.support.families import BOTH, END, LLAMA_LIKE, VOCAB, build, fresh
 from tests.support.strategies import mix
 from textmix.errors import ModelError
 from textmix.hooks.attach import attach
+from textmix.hooks.blocks import Mask
 from textmix.mixing.config import MixConfig
 from textmix.mixing.mixer import MixObserver
 from textmix.mixing.plan import MixPlan
@@ -151,11 +152,19 @@ def test_clean_rows_beside_the_mixed_ones(site: str, batch: Batch) -> None:
 def test_recomputed_activations_are_those_of_the_forward(name: str, site: str, reentrant: bool, batch: Batch) -> None:
     results = []
     for checkpoints in (False, True):
+        recomputed: list[int] = []
         model = fresh(name)
         if checkpoints:
             model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": reentrant})
-        output, _ = mixed(model, batch, site, per_sample=True)
-        output.loss.backward()
+        with attach(model, at(site, per_sample=True), seed=1) as mixer:
+            while mixer.plan is None or mixer.plan.site != site:
+                loss = model(**batch).loss
+            # Inside of a block: transformers 5 recomputes a block without its hooks.
+            inside = next(module for module in model.base_model.modules() if isinstance(module, torch.nn.Linear))
+            handle = inside.register_forward_pre_hook(lambda *_, seen=recomputed: seen.append(1))
+            loss.backward()
+            handle.remove()
+        assert bool(recomputed) == checkpoints
         results.append([p.grad for p in model.parameters() if p.grad is not None])
     for one, other in zip(*results, strict=True):
         torch.testing.assert_close(one, other, atol=1e-9, rtol=1e-7)
@@ -178,6 +187,23 @@ def test_strategies_with_other_weights(strategy: str, batch: Batch) -> None:
     with attach(model, mix(strategy)):
         model(**batch).loss.backward()
     model.zero_grad()
+
+
+def test_biases_with_masks_are_masked_anew_as_often_as_they_are_passed_on(batch: Batch) -> None:
+    """T5 of transformers 4 adds the masks to its position biases, which each block passes on to the next."""
+    model, mask = build("T5", "integer"), batch["attention_mask"].bool()
+    plain = torch.randn(1, 2, 9, 9, dtype=torch.float64)
+    least = torch.finfo(plain.dtype).min
+    with attach(model, at("layer:1")) as mixer:
+        while mixer.plan is None or mixer.plan.site != "layer:1":
+            model(**batch)
+        forward, kind = mixer._forward, Mask("position_bias", is_bias=True)
+        own = plain.masked_fill(~mask[:, None, None], least)
+        expected = plain.masked_fill(~(mask | mask[mixer.plan.partner])[:, None, None], least)
+        once = forward.unite(own, kind)
+        assert torch.equal(once, expected)
+        assert torch.equal(forward.unite(once.clone(), kind), expected)
+        assert forward.unite(plain, kind) is plain
 
 
 def test_an_observer_sees_the_batch_once(batch: Batch) -> None:

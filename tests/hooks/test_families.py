@@ -312,7 +312,7 @@ def test_a_missing_site_names_those_there_are(name: str, strategy: str, sites: s
 
 
 def test_nothing_is_touched_without_labels_and_nothing_left_behind_in_any_family() -> None:
-    for family in FAMILIES:
+    for family in (family for family in FAMILIES if family.runs):
         model, batch = build(family.name, "integer"), make_batch(family, make_rows(family), "integer", family.left)
         inputs = {name: value for name, value in batch.items() if name != "labels"}
         bare, keys = model(**inputs).logits, set(vars(model))

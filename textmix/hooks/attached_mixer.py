@@ -131,6 +131,8 @@ class AttachedMixer(Mixer):
                     " compute_loss takes them; give label smoothing and class weights as loss=LossConfig(...)"
                 )
             return None
+        if self._found.decoder is not None and "use_cache" in self._parameters:
+            kwargs = {"use_cache": False, **kwargs}  # as these models do when they get labels
         mask = _real_positions(kwargs)
         num_items, sample_weight = kwargs.pop("num_items_in_batch", None), kwargs.pop("sample_weight", None)
         forward = self._forward = Forward(

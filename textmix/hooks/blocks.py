@@ -18,11 +18,13 @@ class Mask:
         name: Name of the argument.
         batch: Dimension of the batch in it.
         masked_is_one: Whether 1 means that a position is not attended to.
+        is_bias: Whether it is a bias of positions to which masks of keys were added, and that blocks pass on.
     """
 
     name: str = "attention_mask"
     batch: int = 0
     masked_is_one: bool = False
+    is_bias: bool = False
 
 
 @dataclass(frozen=True)
@@ -49,14 +51,16 @@ _LAYOUTS = {
     "output_h": Layout(batch=1, masks=_XLNET_MASKS),
 }
 _MPT_ARGUMENTS = ("hidden_states", "position_bias", "attention_mask")
-# Masks that only some blocks have: of a decoder, of T5 before transformers 5.6, which adds the masks to the position
-# biases, and of Longformer.
+# Masks that only some blocks have: of a decoder, of Longformer, and of ModernBERT and DistilBERT in transformers 4. T5
+# adds its masks to the position biases there.
 _OTHER_MASKS = (
     Mask("encoder_attention_mask"),
     Mask("is_index_masked", masked_is_one=True),
     Mask("is_index_global_attn"),
+    Mask("sliding_window_mask"),
+    Mask("attn_mask"),
 )
-_MASKED_BIASES = (Mask("position_bias"), Mask("encoder_decoder_position_bias"))
+_MASKED_BIASES = (Mask("position_bias", is_bias=True), Mask("encoder_decoder_position_bias", is_bias=True))
 
 
 @dataclass(frozen=True)

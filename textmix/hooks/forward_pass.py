@@ -188,6 +188,8 @@ class Forward:
 
     def unite(self, mask: Tensor, kind: Mask) -> Tensor:
         """Return the united mask for a block after the site; most models pass the same mask to all blocks."""
+        if kind.is_bias:  # has a gradient, which a recomputed block must compute again
+            return self._unite_bias(mask, kind)
         for before, after in self.united:
             if before is mask:
                 return after
@@ -208,6 +210,15 @@ class Forward:
             united = invert(united) if kind.masked_is_one else united
         self.united.append((mask, united))
         return united
+
+    def _unite_bias(self, bias: Tensor, kind: Mask) -> Tensor:
+        """Mask a bias (B, N, L, L) anew; blocks pass it on, so that it can be united already."""
+        mask = self.decoder_mask if self.in_decoder and kind.name == "position_bias" else self.own_mask
+        if bias.shape[0] == 1 or mask is None:
+            return bias
+        assert self.plan is not None
+        bare = bias.amax(dim=0, keepdim=True).expand_as(bias)  # unmasked where any row is real
+        return bare.masked_fill(~union_mask(mask, self.plan.rows)[:, None, None], torch.finfo(bias.dtype).min)
 
     def unite_alibi(self, alibi: Tensor) -> Tensor:
         """Return the position biases of the united rows, for a block behind the site."""

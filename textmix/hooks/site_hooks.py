@@ -93,7 +93,9 @@ class SiteHooks:
         if number == 0:
             self._check_first(forward, block, args, kwargs)
         if number < site:
-            return block.replace(block.layout.masks[0].name, forward.own_copy, args, kwargs)
+            for mask in block.layout.masks:
+                args, kwargs = block.replace(mask.name, forward.own_copy, args, kwargs)
+            return args, kwargs
         if number == max(site, first):
             follows = first and site <= first
             enter = forward.start_decoder if follows else partial(forward.enter, batch=block.layout.batch)
