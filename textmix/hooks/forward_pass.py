@@ -155,7 +155,7 @@ class Forward:
         plan = self.plan
         assert plan is not None
         mask = self.decoder_mask if self.in_decoder else self.own_mask
-        if mask is not None and self.added:
+        if self.added and mask is not None and not self.in_decoder:
             mask = nn.functional.pad(mask, (0, self.added))
         mixed = self.mix(hidden, mask, batch)
         if self.running and self.sites.siblings:
