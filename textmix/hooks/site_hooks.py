@@ -236,8 +236,6 @@ def _number(forward: Forward, module: nn.Module, calls: list[int]) -> int:
 
 
 def _refuse_mask(forward: Forward, name: str, mask: Tensor) -> Tensor:
-    if mask.dim() == 2 and mask.shape[0] == mask.shape[1]:
-        return mask  # causal, for all rows (CTRL in transformers 4)
     raise ModelError(
         f"{forward.model} gives its blocks a {name}, which cannot be united for two rows: it can be mixed at {TOKENS},"
         f" {EMBEDDINGS} and {POOLED} only"
