@@ -11,7 +11,7 @@ import yaml
 from transformers import BertForSequenceClassification
 
 from tests.support.commands import SMALL, fails, fails_quietly, snapshot, tells
-from tests.support.families import bert_config
+from tests.support.family_configs import bert_config
 from tests.support.topics import topic_rows
 from textmix.cli.main import main
 from textmix.models.words.tokenizer_training import train_tokenizer

@@ -9,7 +9,7 @@ import pytest
 from transformers import BertModel
 
 from tests.support.commands import QUICK, csv_of, fails_quietly, snapshot
-from tests.support.families import bert_config
+from tests.support.family_configs import bert_config
 from tests.support.nursery import Nursery
 from tests.support.topics import topic_rows
 from textmix.cli.main import main

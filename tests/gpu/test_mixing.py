@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.support.families import BY_NAME, CLS, END, VOCAB, fresh, head_for
+from tests.support.families import BY_NAME, fresh, head_for
+from tests.support.family_configs import CLS, END, VOCAB
 from tests.support.strategies import MIXING, mix
 from textmix.errors import ModelError
 from textmix.hooks.attach import attach

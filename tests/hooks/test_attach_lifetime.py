@@ -9,7 +9,8 @@ from transformers.modeling_outputs import BaseModelOutputWithPastAndCrossAttenti
 
 from tests.support.batches import Batch, unlabelled
 from tests.support.counting import hooks
-from tests.support.families import VOCAB, fresh
+from tests.support.families import fresh
+from tests.support.family_configs import VOCAB
 from tests.support.strategies import MIXING, mix
 from textmix.errors import ConfigError, ModelError
 from textmix.hooks.attach import attach

@@ -13,7 +13,8 @@ from transformers.modeling_outputs import SequenceClassifierOutput
 
 from tests.support.batches import Batch, ragged_batch
 from tests.support.counting import hooks
-from tests.support.families import BERT_LIKE, LLAMA_LIKE, VOCAB, fresh
+from tests.support.families import fresh
+from tests.support.family_configs import BERT_LIKE, LLAMA_LIKE, VOCAB
 from tests.support.strategies import mix
 from textmix.errors import ConfigError, ModelError
 from textmix.hooks.attach import attach

@@ -15,7 +15,8 @@ from transformers import PreTrainedModel
 
 from tests.mixing import loops
 from tests.support.counting import counting_blocks, hooks
-from tests.support.families import VOCAB, fresh
+from tests.support.families import fresh
+from tests.support.family_configs import VOCAB
 from tests.support.strategies import NEEDS
 from textmix.hooks.attach import attach
 from textmix.hooks.attached_mixer import AttachedMixer

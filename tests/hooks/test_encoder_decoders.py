@@ -8,7 +8,8 @@ import transformers as hf
 from torch import Tensor
 
 from tests.support.batches import Batch
-from tests.support.families import BOTH, END, LLAMA_LIKE, VOCAB, build, fresh
+from tests.support.families import BOTH, build, fresh
+from tests.support.family_configs import END, LLAMA_LIKE, VOCAB
 from tests.support.strategies import mix
 from textmix.errors import ModelError
 from textmix.hooks.attach import attach

@@ -10,7 +10,8 @@ import transformers as hf
 from torch import Tensor, nn
 
 from tests.support.counting import counting_blocks
-from tests.support.families import BY_NAME, CLS, END, FAMILIES, POOLINGS, QUICK, VOCAB, Family, build, head_for
+from tests.support.families import BY_NAME, FAMILIES, POOLINGS, QUICK, Family, build, head_for
+from tests.support.family_configs import CLS, END, VOCAB
 from tests.support.family_table import CELLS, sites_of
 from tests.support.pairs import Blend, Row, cut_logits, hidden_at, pair_logits
 from tests.support.strategies import SPECIAL_IDS

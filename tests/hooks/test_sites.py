@@ -3,7 +3,7 @@ import torch
 from torch import nn
 from transformers import BertConfig, PreTrainedModel
 
-from tests.support.families import BERT_LIKE
+from tests.support.family_configs import BERT_LIKE
 from textmix.hooks.attach import attach
 from textmix.hooks.blocks import hidden_of
 from textmix.hooks.sites import find_sites, hidden_size, pad_token_id

@@ -10,7 +10,7 @@ import torch
 from transformers import BertForSequenceClassification
 
 from tests.support.commands import snapshot
-from tests.support.families import bert_config
+from tests.support.family_configs import bert_config
 from textmix import (
     FastText,
     FastTextConfig,

@@ -13,7 +13,7 @@ import torch
 from datasets import Dataset
 from transformers import BertForSequenceClassification
 
-from tests.support.families import bert_config
+from tests.support.family_configs import bert_config
 from textmix import Predictor, TextCNN, TextCNNConfig
 from textmix.errors import DataError, RunError
 from textmix.models.logits import predict_logits

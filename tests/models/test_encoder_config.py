@@ -6,7 +6,7 @@ import pytest
 import torch
 from transformers import AutoConfig, BertConfig, BertModel, DistilBertConfig, PretrainedConfig
 
-from tests.support.families import bert_config
+from tests.support.family_configs import bert_config
 from textmix import (
     FastTextConfig,
     MixupEncoderConfig,

@@ -14,7 +14,7 @@ from transformers import (
     XLNetModel,
 )
 
-from tests.support.families import bert_config
+from tests.support.family_configs import bert_config
 from textmix import MixupForSequenceClassification
 from textmix.errors import ModelError, RunError
 from textmix.mixing.config import MixConfig

@@ -24,7 +24,7 @@ from transformers import (
     pipeline,
 )
 
-from tests.support.families import bert_config
+from tests.support.family_configs import bert_config
 from textmix import MixConfig, MixupForSequenceClassification
 from textmix.errors import ConfigError
 from textmix.models.pooling_choice import choose_pooling, declared_max_length

@@ -10,7 +10,8 @@ from transformers import (
 )
 
 from tests.support.batches import Batch
-from tests.support.families import bert_config, fresh
+from tests.support.families import fresh
+from tests.support.family_configs import bert_config
 from tests.support.strategies import mix
 from textmix import MixConfig, MixupForSequenceClassification, MixupForTokenClassification
 from textmix.errors import ModelError

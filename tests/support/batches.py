@@ -2,7 +2,7 @@
 
 import torch
 
-from tests.support.families import VOCAB
+from tests.support.family_configs import VOCAB
 
 Batch = dict[str, torch.Tensor]
 

@@ -8,7 +8,8 @@ import torch
 from torch import distributed
 from torch.nn.parallel import DistributedDataParallel
 
-from tests.support.families import VOCAB, build
+from tests.support.families import build
+from tests.support.family_configs import VOCAB
 from tests.support.strategies import mix
 from textmix.hooks.attach import attach
 

@@ -9,7 +9,8 @@ import torch
 import transformers as hf
 from torch import Tensor, nn
 
-from tests.support.families import LAYERS, Family, Head, blocks_of, decoder_of
+from tests.support.families import Family, Head, blocks_of, decoder_of
+from tests.support.family_configs import LAYERS
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import torch
 from transformers import BertForSequenceClassification
 
 from tests.support.commands import tells
-from tests.support.families import bert_config
+from tests.support.family_configs import bert_config
 from tests.support.trainer import (
     NAMES,
     ROWS,

@@ -6,7 +6,7 @@ import torch
 from datasets import Dataset
 from transformers import AutoModelForSequenceClassification, BertModel
 
-from tests.support.families import bert_config
+from tests.support.family_configs import bert_config
 from tests.support.topics import topic_rows
 from textmix.cli.main import main
 from textmix.data.tokenization import tokenize

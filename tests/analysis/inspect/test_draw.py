@@ -7,7 +7,7 @@ import torch
 from tokenizers import processors
 from transformers import BertForSequenceClassification, PreTrainedModel, PreTrainedTokenizerBase
 
-from tests.support.families import bert_config
+from tests.support.family_configs import bert_config
 from tests.support.topics import TOPICS, topic_rows
 from textmix.analysis.inspect.draw import DrawOptions, draw_pairs
 from textmix.analysis.inspect.layout import Texts

@@ -9,7 +9,8 @@ from transformers import AttentionInterface, BertConfig, BertForSequenceClassifi
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
-from tests.support.families import BERT_LIKE, END, FAMILIES, Family, fresh
+from tests.support.families import FAMILIES, Family, fresh
+from tests.support.family_configs import BERT_LIKE, END
 from textmix.training.cpu import dropout
 from textmix.training.cpu.dropout import ByteDropout, byte_dropout, byte_dropout_attention, draw_noise
 
