@@ -172,12 +172,9 @@ class AttachedMixer(Mixer):
         if logits.requires_grad:
             logits.register_hook(partial(self._recompute, forward))  # type: ignore[no-untyped-call]
         loss = self.score(logits, forward.labels, forward.problem_type, forward.num_items, forward.sample_weight)
-        fields = output if isinstance(output, dict) else {"logits": logits, "rest": output[1:]}
         if plan is not None and plan.clean:
-            fields = {name: _first_rows(value, plan.clean) for name, value in fields.items()}
-        if isinstance(output, dict):
-            return type(output)(**{**fields, "loss": loss})
-        return (loss, fields["logits"], *fields["rest"])
+            output = _first_rows(output, plan.clean)
+        return type(output)(**{**output, "loss": loss}) if isinstance(output, dict) else (loss, *output)
 
     def _recompute(self, forward: Forward, grad: Tensor) -> None:
         """Make a forward pass the current one when its backward pass begins: others may have run in between."""
@@ -206,6 +203,8 @@ def _real_positions(kwargs: dict[str, Any]) -> Tensor | None:
 
 def _first_rows(value: Any, count: int) -> Any:
     """Return the first rows of every tensor in an output that has twice as many."""
+    if isinstance(value, dict):
+        return type(value)(**{name: _first_rows(item, count) for name, item in value.items()})
     if isinstance(value, tuple | list):
         return tuple(_first_rows(item, count) for item in value)
     return value[:count] if isinstance(value, Tensor) and value.shape[:1] == (2 * count,) else value

@@ -163,8 +163,7 @@ def check_sites(name: str, sites: Sites, wanted: Iterable[str], strategy: str) -
 
 def hidden_size(model: nn.Module) -> int | None:
     """Return the hidden size in a model's configuration; None if it has none."""
-    encoder = getattr(getattr(model, "config", None), "encoder", None)
-    size = getattr(_text_config(model), "hidden_size", None) or getattr(encoder, "hidden_size", None)
+    size = getattr(_text_config(model), "hidden_size", None)
     return size if isinstance(size, int) else None
 
 

@@ -136,7 +136,7 @@ class MixupModel(PreTrainedModel):
     def _load_saved(
         cls,
         path: str | None,
-        config: "MixupEncoderConfig",
+        config: MixupEncoderConfig,
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
         mix: MixConfig | None,
