@@ -10,6 +10,7 @@ import transformers as hf
 from torch import Tensor, nn
 from torch.distributed.algorithms._checkpoint.checkpoint_wrapper import checkpoint_wrapper
 from transformers.modeling_outputs import SequenceClassifierOutput
+from transformers.models.bert import modeling_bert
 
 from tests.support.batches import Batch, ragged_batch
 from tests.support.counting import hooks
@@ -93,11 +94,13 @@ class TestAttention:
         def keep(attention_mask: Tensor, **kwargs: Any) -> Tensor:
             return attention_mask
 
+        if not hasattr(modeling_bert, "create_bidirectional_mask"):
+            pytest.skip("this version of transformers gives every kernel a mask for each pair of positions")
         model = fresh("BERT")
         expected = train(model, batch, SITES[site], steps=8)
         hf.AttentionInterface.register("as-it-is", attend)
         model.set_attn_implementation("as-it-is")
-        monkeypatch.setattr("transformers.models.bert.modeling_bert.create_bidirectional_mask", keep)
+        monkeypatch.setattr(modeling_bert, "create_bidirectional_mask", keep)
         assert_same(train(model, batch, SITES[site], steps=8), expected)
 
 
@@ -311,7 +314,7 @@ class TestOtherDecoders:
     @pytest.mark.parametrize("lam", [0.0, 1.0])
     @pytest.mark.parametrize("name", ["MPT", "GPT"])
     def test_where_one_row_weighs_all_it_is_computed_as_if_alone(self, name: str, lam: float) -> None:
-        model, batch = decoder(name), short_and_long()
+        model, batch = decoder(name).float(), short_and_long()  # older versions of transformers mask MPT in float32
         for module in model.modules():
             if isinstance(module, nn.Dropout):
                 module.p = 0.0
@@ -322,7 +325,7 @@ class TestOtherDecoders:
             for _ in range(20):
                 logits = model(**batch, labels=torch.tensor([0, 1])).logits
                 # The long row, wherever it is: the union of both masks is its own.
-                torch.testing.assert_close(logits[int(lam)], clean[1], atol=1e-9, rtol=1e-9)
+                torch.testing.assert_close(logits[int(lam)], clean[1], atol=1e-5, rtol=1e-4)
                 seen.add(model.mixer.plan.site)
         assert seen == {"embeddings", "layer:1", "layer:2", "layer:3"}
 

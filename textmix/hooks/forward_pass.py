@@ -175,6 +175,14 @@ class Forward:
         self._check_shape(hidden, mask, 0)
         return plan.strategy.apply(plan, hidden, mask)
 
+    def mixed_again(self, value: Any) -> Any:
+        """Return an argument of a sibling module as mixed if it is the hidden state at the site, else unchanged."""
+        if self.entered is None or value is not self.entered[0]:
+            return value
+        after = self.entered[1]
+        # Older versions of transformers call hooks inside of a checkpoint; a reentrant one has no gradient.
+        return after if after.requires_grad or not value.requires_grad else self.follow(value, self.own_mask)
+
     def start_decoder(self, hidden: Tensor) -> Tensor:
         """Mix the hidden state in front of a decoder's first block, where the site is in front of it, too."""
         self.unmixed -= 1

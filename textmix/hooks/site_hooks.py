@@ -134,9 +134,8 @@ class SiteHooks:
         forward = self._active()
         if forward is None or forward.entered is None:
             return None
-        before, after = forward.entered
-        given = {name: after if value is before else value for name, value in kwargs.items()}
-        return tuple(after if value is before else value for value in args), given
+        given = {name: forward.mixed_again(value) for name, value in kwargs.items()}
+        return tuple(forward.mixed_again(value) for value in args), given
 
     def _before_masked(
         self, item: Block, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
