@@ -51,6 +51,8 @@ def _no_accelerator_left() -> Iterator[None]:
     """Forget the accelerator of a test: its precision would bind every later one of the process."""
     yield
     AcceleratorState._reset_state()
+    for name in [name for name in os.environ if name.startswith("ACCELERATE_")]:
+        del os.environ[name]  # in which the Trainer of transformers 4 notes its precision and compilation
 
 
 @pytest.fixture

@@ -19,6 +19,7 @@ from transformers import (
     PreTrainedTokenizerBase,
     Trainer,
     TrainerCallback,
+    TrainingArguments,
 )
 
 from tests.integrations.conftest import (
@@ -36,6 +37,10 @@ from textmix import LossConfig, MixConfig, MixupCallback, resolve_model_path
 from textmix.mixing.registry import STRATEGIES
 
 ROOT = Path(__file__).parent.parent.parent
+# Its name before transformers 5.1, and since.
+CHECKPOINTING = next(
+    name for name in ("activation_checkpointing", "gradient_checkpointing") if hasattr(TrainingArguments, name)
+)
 
 
 def assert_equal_weights(first: Trainer, second: Trainer) -> None:
@@ -233,9 +238,7 @@ class TestSurroundings:
         assert {tuple(names) for _, names in shapes} == {("attention_mask", "input_ids", "token_type_ids")}
         assert len({shape for shape, _ in shapes}) > 1
 
-    @pytest.mark.parametrize(
-        "options", [{"bf16": True}, {"activation_checkpointing": True}, {"torch_compile": True}], ids=str
-    )
+    @pytest.mark.parametrize("options", [{"bf16": True}, {CHECKPOINTING: True}, {"torch_compile": True}], ids=str)
     def test_options_of_the_trainer(self, make_trainer: MakeTrainer, options: dict[str, Any]) -> None:
         if "torch_compile" in options:
             options = {**options, "torch_compile_backend": "eager"}
@@ -246,7 +249,7 @@ class TestSurroundings:
 
     def test_checkpointed_activations_train_alike(self, make_trainer: MakeTrainer) -> None:
         plain, saving = (
-            train(make_trainer, MixupCallback(strategy="manifold"), activation_checkpointing=on) for on in (False, True)
+            train(make_trainer, MixupCallback(strategy="manifold"), **{CHECKPOINTING: on}) for on in (False, True)
         )
         for one, two in zip(weights(plain).values(), weights(saving).values(), strict=True):
             torch.testing.assert_close(one, two)

@@ -1,5 +1,6 @@
 """MixupCallback with every kind of labels, and in windows of accumulated batches."""
 
+import inspect
 from typing import Any
 
 import numpy as np
@@ -75,6 +76,9 @@ class TestAccumulation:
     def test_tokens_are_counted_over_the_whole_window(
         self, make_trainer: MakeTrainer, news: Dataset, tokenizer: PreTrainedTokenizerBase
     ) -> None:
+        if "kwargs" not in inspect.signature(BertForTokenClassification.forward).parameters:
+            pytest.skip("the Trainer of this version of transformers does not count the labels of a window for it")
+
         def make(**options: Any) -> BertForTokenClassification:
             return token_bert(**options)
 

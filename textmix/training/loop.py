@@ -154,7 +154,8 @@ class TrainingLoop:
         bar.set_description(f"epoch {progress.epoch + 1}/{self._epochs}")
         self._batches.epoch, self._batches.first = progress.epoch, progress.batches
         self.model.train()
-        batches = iter(self.loader)
+        # accelerate < 1.8 makes one batch, None, out of no batches.
+        batches = iter(self.loader if progress.batches < len(self._batches) else ())
         if random is not None:
             restore_random_state(random)
         started = time.perf_counter()

@@ -142,7 +142,8 @@ def _plain_embedding(model: PreTrainedModel) -> nn.Embedding | None:
         return None
     if type(embedding) is not nn.Embedding or not embedding.weight.requires_grad:
         return None
-    owned = [parameter for module in model.modules() for parameter in module.parameters(recurse=False)]
+    places = (module for _, module in model.named_modules(remove_duplicate=False))  # of T5, one module in several
+    owned = [parameter for module in places for parameter in module.parameters(recurse=False)]
     alone = sum(parameter is embedding.weight for parameter in owned) == 1
     # accelerate sets forward on the instance when it dispatches a model to several devices.
     own_forward = "forward" in vars(embedding)
