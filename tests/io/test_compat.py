@@ -2,12 +2,16 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
+import numpy as np
 import optuna
 import pytest
 import torch
 from accelerate.state import AcceleratorState, GradientState, PartialState
 from datasets import Dataset
+from filelock import FileLock
+from scipy.stats import bootstrap
 from transformers import (
     AutoModel,
     AutoModelForTextEncoding,
@@ -85,6 +89,24 @@ def test_rows_of_a_selection() -> None:
     found = compat.selected_rows(rows.select([3, 1, 4]))
     assert found is not None
     assert found.tolist() == [3, 1, 4]
+
+
+def test_resampling_takes_a_generator() -> None:
+    def spread(seed: int) -> float:
+        sample = (np.arange(8.0),)
+        return bootstrap(sample, np.mean, n_resamples=50, **compat.scipy_generator(seed)).standard_error
+
+    assert spread(0) == spread(0) != spread(1)
+
+
+def test_a_lock_of_a_removed_file_is_noticed(tmp_path: Path) -> None:
+    lock = FileLock(tmp_path / "lock")
+    lock.acquire()
+    assert compat.locks_its_file(lock)
+    (tmp_path / "lock").unlink()
+    assert not compat.locks_its_file(lock)
+    lock.release()
+    assert compat.locks_its_file(lock)
 
 
 def test_importing_it_loads_no_library() -> None:

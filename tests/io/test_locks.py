@@ -3,8 +3,10 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
+from filelock import FileLock
 
 from textmix.errors import RunError
 from textmix.io.files import LOCK
@@ -42,6 +44,24 @@ def test_a_lock_within_the_process_excludes_as_well(tmp_path: Path) -> None:
     with locked(tmp_path / "0.lock"):
         pass
     assert not list(tmp_path.iterdir())
+
+
+def test_a_file_that_was_removed_while_it_was_opened_is_no_lock(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    acquire, tries = FileLock.acquire, []
+
+    def late(lock: FileLock, *args: Any, **options: Any) -> Any:
+        acquired = acquire(lock, *args, **options)
+        tries.append(lock)
+        if len(tries) == 1:
+            (tmp_path / LOCK).unlink()
+        return acquired
+
+    monkeypatch.setattr(FileLock, "acquire", late)
+    with locked(tmp_path):
+        assert len(tries) == 2
+        assert (tmp_path / LOCK).exists()
 
 
 def test_whoever_waits_has_it_next_and_alone(tmp_path: Path) -> None:

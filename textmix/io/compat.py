@@ -1,4 +1,4 @@
-"""Names of libraries that are not public, each behind one function, with a fallback where there is one.
+"""Names of libraries that are not public or that differ by version, each behind one function, with a fallback.
 
 `tests/io/test_compat.py` checks that all of them exist in the installed versions; pyproject.toml bounds the versions.
 Libraries are imported inside the functions, so that importing this module loads none.
@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    import filelock
     import numpy as np
     import numpy.typing as npt
     import optuna
@@ -117,6 +118,28 @@ def selected_rows(dataset: "Dataset") -> "npt.NDArray[np.unsignedinteger[Any]] |
     """
     indices = dataset._indices
     return None if indices is None else indices.column(0).to_numpy()
+
+
+def scipy_generator(seed: int) -> dict[str, "np.random.Generator"]:
+    """Return a seeded generator as the argument that resampling takes (scipy): `rng`, or before 1.15 `random_state`."""
+    import inspect
+
+    import numpy as np
+    from scipy.stats import permutation_test
+
+    name = "rng" if "rng" in inspect.signature(permutation_test).parameters else "random_state"
+    return {name: np.random.default_rng(seed)}
+
+
+def locks_its_file(lock: "filelock.BaseFileLock") -> bool:
+    """Test whether an acquired lock is on a file that exists (filelock); true where that is not known.
+
+    Versions before 3.20.4 also acquire a file that its last holder removed meanwhile, so that nobody else waits for it.
+    """
+    import os
+
+    file = getattr(getattr(lock, "_context", None), "lock_file_fd", None)
+    return file is None or os.fstat(file).st_nlink > 0
 
 
 def stored_trial(study: "optuna.Study", trial: "optuna.trial.FrozenTrial") -> "optuna.Trial":

@@ -7,6 +7,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from textmix.errors import RunError
+from textmix.io.compat import locks_its_file
 from textmix.io.files import LOCK
 
 
@@ -27,6 +28,9 @@ def locked(place: Path, wait: bool = False) -> Iterator[None]:
     lock = FileLock(file)
     try:
         lock.acquire(timeout=-1 if wait else 0)
+        while not locks_its_file(lock):
+            lock.release()
+            lock.acquire(timeout=-1 if wait else 0)
     except Timeout:
         raise RunError(f"another process is training in {place}") from None
     try:

@@ -7,6 +7,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import bootstrap, nct, norm, permutation_test, t
 
+from textmix.io.compat import scipy_generator
+
 Array = npt.NDArray[np.float64]
 
 # The usual significance level, and the power recommended by Cohen 1988.
@@ -43,7 +45,7 @@ def sign_flip_test(differences: Sequence[float]) -> float:
         permutation_type="samples",
         n_resamples=_RESAMPLES,
         vectorized=True,
-        rng=np.random.default_rng(0),
+        **scipy_generator(0),
     )
     return float(result.pvalue)
 
@@ -75,7 +77,7 @@ def bootstrap_interval(differences: Sequence[float]) -> tuple[float, float]:
         confidence_level=2 * norm.cdf(expanded) - 1,
         n_resamples=_RESAMPLES,
         method="percentile",
-        rng=np.random.default_rng(0),
+        **scipy_generator(0),
     )
     return float(result.confidence_interval.low), float(result.confidence_interval.high)
 
