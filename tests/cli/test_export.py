@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 
 from tests.support.commands import fails, tells
+from tests.support.versions import needs_exporter
 from textmix.cli.main import main
 
 
+@needs_exporter
 def test_export_and_predict(
     run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -3,10 +3,10 @@
 import json
 import os
 import re
-import resource
 import shutil
 import signal
 import time
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ import pytest
 import yaml
 
 from tests.support.commands import QUICK, SMALL, fails, fails_quietly, snapshot, tells
+from tests.support.full_disk import little_room
 from tests.support.nursery import Nursery
 from tests.support.topics import topic_rows
 from textmix.cli.main import main
@@ -223,18 +224,16 @@ class TestTrain:
     ) -> None:
         arguments = ["train", "--data.source", str(topics_csv), *QUICK]
         assert main([*arguments, "--output_dir", str(tmp_path / "whole")]) == 0
-        limits, original, directory = resource.getrlimit(resource.RLIMIT_FSIZE), TrainingLoop._save, tmp_path / "parts"
+        original, directory = TrainingLoop._save, tmp_path / "parts"
 
         def save_without_room(self: TrainingLoop) -> None:
-            if self.progress.epoch == 3:
-                resource.setrlimit(resource.RLIMIT_FSIZE, (4096, limits[1]))
-            original(self)
+            with little_room(4096) if self.progress.epoch == 3 else nullcontext():
+                original(self)
 
         with monkeypatch.context() as patch:
             patch.setattr(TrainingLoop, "_save", save_without_room)
             capsys.readouterr()
             code = main([*arguments, "--output_dir", str(directory)])
-            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
         last = capsys.readouterr().err.splitlines()[-1]
         assert code == 2
         assert re.fullmatch(

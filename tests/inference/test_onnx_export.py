@@ -11,6 +11,7 @@ from transformers import BertForSequenceClassification
 
 from tests.support.commands import snapshot
 from tests.support.family_configs import bert_config
+from tests.support.versions import needs_exporter
 from textmix import (
     FastText,
     FastTextConfig,
@@ -25,6 +26,8 @@ from textmix import (
 from textmix.errors import RunError
 from textmix.inference.onnx_export import export_onnx
 from textmix.models.words.tokenizer_training import train_tokenizer
+
+pytestmark = needs_exporter
 
 # Of very different lengths, so that batches hold padding; some shorter than any convolution.
 TEXTS = ["a b c d e f " * 3, "b", "", "c d", "a a a", "f e d c b", "e " * 60]

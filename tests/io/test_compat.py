@@ -113,3 +113,19 @@ def test_importing_it_loads_no_library() -> None:
     code = "import sys, textmix.io.compat; print(*sys.modules)"
     loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
     assert not {"torch", "transformers", "datasets", "accelerate", "optuna", "numpy"} & set(loaded)
+
+
+@pytest.mark.parametrize("older", [False, True])
+def test_the_norm_of_all_gradients(older: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    if older:
+        monkeypatch.delattr(torch.nn.utils, "get_total_norm", raising=False)
+    norm = compat.gradient_norm([torch.tensor([[2.0, 4.0]]), torch.tensor([5.0]), torch.tensor(6.0)])
+    assert norm.item() == pytest.approx(9.0)
+
+
+def test_older_versions_of_torch_tell_less(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = compat.current_accelerator()
+    monkeypatch.delattr(torch, "accelerator", raising=False)
+    monkeypatch.delattr(torch.cpu, "get_capabilities", raising=False)
+    assert compat.current_accelerator() == found
+    assert compat.cpu_capabilities() == {}

@@ -1,11 +1,11 @@
 import errno
 import os
-import resource
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.support.full_disk import little_room
 from textmix.errors import RunError
 from textmix.io import files
 from textmix.io.files import clear_leftovers, read_json, replacing, write_json, write_text
@@ -127,14 +127,11 @@ def test_a_link_to_a_directory_is_replaced_and_what_it_leads_to_is_not_touched(t
 
 class TestFullDisk:
     @pytest.fixture
-    def little_room(self) -> Iterator[None]:
-        """Let no file of this process grow beyond 4 KiB: the system refuses to write as on a full disk."""
-        limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (4096, limits[1]))
-        yield
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    def full_disk(self) -> Iterator[None]:
+        with little_room(4096):
+            yield
 
-    @pytest.mark.usefixtures("little_room")
+    @pytest.mark.usefixtures("full_disk")
     def test_the_old_file_stays(self, tmp_path: Path) -> None:
         write_json(tmp_path / "metrics.json", {"a": 1})
         with pytest.raises(OSError, match="File too large"):
@@ -142,7 +139,7 @@ class TestFullDisk:
         assert (tmp_path / "metrics.json").read_text() == '{\n  "a": 1\n}\n'
         assert names(tmp_path) == {"metrics.json"}
 
-    @pytest.mark.usefixtures("little_room")
+    @pytest.mark.usefixtures("full_disk")
     def test_what_rust_raises_becomes_the_error_that_it_is(self, tmp_path: Path) -> None:
         from tokenizers import Tokenizer
         from tokenizers.models import WordLevel

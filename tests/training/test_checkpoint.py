@@ -6,7 +6,6 @@ import logging
 import pickle
 import random
 import re
-import resource
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ import pytest
 import torch
 from torch import nn
 
+from tests.support.full_disk import little_room
 from textmix.errors import RunError
 from textmix.training.checkpoint import find_checkpoints, load_checkpoint, save_checkpoint
 from textmix.training.random_state import random_state, restore_random_state
@@ -158,13 +158,8 @@ def test_a_full_disk_leaves_the_checkpoint_before(tmp_path: Path, large: str) ->
     save(tmp_path, 1)
     models = {"model": nn.Linear(2, 9000 if large == "model" else 2)}
     state = {"step": 2, "tensor": torch.zeros(9000 if large == "state" else 2)}
-    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (16384, limits[1]))
-    try:
-        with pytest.raises(OSError, match="File too large"):
-            save_checkpoint(tmp_path, 2, models, state)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    with little_room(16384), pytest.raises(OSError, match="File too large"):
+        save_checkpoint(tmp_path, 2, models, state)
     assert [path.name for path in (tmp_path / "checkpoints").iterdir()] == ["step-00000001"]
     assert load(tmp_path) == 1
 

@@ -65,7 +65,7 @@ class TestPrecision:
         self, monkeypatch: pytest.MonkeyPatch, capabilities: dict, expected: str
     ) -> None:
         monkeypatch.setattr(optimization.torch.cuda, "is_available", lambda: False)
-        monkeypatch.setattr(optimization.torch.cpu, "get_capabilities", lambda: capabilities)
+        monkeypatch.setattr(optimization, "cpu_capabilities", lambda: capabilities)
         assert choose_precision("auto") == expected
 
     @pytest.mark.parametrize(("supported", "expected"), [(True, "bf16"), (False, "fp32")])

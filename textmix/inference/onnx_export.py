@@ -69,6 +69,8 @@ def export_onnx(model_directory: Path, target: Path, int8: bool = False, trust_r
         import onnxscript  # noqa: F401
     except ImportError as error:
         raise RunError(f"textmix export needs {error.name}: pip install 'textmix[export]'") from None
+    if not hasattr(torch.export.Dim, "DYNAMIC"):
+        raise RunError(f"textmix export needs torch 2.6; this is {torch.__version__}: pip install 'textmix[export]'")
     loaded = load_model(model_directory, trust_remote_code)
     model = loaded.model.float().cpu()
     with replacing(target) as temporary:
@@ -105,6 +107,7 @@ def _write(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, file: Pat
                 input_names=names,
                 output_names=["logits"],
                 dynamic_shapes=((any_size,) * len(names),),
+                dynamo=True,  # the default since torch 2.9
                 external_data=False,
                 verbose=False,
             )

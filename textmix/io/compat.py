@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
     import optuna
+    import torch
     from datasets import Dataset
     from torch import Generator, Tensor
     from transformers import PretrainedConfig
@@ -39,6 +40,35 @@ def sample_dirichlet(concentration: "Tensor", generator: "Generator") -> "Tensor
         return torch._sample_dirichlet(concentration, generator=generator)
     drawn = sample_gamma(concentration, generator)
     return drawn / drawn.sum(dim=-1, keepdim=True)
+
+
+def current_accelerator() -> "torch.device | None":
+    """Return the device of this machine beside the CPU (torch); None without one. Before 2.6 it is CUDA or MPS."""
+    import torch
+
+    if hasattr(torch, "accelerator"):
+        return torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    return torch.device("mps") if torch.backends.mps.is_available() else None
+
+
+def cpu_capabilities() -> dict[str, Any]:
+    """Return what the processor can do, such as `avx512_bf16` (torch); empty where this version cannot tell."""
+    import torch
+
+    known: dict[str, Any] = getattr(torch.cpu, "get_capabilities", dict)()
+    return known
+
+
+def gradient_norm(gradients: "list[Tensor]") -> "Tensor":
+    """Return the norm of all gradients together (torch); before 2.6 from one norm after the other."""
+    import torch
+
+    if hasattr(torch.nn.utils, "get_total_norm"):
+        return torch.nn.utils.get_total_norm(gradients, foreach=True)
+    norms = [torch.linalg.vector_norm(gradient) for gradient in gradients]
+    return torch.linalg.vector_norm(torch.stack([norm.to(norms[0].device) for norm in norms]))
 
 
 def pack_weight(weight: "Tensor") -> "Tensor | None":

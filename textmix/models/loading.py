@@ -19,6 +19,7 @@ from transformers import (
 import textmix.models.auto  # noqa: F401  # so that the Auto classes know the models of textmix
 from textmix.errors import ModelError, RunError
 from textmix.hooks.sites import find_sites
+from textmix.io.compat import current_accelerator
 from textmix.mixing.config import MixConfig
 from textmix.models.bundled import BUNDLED_MODELS, resolve_model_path
 from textmix.models.config import WORD_MODELS, ModelConfig
@@ -202,5 +203,4 @@ def load_model(directory: Path, trust_remote_code: bool = False) -> LoadedModel:
         )
     except (OSError, ValueError, SafetensorError) as error:
         raise RunError(f"cannot load the model at {directory}: {_reason(error)}") from error
-    device = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
-    return LoadedModel(model.to(device or "cpu").eval(), tokenizer)
+    return LoadedModel(model.to(current_accelerator() or "cpu").eval(), tokenizer)

@@ -8,6 +8,8 @@ from typing import Any
 
 import torch
 
+from textmix.io.compat import cpu_capabilities
+
 _PACKAGES = ("textmix", "torch", "transformers", "tokenizers", "datasets", "accelerate", "scikit-learn", "numpy")
 
 
@@ -21,7 +23,7 @@ def environment(precision: str) -> dict[str, Any]:
     return {
         "python": sys.version.split()[0],
         "platform": platform.platform(),
-        "processor": str(torch.cpu.get_capabilities().get("cpu_name", platform.processor())),
+        "processor": str(cpu_capabilities().get("cpu_name", platform.processor())),
         "cores": os.cpu_count(),
         "threads": torch.get_num_threads(),
         "device": torch.cuda.get_device_name() if cuda else "cpu",

@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import torch
 from accelerate import PartialState
 
 from textmix.errors import RunError
+from textmix.io.compat import current_accelerator
 from textmix.runs.launcher import check_launch, process_count
 
 
@@ -23,7 +23,7 @@ def process_group() -> Iterator[PartialState]:
     """
     check_launch()
     try:
-        processes = PartialState(cpu=not torch.accelerator.is_available())
+        processes = PartialState(cpu=current_accelerator() is None)
     except RuntimeError as error:
         if process_count() == 1:
             raise

@@ -4,13 +4,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import torch
 from accelerate import Accelerator
 from accelerate.utils import ProjectConfiguration
 from torch import nn
 
 from textmix.config.train import TrainConfig
-from textmix.io.compat import process_state, shared_states
+from textmix.io.compat import current_accelerator, process_state, shared_states
 from textmix.io.run_directory import TENSORBOARD
 
 _MIXED_PRECISION = {"fp32": "no", "bf16": "bf16", "fp16": "fp16"}
@@ -38,7 +37,7 @@ def run_accelerator(config: TrainConfig, precision: str, directory: Path) -> Ite
     try:
         accelerator = Accelerator(
             mixed_precision=_MIXED_PRECISION[precision],
-            cpu=not torch.accelerator.is_available(),  # otherwise accelerate sees only one process on a CPU
+            cpu=current_accelerator() is None,  # otherwise accelerate sees only one process on a CPU
             log_with=config.trackers or None,
             project_config=ProjectConfiguration(logging_dir=str(directory / TENSORBOARD)),
         )

@@ -12,6 +12,7 @@ from transformers import get_scheduler
 
 from textmix.config.train import TrainConfig
 from textmix.errors import ConfigError
+from textmix.io.compat import cpu_capabilities, gradient_norm
 from textmix.training.cpu.embedding import compact_embeddings
 
 
@@ -56,7 +57,7 @@ def clip_gradients(accelerator: Accelerator, model: nn.Module, optimizer: Accele
         accelerator.clip_grad_norm_(model.parameters(), most)
         return
     # 1e-6 as in torch.nn.utils.clip_grad_norm_; the fused step needs float32.
-    norm = torch.nn.utils.get_total_norm(gradients, foreach=True)
+    norm = gradient_norm(gradients)
     optimizer.optimizer.grad_scale = ((norm + 1e-6) / most).clamp(min=1).float()
 
 
@@ -83,5 +84,5 @@ def choose_precision(asked: Literal["auto", "fp32", "bf16", "fp16"]) -> Literal[
         return asked
     if torch.cuda.is_available():
         return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
-    capabilities = torch.cpu.get_capabilities()
+    capabilities = cpu_capabilities()
     return "bf16" if capabilities.get("amx_bf16") or capabilities.get("avx512_bf16") else "fp32"
