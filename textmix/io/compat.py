@@ -66,7 +66,8 @@ def gradient_norm(gradients: "list[Tensor]") -> "Tensor":
     import torch
 
     if hasattr(torch.nn.utils, "get_total_norm"):
-        return torch.nn.utils.get_total_norm(gradients, foreach=True)
+        total: Tensor = torch.nn.utils.get_total_norm(gradients, foreach=True)
+        return total
     norms = [torch.linalg.vector_norm(gradient) for gradient in gradients]
     return torch.linalg.vector_norm(torch.stack([norm.to(norms[0].device) for norm in norms]))
 
