@@ -66,10 +66,10 @@ def gradient_norm(gradients: "list[Tensor]") -> "Tensor":
     import torch
 
     if hasattr(torch.nn.utils, "get_total_norm"):
-        total: Tensor = torch.nn.utils.get_total_norm(gradients, foreach=True)
-        return total
+        return torch.nn.utils.get_total_norm(gradients, foreach=True)
     norms = [torch.linalg.vector_norm(gradient) for gradient in gradients]
-    return torch.linalg.vector_norm(torch.stack([norm.to(norms[0].device) for norm in norms]))
+    total: Tensor = torch.linalg.vector_norm(torch.stack([norm.to(norms[0].device) for norm in norms]))
+    return total
 
 
 def pack_weight(weight: "Tensor") -> "Tensor | None":
