@@ -191,6 +191,9 @@ class TestAutoPooling:
             ({"pooling_mode_mean_tokens": True, "pooling_mode_cls_token": False}, "mean"),
             ({"pooling_mode_max_tokens": True}, "max"),
             ({"pooling_mode_cls_token": True, "pooling_mode_mean_tokens": False}, "cls"),
+            ({"pooling_mode": "mean"}, "mean"),  # as sentence-transformers 6 writes it
+            ({"pooling_mode": "lasttoken"}, "last"),
+            ({"pooling_mode": ["weightedmean", "max"]}, "max"),
         ],
     )
     def test_what_the_checkpoint_declares_comes_first(self, checkpoint: Path, declared: dict, expected: str) -> None:

@@ -10,11 +10,13 @@ from transformers.utils import cached_file
 
 from textmix.models.pooling import PoolingName
 
-_DECLARED: dict[str, PoolingName] = {
+# By its name in sentence-transformers, and by the flags that earlier versions write.
+_DECLARED: dict[str, PoolingName] = {"cls": "cls", "mean": "mean", "max": "max", "lasttoken": "last"}
+_FLAGS = {
     "pooling_mode_cls_token": "cls",
     "pooling_mode_mean_tokens": "mean",
     "pooling_mode_max_tokens": "max",
-    "pooling_mode_lasttoken": "last",
+    "pooling_mode_lasttoken": "lasttoken",
 }
 
 
@@ -30,9 +32,10 @@ def choose_pooling(path: str | None, config: PretrainedConfig) -> PoolingName:
         config: Its configuration.
     """
     declared = (_read_json(path, "1_Pooling/config.json") if path else None) or {}
-    for key, name in _DECLARED.items():
-        if declared.get(key):
-            return name
+    modes = declared.get("pooling_mode") or [mode for flag, mode in _FLAGS.items() if declared.get(flag)]
+    for mode in [modes] if isinstance(modes, str) else modes:
+        if mode in _DECLARED:
+            return _DECLARED[mode]
     configured = getattr(config, "classifier_pooling", None)
     if configured in ("cls", "mean"):
         return "cls" if configured == "cls" else "mean"
