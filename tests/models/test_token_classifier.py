@@ -13,7 +13,7 @@ from tests.support.batches import Batch
 from tests.support.families import fresh
 from tests.support.family_configs import bert_config
 from tests.support.strategies import mix
-from textmix import MixConfig, MixupForSequenceClassification, MixupForTokenClassification
+from textmix import MixConfig, MixupForSequenceClassification, MixupForTokenClassification, TextCNN, TextCNNConfig
 from textmix.errors import ModelError
 from textmix.hooks.attach import attach
 from textmix.mixing.registry import STRATEGIES
@@ -55,6 +55,13 @@ def test_a_native_head_is_the_architecture_s_own(checkpoint: Path) -> None:
     model = MixupForTokenClassification.from_pretrained(checkpoint, num_labels=3, head="native", mix=config)
     assert type(model) is BertForTokenClassification
     assert model.mixer.config == config
+
+
+def test_a_word_model_is_refused(tmp_path: Path) -> None:
+    TextCNN(TextCNNConfig(vocab_size=20, num_filters=4)).save_pretrained(tmp_path)
+    for loader in (MixupForTokenClassification, MixupForSequenceClassification):
+        with pytest.raises(ModelError, match=f"saved as a TextCNN; it cannot be loaded as a {loader.__name__}"):
+            loader.from_pretrained(tmp_path)
 
 
 def test_a_classifier_of_another_kind_is_refused(checkpoint: Path, tmp_path: Path) -> None:

@@ -106,8 +106,8 @@ class MixupModel(PreTrainedModel):
             if mix is not None:
                 attach(native[0] if isinstance(native, tuple) else native, mix)
             return native
+        _check_saved(path, config, cls.__name__, pooling)
         if isinstance(config, MixupEncoderConfig):
-            _check_saved(path, config, cls.__name__, pooling)
             return cls._load_saved(path, config, args, kwargs, mix, encoder_dropout)
         pooling = choose_pooling(path, config) if pooling == "auto" else pooling
         config.update(dropout_options(config, encoder_dropout))
@@ -179,7 +179,9 @@ class MixupModel(PreTrainedModel):
         return model, {**info, "missing_keys": head | {f"{prefix}{name}" for name in info["missing_keys"]}}
 
 
-def _check_saved(path: str | None, config: MixupEncoderConfig, wanted: str, pooling: str) -> None:
+def _check_saved(path: str | None, config: PretrainedConfig, wanted: str, pooling: str) -> None:
+    if not config.model_type.startswith("textmix-"):
+        return  # not one of ours
     saved = (config.architectures or [wanted])[0]
     if saved != wanted:
         raise ModelError(f"{path} was saved as a {saved}; it cannot be loaded as a {wanted}")
