@@ -1,6 +1,7 @@
 """The Python code of the documentation runs: the blocks of a page one after the other, on tiny models."""
 
 import re
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -8,18 +9,27 @@ import pytest
 import torch
 from datasets import Dataset
 from torch.utils.data import DataLoader
-from transformers import AutoTokenizer, BertConfig, BertForSequenceClassification
+from transformers import AutoModelForSequenceClassification, AutoTokenizer, BertConfig, BertForSequenceClassification
 
-from tests.docs.pages import PAGES, Page
+from tests.docs.pages import PAGES, Block, Page
 from tests.support.topics import topic_rows
+from textmix import MixConfig, MixupForSequenceClassification
 from textmix.cli.main import main
 from textmix.mixing.registry import STRATEGIES
 from textmix.models.bundled import resolve_model_path
 
+# In no extra: blocks that import them run only where they are installed.
+IN_NO_EXTRA = ("captum", "shap", "setfit")
+
+
+def runs_here(block: Block) -> bool:
+    imported = re.findall(r"^(?:from|import) (\w+)", block.code, flags=re.MULTILINE)
+    return all(find_spec(name) is not None for name in IN_NO_EXTRA if name in imported)
+
 
 def run_blocks(page: Page, names: dict[str, Any]) -> dict[str, Any]:
     """Run the blocks of a page in one namespace, with the line numbers of the page in tracebacks."""
-    for block in page.blocks("python"):
+    for block in filter(runs_here, page.blocks("python")):
         code = "\n" * (block.line - 1) + block.code
         exec(compile(code, page.path, "exec"), names)  # it is ours
     return names
@@ -51,7 +61,13 @@ def names(in_tmp_path: Path) -> dict[str, Any]:
     return given()
 
 
-TESTED_BELOW = ("docs/trainer.md", "docs/python.md", "docs/prediction.md", "docs/strategies.md")
+TESTED_BELOW = (
+    "docs/trainer.md",
+    "docs/python.md",
+    "docs/prediction.md",
+    "docs/strategies.md",
+    "docs/other_libraries.md",
+)
 
 
 @pytest.mark.parametrize(
@@ -86,6 +102,26 @@ def test_the_predictor_takes_what_the_page_gives_it(names: dict[str, Any]) -> No
     options += ["--model.name", "textcnn", "--mix.strategy", "word", "--train.epochs", "1"]
     assert main(["train", *options, "--output_dir", "runs/NAME"]) == 0
     run_blocks(Page("docs/prediction.md"), names)
+
+
+def test_other_libraries_take_a_saved_model(names: dict[str, Any]) -> None:
+    classes = {name: number for number, name in enumerate(sorted(set(names["labels"])))}
+    numbers = {number: name for name, number in classes.items()}
+    saved = MixupForSequenceClassification.from_pretrained(
+        "minilm", id2label=numbers, label2id=classes, mix=MixConfig(strategy="manifold")
+    ).eval()
+    saved.save_pretrained("runs/NAME/model")
+    names["tokenizer"].save_pretrained("runs/NAME/model")
+    names = run_blocks(Page("docs/other_libraries.md"), names)
+
+    batch = names["tokenizer"](["the soup is hot"], return_tensors="pt")
+    with torch.no_grad():
+        torch.testing.assert_close(names["logits"], saved(**batch).logits)
+        torch.testing.assert_close(torch.tensor(names["vectors"]), saved.pool(**batch))
+        merged = AutoModelForSequenceClassification.from_pretrained("merged")
+        torch.testing.assert_close(names["reloaded"](**batch).logits, merged(**batch).logits)
+    assert {one["label"] for one in names["scores"][0]} == set(classes)
+    assert MixupForSequenceClassification.from_pretrained("body").config.pooling == "mean"
 
 
 def test_a_strategy_of_your_own_is_registered(names: dict[str, Any]) -> None:
