@@ -9,6 +9,7 @@ from datasets import Dataset, DatasetDict
 from tests.support.commands import tells
 from tests.support.hostile_tables import write_rows
 from textmix.data import sources
+from textmix.data.reading import Reading
 from textmix.data.sources import absolute, load_source, source_name
 from textmix.errors import DataError
 
@@ -72,8 +73,8 @@ def broken(path: Path, content: bytes) -> str:
         ("a.csv", b"text,label\na,x\nb,y,z\n", "a.csv: broken line 3: 3 fields instead of 2"),
         ("a.csv", b"text,label\na,x,z\nb,y\n", "a.csv: broken line 2: it has more fields than the 2 of the header"),
         ("a.csv", b'text,label\na,x\n"b,y\nc,z\n', "a.csv: broken line 3: a quote is opened there and never closed"),
-        ("a.csv", b"text,label\n\xff\xfe,x\n", "a.csv: not UTF-8"),
-        ("a.csv", "text,label\na,x\n".encode("utf-16"), "a.csv: not UTF-8"),
+        ("a.csv", b"text,label\n\xff\xfe,x\n", "a.csv: line 2 is not UTF-8"),
+        ("a.csv", "text,label\na,x\n".encode("utf-16"), "a.csv: line 1 is not UTF-8"),
         ("a.parquet", b"PAR1 and no more", "cannot read a.parquet: "),
         ("a.csv.gz", gzip.compress(b"text,label\na,x\n" * 2000, mtime=0)[:60], "cannot read a.csv.gz: "),
     ],
@@ -111,9 +112,9 @@ def test_a_missing_file_suggests_its_neighbour(tmp_path: Path) -> None:
 
 
 def test_other_endings_and_mixed_formats_are_refused(tmp_path: Path) -> None:
-    (tmp_path / "a.txt").write_text("x")
-    with pytest.raises(DataError, match=r"unknown format of .*a\.txt"):
-        load_source(str(tmp_path / "a.txt"))
+    (tmp_path / "a.doc").write_text("x")
+    with pytest.raises(DataError, match=r"unknown format of .*a\.doc.* --data\.format"):
+        load_source(str(tmp_path / "a.doc"))
     with pytest.raises(DataError, match=r"must have one format, not \.csv, \.jsonl"):
         load_source([write(tmp_path / "a.csv"), write(tmp_path / "a.jsonl")])
 
@@ -134,7 +135,7 @@ def test_hub_data_sets_keep_their_splits(monkeypatch: pytest.MonkeyPatch) -> Non
         return DatasetDict(train=part, test=part)
 
     monkeypatch.setattr(sources, "load_dataset", load_dataset)
-    assert set(load_source("someone/some-set", "small")) == {"train", "test"}
+    assert set(load_source("someone/some-set", Reading("small"))) == {"train", "test"}
     assert asked == [("someone/some-set", "small")]
     monkeypatch.setattr(sources, "load_dataset", lambda name, subset: DatasetDict(test=part))
     with pytest.raises(DataError, match="'someone/some-set' has no train split"):

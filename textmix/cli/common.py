@@ -4,6 +4,8 @@ from typing import TYPE_CHECKING
 
 from jsonargparse import ArgumentParser
 
+from textmix.data.reading import Format
+
 if TYPE_CHECKING:
     from textmix.evaluation.metrics import Evaluation
 
@@ -32,6 +34,38 @@ def add_data_options(parser: ArgumentParser, text: str, label: str) -> None:
         "--data.label_column", type=str | None, default=None, help=f"column of the class; null means {label}"
     )
     parser.add_argument("--data.drop_missing", type=bool, default=False, help="skip rows with a missing value")
+    add_reading_options(parser, "the run's, or the default for a model" if "model" in text else "the run's")
+
+
+def add_reading_options(parser: ArgumentParser, null: str = "the run's") -> None:
+    """Add the options that say how files are read.
+
+    Args:
+        parser: The parser of a command.
+        null: What null means; part of the help text.
+    """
+    means = f"; null means {null}"
+    parser.add_argument(
+        "--data.encoding", type=str | None, default=None, help=f"encoding of the files, or auto to find it{means}"
+    )
+    parser.add_argument(
+        "--data.delimiter", type=str | None, default=None, help=f"character between two cells, or tab{means}"
+    )
+    parser.add_argument(
+        "--data.columns",
+        type=str | list[str] | None,
+        default=None,
+        help=f"names of the columns of files without a header, as in text,label{means}",
+    )
+    parser.add_argument(
+        "--data.format", type=Format | None, default=None, help=f"format, where a file's name does not tell it{means}"
+    )
+    parser.add_argument(
+        "--data.field",
+        type=str | None,
+        default=None,
+        help=f"where the rows of a JSON document are, or the sheet of an xlsx file{means}",
+    )
 
 
 def print_evaluation(evaluation: "Evaluation", where: str) -> None:

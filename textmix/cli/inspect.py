@@ -162,6 +162,7 @@ def _data_config(options: Namespace, config: RunConfig | None) -> DataConfig:
     columns: dict[str, Any] = {}
     if config is not None:
         columns = {"text_column": config.data.text_column, "label_column": config.data.label_column}
+        columns |= config.data.reading_options(options["source"])
     given = {name: value for name, value in options["data"].items() if value}
     return DataConfig(options["source"], **{**columns, **given})
 

@@ -5,9 +5,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from jsonargparse import ArgumentParser
 
-from textmix.cli.common import command_parser
+from textmix.cli.common import add_reading_options, command_parser
 from textmix.config.parsing import add_trust, check_trust, parse, read_run_config
 from textmix.config.run import RunConfig
+from textmix.data.reading import Reading
 from textmix.errors import ConfigError
 from textmix.io.inputs import refuse_overwriting
 from textmix.io.quiet import quiet_libraries
@@ -25,8 +26,7 @@ def predict(arguments: list[str]) -> None:
     options = parse(_parser(), arguments)
     _check(options)
     config = check_trust(read_run_config(Path(options["run"])), arguments)
-    given = options["data"]["text_column"]
-    columns = [given] if isinstance(given, str) else given or config.data.text_columns
+    columns, reading = _how_to_read(options, config)
     output = Path(options["output"]) if options["output"] else None
 
     quiet_libraries()
@@ -40,7 +40,7 @@ def predict(arguments: list[str]) -> None:
     if output is not None:
         check_output(output)
         refuse_overwriting(output, [options["source"], *run_paths(Path(options["run"]))], "--output")
-    source = open_source(options["source"], columns)
+    source = open_source(options["source"], columns, reading)
     trim_memory()
     predictor.load()
     if output is None:
@@ -54,7 +54,7 @@ def predict(arguments: list[str]) -> None:
 def _parser() -> ArgumentParser:
     parser = command_parser("predict", "Predict the classes of new texts: textmix predict RUN SOURCE [OPTIONS]")
     parser.add_argument("run", help="directory of the run")
-    parser.add_argument("source", help="a csv, tsv, jsonl or parquet file, or - to read a text per line from stdin")
+    parser.add_argument("source", help="a file or directory as in training, or - to read a text per line from stdin")
     parser.add_argument(
         "--output",
         type=str | None,
@@ -64,6 +64,7 @@ def _parser() -> ArgumentParser:
     parser.add_argument(
         "--data.text_column", type=str | list[str] | None, default=None, help="column of the text; null means the run's"
     )
+    add_reading_options(parser)
     parser.add_argument("--batch_size", type=int, default=64, help="maximum number of rows in a batch")
     parser.add_argument(
         "--precision",
@@ -83,6 +84,16 @@ def _check(options: Any) -> None:
         raise ConfigError(f"--batch_size must be at least 1, not {options['batch_size']}")
     if options["backend"] == "onnx" and options["precision"] != "fp32":
         raise ConfigError("--precision has no effect with --backend onnx; leave it out")
+
+
+def _how_to_read(options: Any, config: RunConfig) -> tuple[list[str], Reading]:
+    """Return the text columns and how the source is read, each like the run's data unless given."""
+    given = {name: value for name, value in options["data"].items() if value}
+    named = given.pop("text_column", None)
+    reading = Reading.of(**{**config.data.reading_options(options["source"]), **given})
+    if wrong := reading.wrong():
+        raise ConfigError("; ".join(wrong))
+    return [named] if isinstance(named, str) else named or config.data.text_columns, reading
 
 
 def _open_predictor(options: Any, config: RunConfig, columns: list[str]) -> "Predictor":

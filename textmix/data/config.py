@@ -1,8 +1,14 @@
 """DataConfig: which rows and columns are used, and how they are split. Imports no torch: `--help` stays fast."""
 
 from dataclasses import dataclass
+from typing import Any
 
+from textmix.data.readers.names import ZIP, ending
+from textmix.data.reading import Format, Reading
 from textmix.errors import ConfigError
+
+# The options of files, which new rows share with the data of a run.
+READING_OPTIONS = ("encoding", "delimiter", "columns", "format", "field")
 
 
 @dataclass(frozen=True)
@@ -10,8 +16,9 @@ class DataConfig:
     """The data of a run and its splits.
 
     Args:
-        source: Training data: a csv, tsv, jsonl or parquet file, a list of them, a glob, a directory that
-            `save_to_disk` of datasets has written, a hub id, or a built-in name (see `textmix datasets`).
+        source: Training data: a csv, tsv, json, jsonl, parquet, xlsx or txt file, a list of them, a glob, a zip file
+            with one of them, a directory (of parquet files, with a folder of text files for each class, or that
+            `save_to_disk` of datasets has written), a hub id, or a built-in name (see `textmix datasets`).
         test_source: Test data, given like `source`; null means a stratified part of `source`, or the test split of a
             data set that has one.
         validation_source: Validation data, given like `source`; null means a stratified part of the remaining rows, or
@@ -21,6 +28,12 @@ class DataConfig:
         label_column: Column of the class, as text or as an integer. At most 10 000 classes are allowed; more than 100
             classes must not be more than half as many as training rows.
         subset: Configuration of a hub data set that has several.
+        encoding: Encoding of the files, such as `utf-8`, `cp1252` or `gbk`; `auto` finds it.
+        delimiter: The character between two cells of csv and tsv files, or `tab`; null: a tab in tsv files; in csv
+            files a comma, a semicolon, a tab or a `|`, as the first rows show.
+        columns: Names of the columns of files without a header, as in `text,label`.
+        format: Format of files whose names do not tell it; `text` is one text a line.
+        field: Where the rows of a JSON document are, as a dotted name; the sheet of an xlsx file.
         test_fraction: Share of `source` used as the test split if there is no other.
         validation_fraction: Share of the remaining rows used as the validation split if there is no other; 0 means no
             validation split.
@@ -42,6 +55,11 @@ class DataConfig:
     text_column: str | list[str] = "text"
     label_column: str = "label"
     subset: str | None = None
+    encoding: str = "utf-8"
+    delimiter: str | None = None
+    columns: str | list[str] | None = None
+    format: Format | None = None
+    field: str | None = None
     test_fraction: float = 0.2
     validation_fraction: float = 0.1
     split_seed: int | None = None
@@ -58,7 +76,7 @@ class DataConfig:
         Raises:
             ConfigError: If a value is out of its range.
         """
-        wrong: list[str] = []
+        wrong = self.reading.wrong()
         if not self.source:
             wrong.append("data.source is empty")
         if not self.text_columns or self.label_column in self.text_columns:
@@ -99,6 +117,23 @@ class DataConfig:
         """All sources of data: paths, globs, hub ids and built-in names."""
         given = (self.source, self.test_source, self.validation_source)
         return [name for names in given if names for name in ([names] if isinstance(names, str) else names)]
+
+    @property
+    def reading(self) -> Reading:
+        """How the sources are read."""
+        used = [*self.text_columns, self.label_column, *([self.group_column] if self.group_column else [])]
+        given = {name: getattr(self, name) for name in READING_OPTIONS}
+        return Reading.of(self.subset, **given).with_nested(used)
+
+    def reading_options(self, source: str | list[str]) -> dict[str, Any]:
+        """Return the options of reading for new rows that belong to this data.
+
+        Args:
+            source: The new rows. If its name tells a format, that one holds.
+        """
+        known = ending(source if isinstance(source, str) else source[0])
+        told = {"format": None} if known not in ("", ".txt", ZIP) else {}
+        return {name: getattr(self, name) for name in READING_OPTIONS} | told
 
     @property
     def text_columns(self) -> list[str]:

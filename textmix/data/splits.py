@@ -153,7 +153,7 @@ def load_rows(config: DataConfig) -> Dataset:
         DataError: As in `build_splits`.
     """
     columns = Columns(config.text_columns, config.label_column, config.drop_missing)
-    found = pick(load_source(config.source, config.subset), TEST, VALIDATION, TRAIN)
+    found = pick(load_source(config.source, config.reading), TEST, VALIDATION, TRAIN)
     return standardize(found, columns, source_name(config.source)).rows
 
 
@@ -197,7 +197,7 @@ def _find(
     columns = Columns(config.text_columns, config.label_column, config.drop_missing)
     found: dict[str, tuple[Dataset, Columns, str]] = {}
     if not only_test:
-        given, where = load_source(config.source, config.subset), source_name(config.source)
+        given, where = load_source(config.source, config.reading), source_name(config.source)
         found[TRAIN] = pick(given, TRAIN), replace(columns, group=config.group_column, numbered=numbered), where
         # Folds take the place of a test split. The labels of some test splits on the hub are not published.
         for name in (VALIDATION, TEST) if config.folds is None else (VALIDATION,):
@@ -206,7 +206,7 @@ def _find(
     others = {TEST: config.test_source, VALIDATION: None if only_test else config.validation_source}
     for name, source in others.items():
         if source is not None:
-            found[name] = pick(load_source(source, config.subset), name, TEST, TRAIN), columns, source_name(source)
+            found[name] = pick(load_source(source, config.reading), name, TEST, TRAIN), columns, source_name(source)
     return found
 
 

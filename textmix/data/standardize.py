@@ -16,7 +16,7 @@ from datasets import ClassLabel, Dataset
 from datasets.fingerprint import generate_random_fingerprint
 
 from textmix.data.columns import TextColumn, select_rows, stored, stored_tables
-from textmix.data.readers.header import HEAD, first_cell_of_data, no_header
+from textmix.data.readers.header import HEAD, first_cell_of_data, hint, no_header
 from textmix.errors import DataError, listed, nearest
 
 # Marks a string column whose strings are lists and objects as JSON, in the metadata of its field.
@@ -118,19 +118,26 @@ def check_columns(dataset: Dataset, columns: Columns, where: str) -> None:
     Raises:
         DataError: If a column is missing or holds lists or objects, or if the file seems to have no header.
     """
-    if dataset.builder_name == "csv" and not columns.wanted.keys() & set(dataset.column_names):
+    if dataset.builder_name in ("csv", "tsv", "xlsx") and not columns.wanted.keys() & set(dataset.column_names):
         cell = first_cell_of_data(dataset[:HEAD])
         if cell is not None:
             names = " and ".join(f"'{name}' ({option})" for name, option in columns.wanted.items())
-            raise DataError(f"{where}: {no_header(cell)}; add a first line that names the columns, among them {names}")
+            given = ",".join(columns.wanted)
+            raise DataError(
+                f"{where}: {no_header(cell)}; name its columns, among them {names}, in a first line or with"
+                f" --data.columns, as in --data.columns {given}"
+            )
     for name, option in columns.wanted.items():
         if name not in dataset.column_names:
             raise DataError(
                 f"{where}: no column '{name}' ({option}); it has {listed(dataset.column_names)}"
-                f"{nearest(name, dataset.column_names)}"
+                f"{nearest(name, dataset.column_names)}{hint(dataset)}"
             )
         if is_nested(dataset, name):
-            raise DataError(f"{where}: column '{name}' ({option}) holds lists or objects, not strings or numbers")
+            raise DataError(
+                f"{where}: column '{name}' ({option}) holds lists or objects, not strings or numbers; a field of an"
+                f" object has a dotted name, as in {name}.field"
+            )
 
 
 def is_nested(dataset: Dataset, name: str) -> bool:

@@ -31,14 +31,15 @@ def message(path: Path, content: str, **options: object) -> str:
 )
 def test_a_file_without_a_header_is_told(tmp_path: Path, name: str, content: str, cell: str) -> None:
     assert message(tmp_path / name, content) == (
-        f"a: the file seems to have no header, as its first line has '{cell}', which looks like data; add a first line"
-        " that names the columns, among them 'text' (data.text_column) and 'label' (data.label_column)"
+        f"a: the file seems to have no header, as its first line has '{cell}', which looks like data; name its columns,"
+        " among them 'text' (data.text_column) and 'label' (data.label_column), in a first line or with"
+        " --data.columns, as in --data.columns text,label"
     )
 
 
 def test_so_are_new_rows_and_the_second_of_several_files(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text(f"{LONG}\nshort\n")
-    with pytest.raises(DataError, match=r"no header, .* among them 'review' \(data\.text_column\)$"):
+    with pytest.raises(DataError, match=r"no header, .* 'review' \(data\.text_column\), .* --data\.columns review$"):
         open_source(str(tmp_path / "a.csv"), ["review"])
     (tmp_path / "b.csv").write_text("good,1\nbad,0\n")
     (tmp_path / "c.csv").write_text("dull,0\nflat,0\n")

@@ -165,7 +165,7 @@ def test_characters_of_all_planes(tmp_path: Path) -> None:
         (b'[{"text": "a"},\n"b"]\n', "broken entry 2: a JSON object is needed, not str"),
         (b'[{"text": "a"},\n{"text": "\\ud800"}]\n', "\\ud800 is half of a character"),
         (b'[{"text": "a"},\n{"text": ' + b"9" * 5000 + b"}]\n", "Exceeds the limit"),
-        (b'{"text": "a"}\n{"text": "\xff"}\n', "line 2 is not UTF-8 (invalid start byte); save it as UTF-8"),
+        (b'{"text": "a"}\n{"text": "\xff"}\n', "line 2 is not UTF-8 (invalid start byte); it could be "),
         (b'[{"text": "a"},\n{"text": "\xff"}]\n', "line 2 is not UTF-8"),
         ('{"text": "a"}\n'.encode("utf-16"), "line 1 is not UTF-8"),
         (b'{"text": "a"}\n{"text": "\\uD83D"}\n', "broken line 2: \\ud83d is half of a character"),

@@ -1,6 +1,8 @@
-"""Tell whether the first line of a csv or tsv file is a row of data instead of a header."""
+"""Tell whether the first line of a table is a row of data instead of a header."""
 
 from collections.abc import Mapping, Sequence
+
+from datasets import Dataset
 
 # Column names are short; survey exports, whose columns are named after whole questions, stay below this.
 _MOST_WORDS = 16
@@ -29,6 +31,20 @@ def first_cell_of_data(rows: Mapping[str, Sequence[str | None]]) -> str | None:
         if len(name.split()) > _MOST_WORDS or any(row[place] == name for row in below):
             return name
     return None
+
+
+def is_header(first: Sequence[str], columns: Sequence[str]) -> bool:
+    """Test whether the first line of a file names columns, given the names for a file without a header."""
+    return len(first) > 0 and set(first) <= {*columns}
+
+
+def hint(dataset: Dataset) -> str:
+    """Return what may be wrong with a file that lacks a column, as the end of a message; empty if nothing is known."""
+    if dataset.builder_name == "text":
+        return "; a file of plain text has one text a line: --data.format csv or tsv reads columns"
+    if dataset.builder_name in ("json", "jsonl") and dataset.num_rows == 1:
+        return "; if its rows are in a field of the document, name it with --data.field"
+    return ""
 
 
 def no_header(cell: str) -> str:

@@ -1,5 +1,7 @@
 """Read JSON, one object a line or an array of objects, with typed scalars; lists and objects become JSON text.
 
+Rows may also lie in a field of a document, and fields inside of their objects may become columns.
+
 The reader of datasets is not used: it turns texts that look like dates into timestamps, quotes the texts of a column
 that also holds numbers, and names no line in its errors.
 """
@@ -14,9 +16,11 @@ import pyarrow as pa
 from datasets import Dataset
 
 from textmix.data.columns import stored
-from textmix.data.readers.common import STORED_AT_ONCE, check_width, file_stamp, opened
+from textmix.data.readers.common import STORED_AT_ONCE, check_width, file_stamp
+from textmix.data.readers.encoding import opened_as_utf8
+from textmix.data.reading import Reading
 from textmix.data.standardize import NESTED, as_string
-from textmix.errors import DataError
+from textmix.errors import DataError, listed
 
 Row: TypeAlias = dict[str, Any]
 
@@ -33,7 +37,7 @@ _TYPES: dict[tuple[str, ...], pa.DataType] = {
 }
 
 
-def load_json(files: list[str]) -> Dataset:
+def load_json(files: list[str], reading: Reading) -> Dataset:
     """Load files into one data set on disk.
 
     A column has integers, floats or booleans if all its values are of that kind, or integers and floats that no float
@@ -43,27 +47,30 @@ def load_json(files: list[str]) -> Dataset:
 
     Args:
         files: Names of the files.
+        reading: How they are read.
 
     Raises:
-        DataError: If there are no rows or too many columns, or if a line is broken, not UTF-8, or not an object.
+        DataError: If there are no rows or too many columns, or if a line is broken or not an object.
+        UnicodeDecodeError: If a file is in another encoding.
     """
-    schema = _schema(files)
+    schema = _schema(files, reading)
     if not schema.names:
         raise DataError(f"{', '.join(files)}: no rows")
-    return stored(_tables(files, schema), file_stamp(files), files, str(schema), reuse=True)
+    tables = _tables(files, reading, schema)
+    return stored(tables, file_stamp(files), files, repr(reading), str(schema), reuse=True)
 
 
-def _tables(files: list[str], schema: pa.Schema) -> Iterator[pa.Table]:
-    rows = chain.from_iterable(map(_rows, files))
+def _tables(files: list[str], reading: Reading, schema: pa.Schema) -> Iterator[pa.Table]:
+    rows = chain.from_iterable(_rows(file, reading) for file in files)
     while block := list(islice(rows, STORED_AT_ONCE)):
         cells = ((field.type, [_cell(row.get(field.name), field.type) for row in block]) for field in schema)
         yield pa.table([pa.array(values, kind) for kind, values in cells], schema=schema)
 
 
-def _schema(files: list[str]) -> pa.Schema:
+def _schema(files: list[str], reading: Reading) -> pa.Schema:
     kinds: dict[str, set[str]] = {}
     for file in files:
-        for row in _rows(file):
+        for row in _rows(file, reading):
             for name, value in row.items():
                 kinds.setdefault(name, set()).add(_kind(value))
         check_width(file, len(kinds))
@@ -91,8 +98,43 @@ def _spelt(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-def _rows(file: str) -> Iterator[Row]:
-    with opened(file) as stream:
+def _rows(file: str, reading: Reading) -> Iterator[Row]:
+    rows = _objects(file, reading.encoding) if reading.field is None else _rows_of_field(file, reading)
+    for row in rows:
+        for name in reading.nested:
+            if name not in row and (found := _inside(row, name)) is not None:
+                row[name] = found
+        yield row
+
+
+def _inside(value: Any, name: str) -> Any:
+    """Return a field inside of objects by its dotted name; None if there is none."""
+    for key in name.split("."):
+        value = value.get(key) if isinstance(value, dict) else None
+    return value
+
+
+def _rows_of_field(file: str, reading: Reading) -> Iterator[Row]:
+    """Read the rows of a document that has them in a field.
+
+    Raises:
+        DataError: If there is no such field, or it is not a list.
+    """
+    assert reading.field is not None
+    with opened_as_utf8(file, reading.encoding) as stream:
+        value = _parsed(file, 1, stream.read().removeprefix(_BOM))
+    named = isinstance(value, dict) and reading.field in value  # a name may have dots itself
+    rows = value[reading.field] if named else _inside(value, reading.field)
+    if not isinstance(rows, list):
+        what = f"is a {type(rows).__name__}, not a list of rows" if rows is not None else "is missing"
+        has = f"; the document has {listed(value)}" if isinstance(value, dict) else ""
+        raise DataError(f"{file}: the field '{reading.field}' (data.field) {what}{has}")
+    for number, row in enumerate(rows, start=1):
+        yield _object(row, f"{file}: broken entry {number}")
+
+
+def _objects(file: str, encoding: str) -> Iterator[Row]:
+    with opened_as_utf8(file, encoding) as stream:
         head = stream.readline().removeprefix(_BOM)
         lines = ((number, line) for number, line in enumerate(chain([head], stream), start=1) if line.strip())
         first = next(lines, None)
@@ -112,15 +154,15 @@ def _parsed(file: str, first: int, data: bytes) -> Any:
         value = json.loads(text, parse_constant=lambda name: None if name == "NaN" else float(name))
         if _SURROGATE.search(text):
             _spelt(value).encode()
-    except UnicodeDecodeError as error:
-        number = first + data.count(b"\n", 0, error.start)
-        raise DataError(f"{file}: line {number} is not UTF-8 ({error.reason}); save it as UTF-8") from error
+    except UnicodeDecodeError:  # a ValueError
+        raise
     except UnicodeEncodeError as error:
         character = f"\\u{ord(error.object[error.start]):04x}"
         raise DataError(f"{where}: {character} is half of a character") from error
     except json.JSONDecodeError as error:
         line = f"{file}: broken line {first + error.lineno - 1}"
-        raise DataError(f"{line}: {error.msg}; each line must hold one object, or the file one array") from error
+        allowed = "each line must hold one object, or the file one array, or --data.field name the list of rows"
+        raise DataError(f"{line}: {error.msg}; {allowed}") from error
     except (ValueError, RecursionError) as error:  # numbers of thousands of digits, deep nesting
         raise DataError(f"{where}: {error}") from error
     return value

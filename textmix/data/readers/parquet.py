@@ -9,11 +9,13 @@ from datasets.table import table_cast
 
 from textmix.data.columns import stored
 from textmix.data.readers.common import STORED_AT_ONCE, check_width, file_stamp, opened
+from textmix.data.readers.nested import with_nested
+from textmix.data.reading import Reading
 
 _BUFFER = 1 << 16
 
 
-def load_parquet(files: list[str]) -> Dataset:
+def load_parquet(files: list[str], reading: Reading) -> Dataset:
     """Load files into one data set on disk.
 
     The reader of datasets keeps a row group in memory, which may have a million rows and more. This one keeps a few
@@ -21,6 +23,7 @@ def load_parquet(files: list[str]) -> Dataset:
 
     Args:
         files: Names of the files; columns have the types that they have in the first.
+        reading: Which fields inside of structs become columns.
 
     Raises:
         DataError: If a file has too many columns.
@@ -31,7 +34,8 @@ def load_parquet(files: list[str]) -> Dataset:
         with opened(file) as stream:
             schemas.append(pq.read_schema(stream))
         check_width(file, len(schemas[-1]))
-    return stored(_tables(files, schemas[0]), file_stamp(files), files, reuse=True)
+    tables = (with_nested(table, reading.nested) for table in _tables(files, schemas[0]))
+    return stored(tables, file_stamp(files), files, reading.nested, reuse=True)
 
 
 def _tables(files: list[str], schema: pa.Schema) -> Iterator[pa.Table]:

@@ -86,7 +86,7 @@ def prepare(config: RunConfig, folds: int, id_column: str | None = None) -> Cros
 def _identifiers(config: RunConfig, source: FoldedSource, column: str | None) -> pd.DataFrame:
     if column is None:
         return pd.DataFrame(index=range(source.rows.num_rows))
-    given, where = load_source(config.data.source, config.data.subset)[TRAIN], source_name(config.data.source)
+    given, where = load_source(config.data.source, config.data.reading)[TRAIN], source_name(config.data.source)
     if column not in given.column_names:
         known = f"it has {listed(given.column_names)}{nearest(column, given.column_names)}"
         raise DataError(f"{where}: no column '{column}' (--id_column); {known}")

@@ -12,6 +12,7 @@ from datasets import Dataset
 
 from textmix.data.columns import stored_tables
 from textmix.data.config import DataConfig
+from textmix.data.reading import Reading
 from textmix.data.sources import load_source, source_name
 from textmix.data.splits import TEST, TRAIN, VALIDATION, pick
 from textmix.data.standardize import PAIR, TEXT, Columns, as_string, check_columns, join_texts
@@ -75,7 +76,8 @@ def plan_submission(source: str, asked: str | None, data: DataConfig, class_name
         ConfigError: If a requested column is neither in the new rows nor predicted.
         DataError: If the new rows cannot be read, lack a text column, or have a column named like a prediction.
     """
-    rows, where = pick(load_source(source), TEST, VALIDATION, TRAIN), source_name(source)
+    reading = Reading.of(**data.reading_options(source)).with_nested(data.text_columns)
+    rows, where = pick(load_source(source, reading), TEST, VALIDATION, TRAIN), source_name(source)
     check_columns(rows, Columns(data.text_columns, None), where)
     others = [name for name in rows.column_names if name not in (*data.text_columns, data.label_column)]
     predicted = [_PREDICTION, "confidence", *(f"{PROBABILITY}{name}" for name in class_names)]
