@@ -8,6 +8,7 @@ from io import TextIOWrapper
 import textmix
 from textmix.cli.compare import compare
 from textmix.cli.crossval import crossval
+from textmix.cli.data import data
 from textmix.cli.ensemble import ensemble
 from textmix.cli.evaluate import evaluate
 from textmix.cli.export import export
@@ -58,6 +59,7 @@ COMMANDS = {
         crossval,
         ensemble,
         sweep,
+        data,
         inspect,
         recipes,
         datasets,

@@ -15,8 +15,8 @@ from datasets import Dataset, DatasetDict, disable_progress_bars, load_dataset, 
 from textmix.data.builtin import BUILTIN_DATASETS, load_builtin
 from textmix.data.columns import stored, stored_tables
 from textmix.data.readers.common import STORED_AT_ONCE, explain, is_decoding_error
-from textmix.data.readers.csv import load_csv
-from textmix.data.readers.encoding import explain_encoding
+from textmix.data.readers.csv import delimiter_of, load_csv
+from textmix.data.readers.encoding import encoding_of, explain_encoding
 from textmix.data.readers.json import load_json
 from textmix.data.readers.names import ending, format_of
 from textmix.data.readers.nested import with_nested
@@ -94,6 +94,25 @@ def is_plain_text(source: Source, reading: Reading) -> bool:
     """Test whether a source is a file of one text a line."""
     names = [source] if isinstance(source, str) else source
     return all(Path(name).is_file() for name in names) and format_of(names[0], reading.format) == "text"
+
+
+def how_read(source: Source, reading: Reading) -> dict[str, str]:
+    """Return `format`, `encoding` and `delimiter` with which files are read, where they have one, for people.
+
+    Args:
+        source: A source that `load_source` can read.
+        reading: How it is read.
+    """
+    files = find_files(source) if isinstance(source, list) or not Path(source).is_dir() else None
+    if not files or source in BUILTIN_DATASETS:
+        return {}
+    kind = format_of(files[0], reading.format)
+    found: dict[str, str] = {"format": kind}
+    if kind not in ("parquet", "xlsx"):
+        found["encoding"] = encoding_of(files[0], reading.encoding)
+    if kind in ("csv", "tsv"):
+        found["delimiter"] = "\t" if kind == "tsv" and reading.delimiter is None else delimiter_of(files[0], reading)
+    return found
 
 
 def find_files(source: Source) -> list[str] | None:

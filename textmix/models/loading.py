@@ -73,6 +73,26 @@ def _load_config(model: ModelConfig) -> Any:
         raise ModelError(f"no model '{name}' (built in: {hint}; or a directory, or a hub id): {reason}") from error
 
 
+def load_tokenizer(config: ModelConfig) -> PreTrainedTokenizerBase:
+    """Load the tokenizer of an encoder; its `model_max_length` is where texts are cut.
+
+    Args:
+        config: The model, no word model: the vocabulary of one is made of training texts.
+
+    Raises:
+        ModelError: If the model cannot be found.
+    """
+    encoder_config = _load_config(config)
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(
+            resolve_model_path(config.name), trust_remote_code=config.trust_remote_code
+        )
+    except (OSError, ValueError) as error:
+        raise ModelError(f"cannot load the tokenizer of '{config.name}': {_reason(error)}") from error
+    tokenizer.model_max_length = _max_length(config, encoder_config, tokenizer)
+    return tokenizer
+
+
 def build_model(config: ModelConfig, class_names: list[str], texts: Iterable[str]) -> LoadedModel:
     """Build a classifier to train.
 
