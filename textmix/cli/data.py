@@ -91,6 +91,7 @@ def _columns(rows: "Dataset", options: Namespace) -> tuple[list[str], list[str],
     Raises:
         DataError: If there is no column of a given name, or none that could be the text.
     """
+    from textmix.data.readers.header import hint
     from textmix.data.suggest import suggest_columns
 
     given = {what: _listed(options[f"{what}_column"]) for what in ("text", "label")}
@@ -101,7 +102,8 @@ def _columns(rows: "Dataset", options: Namespace) -> tuple[list[str], list[str],
                 raise DataError(f"no column '{name}' (data.{what}_column); {known}")
     text, labels = suggest_columns(rows)
     if text is None and not given["text"]:
-        raise DataError(f"no column of texts among {listed(rows.column_names)}; name one with --data.text_column")
+        known = listed(rows.column_names)
+        raise DataError(f"no column of texts among {known}; name one with --data.text_column{hint(rows)}")
     found = {"text": given["text"] or [str(text)], "label": given["label"]}
     found["label"] = found["label"] or [name for name in labels if name not in found["text"]]
     chosen = [

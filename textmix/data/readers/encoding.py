@@ -2,6 +2,7 @@
 
 import codecs
 import io
+import re
 from collections.abc import Iterator
 from functools import cache
 from typing import BinaryIO
@@ -19,7 +20,7 @@ _USUAL = [
     *("cp1254", "cp1255", "cp1256", "cp1257", "cp1258", "cp874", "cp866", "koi8_r", "koi8_u", "mac_roman"),
     *("iso8859_2", "iso8859_5", "iso8859_7", "iso8859_15"),
 ]
-_MULTIBYTE = {"gb18030", "big5", "shift_jis", "cp932", "euc_jp", "euc_kr", "cp949"}
+_LATIN = {"cp1250", "cp1252", "cp1254", "cp1257", "cp1258", "iso8859_2", "iso8859_15", "mac_roman"}
 # Encodings of the same texts that are named, too, because users know them by these names.
 _ALSO = {"gb18030": ("gbk",), "cp1252": ("latin-1",)}
 _MARKS = {
@@ -29,7 +30,7 @@ _MARKS = {
     codecs.BOM_UTF16_BE: "utf-16",
 }
 _BLOCK, _SAMPLE, _SHOWN = 1 << 16, 1 << 18, 4
-# Matches that differ by less in their share of likely letter sequences, or of disorder, could both be meant.
+# Matches that differ by less in their scores, which lie between 0 and 1, could both be meant.
 _TIE = 0.05
 
 
@@ -112,7 +113,7 @@ def _likely(file: str, stamp: str) -> list[str]:
     if marked:
         return marked[:1]
     if b"\0" in head:  # UTF-16 without a mark
-        guesses = [match.encoding for match in from_bytes(head, cp_isolation=["utf_16_le", "utf_16_be"])]
+        guesses = ["utf-16-be" if head[::2].count(0) > head[1::2].count(0) else "utf-16-le"]
     elif _first_undecodable(file, _UTF8) is None:
         return [_UTF8]
     else:
@@ -136,18 +137,20 @@ def _sample(file: str) -> bytes:
 
 
 def _guesses(sample: bytes) -> list[str]:
+    """Return likely encodings; among those of Latin letters cp1252 comes first, unless another fits better.
+
+    Where no two bytes beyond ASCII stand side by side, as in prices in pounds, no others are believed.
+    """
     matches = list(from_bytes(sample, cp_isolation=_USUAL))
     if not matches:
         return []
     best = matches[0]
-    tied = [
-        match
-        for match in matches
-        if round(match.chaos - best.chaos, 3) == 0 and best.coherence - match.coherence < _TIE
-    ]
-    western = any(_WESTERN in match.could_be_from_charset for match in tied)
     names = [match.encoding for match in matches if match.chaos - best.chaos < _TIE]
-    return [_WESTERN, *names] if western and best.encoding not in _MULTIBYTE else names
+    western = from_bytes(sample, cp_isolation=[_WESTERN], threshold=1.0).best()
+    alone = re.search(rb"[\x80-\xff]{2}", sample) is None
+    coherence = western.coherence if western is not None else 0.0 if alone else -1.0
+    tied = best.coherence - coherence < _TIE
+    return [_WESTERN, *names] if tied and (alone or best.encoding in _LATIN) else names
 
 
 def _first_undecodable(file: str, encoding: str) -> tuple[int, str] | None:
