@@ -153,10 +153,10 @@ def _measure(options: Namespace) -> "Measure":
     from textmix.data.checks import Measure, count_words
 
     name, length = options["name"], options["max_length"]
+    trust: dict[str, Any] = {"head": "native", "trust_remote_code": True} if options["trust_remote_code"] else {}
+    model = ModelConfig(**({} if name is None else {"name": name}), max_length=length, **trust)
     if name is None:
         return Measure("words", count_words, length)
-    # Code of the model runs only if the command line allows it.
-    model = ModelConfig(name=name, max_length=length, **_trusting(options["trust_remote_code"]))
     from textmix.models.loading import LONGEST, load_tokenizer
 
     if name in WORD_MODELS:
@@ -169,10 +169,6 @@ def _measure(options: Namespace) -> "Measure":
         return [len(ids) for ids in tokenizer(texts, pairs)["input_ids"]]
 
     return Measure(f"tokens of {name}", lengths, limit)
-
-
-def _trusting(trust: bool) -> dict[str, Any]:
-    return {"head": "native", "trust_remote_code": True} if trust else {}
 
 
 def _print(report: "DataReport", read: list[str], others: dict[str, int]) -> None:

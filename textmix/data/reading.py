@@ -54,8 +54,10 @@ class Reading:
             wrong.append(f"data.encoding '{self.encoding}' is unknown; use a name such as utf-8, cp1252, gbk, or auto")
         if self.delimiter is not None and (len(self.delimiter) != 1 or self.delimiter in '"\r\n'):
             wrong.append(f"data.delimiter must be one character, or tab, not '{self.delimiter}'")
-        if self.columns is not None and (not all(self.columns) or len(set(self.columns)) < len(self.columns)):
-            wrong.append(f"data.columns must name each column once, not {','.join(self.columns)}")
+        if self.columns is not None and (
+            not self.columns or not all(self.columns) or len(set(self.columns)) < len(self.columns)
+        ):
+            wrong.append(f"data.columns must name each column once, not '{','.join(self.columns)}'")
         return wrong
 
     def with_nested(self, names: list[str]) -> Self:

@@ -97,7 +97,7 @@ def _table(file: str, reading: Reading) -> _Table:
         if len(first) != len(reading.columns):
             raise DataError(
                 f"{file} has {len(first)} columns, not the {len(reading.columns)} of data.columns"
-                f" ({', '.join(reading.columns)})"
+                f" ({', '.join(reading.columns)}); name its own with --data.columns"
             )
         return _Table(file, reading.encoding, delimiter, [*reading.columns], header=False, unnamed=[])
     table = _Table(file, reading.encoding, delimiter, [], header=True, unnamed=[])

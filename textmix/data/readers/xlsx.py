@@ -52,7 +52,7 @@ def _table(file: str, reading: Reading) -> pa.Table:
         names = dict(enumerate(reading.columns))
     else:
         wanted = f"the {len(reading.columns)} of data.columns ({', '.join(reading.columns)})"
-        raise DataError(f"{file} has {len(rows[0])} columns, not {wanted}")
+        raise DataError(f"{file} has {len(rows[0])} columns, not {wanted}; name its own with --data.columns")
     columns = [pa.array([row[place] for row in rows], pa.string()) for place in names]
     return pa.table(columns, names=[*names.values()])
 
