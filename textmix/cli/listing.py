@@ -14,7 +14,7 @@ def datasets(arguments: list[str]) -> None:
 
     rows = [(name, corpus.distribution, corpus.summary) for name, corpus in BUILTIN_DATASETS.items()]
     print_table(Table(("data.source", "package", "description"), rows))
-    print("Files (csv, tsv, jsonl, parquet), lists of files, globs, directories of save_to_disk and hub ids work too.")
+    print("Files, lists of files, globs, directories and hub ids work too; `textmix data` shows what is in them.")
 
 
 def models(arguments: list[str]) -> None:
