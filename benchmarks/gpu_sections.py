@@ -39,6 +39,7 @@ from textmix.mixing.loss_config import LossConfig
 from textmix.mixing.registry import STRATEGIES
 from textmix.models.words.textcnn import TextCNN, TextCNNConfig
 from textmix.models.words.tokenizer_training import train_tokenizer
+from textmix.tasks.single_label import Classes
 from textmix.training.batches import EpochBatches, padded_loader, row_lengths
 from textmix.training.optimization import build_optimizer
 from textmix.training.trainer import MixupTrainer, TrainingData
@@ -208,7 +209,7 @@ def train_textmix(task: Task, compiled: bool, cpu: bool, directory: Path) -> flo
     model = make_encoder(task.shape, len(task.tokenizer))
     if compiled:
         model.compile()
-    data = TrainingData(task.rows, None, [str(number) for number in range(CLASSES)])
+    data = TrainingData(task.rows, None, Classes([str(number) for number in range(CLASSES)]))
     MixupTrainer(model, task.tokenizer, data, config, MixConfig(strategy="none"), LossConfig(), directory).train()
     line = json.loads((directory / "history.jsonl").read_text().splitlines()[0])
     return float(line["loss"])
@@ -424,7 +425,9 @@ def textcnn(rehearse: bool, data: Path | None) -> None:
     names = [str(number) for number in range(CLASSES)]
     with tempfile.TemporaryDirectory() as name, timed_steps(device, warm_up, steps) as times:
         mix = MixConfig(strategy="word")
-        MixupTrainer(model, tokenizer, TrainingData(rows, None, names), config, mix, LossConfig(), Path(name)).train()
+        MixupTrainer(
+            model, tokenizer, TrainingData(rows, None, Classes(names)), config, mix, LossConfig(), Path(name)
+        ).train()
     seconds = (times[1] - times[0]) / steps
     report("textcnn", f"{count} rows, batch {size}", size / seconds, "samples/s")
     batches = EpochBatches(count, size, 0, 1, 0, row_lengths(rows), 1)

@@ -21,6 +21,7 @@ from textmix.config.run import RunConfig
 from textmix.data.config import DataConfig
 from textmix.data.splits import build_splits
 from textmix.runs.train import train
+from textmix.tasks.registry import build_task
 
 RECIPE = ROOT / "recipes" / "bbc_news" / "minilm_manifold.yaml"
 REPORTED_SEEDS = (0, 1, 2)
@@ -32,7 +33,7 @@ def untested_rows() -> Dataset:
     data = DataConfig(source="bbc_news", deduplicate=True)
     tested: set[str] = set()
     for seed in REPORTED_SEEDS:
-        splits, _ = build_splits(data, seed)
+        splits = build_splits(data, build_task("single_label", data), seed).rows
         tested |= set(splits["test"]["text"][:])
     rows = concatenate_datasets([splits[name].flatten_indices() for name in splits])
     return rows.select([number for number, text in enumerate(rows["text"][:]) if text not in tested])

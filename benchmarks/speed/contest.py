@@ -32,11 +32,12 @@ def run_one(train_one: Contestant, model: str, train: str, test: str, seed: int,
     from textmix.inference.predictor import Predictor
     from textmix.models.config import ModelConfig
     from textmix.models.loading import build_model
+    from textmix.tasks.single_label import Classes
 
     texts, labels = read(train)
     names = sorted(set(labels))
     set_seed(seed)
-    loaded = build_model(ModelConfig(name=model), names, texts)
+    loaded = build_model(ModelConfig(name=model), Classes(names).to_config(), texts)
     encoded = loaded.tokenizer(texts, truncation=True)
     data = Dataset.from_dict({**encoded, "labels": [names.index(label) for label in labels]})
     seconds = train_one(loaded.model, loaded.tokenizer, data, names, seed)
@@ -59,6 +60,7 @@ def textmix(**options: Any) -> Contestant:
         from textmix.config.train import TrainConfig
         from textmix.mixing.config import MixConfig
         from textmix.mixing.loss_config import LossConfig
+        from textmix.tasks.single_label import Classes
         from textmix.training.trainer import MixupTrainer, TrainingData
 
         keep_memory()
@@ -66,7 +68,7 @@ def textmix(**options: Any) -> Contestant:
         with tempfile.TemporaryDirectory() as directory:
             mix = MixConfig(strategy="none")
             trainer = MixupTrainer(
-                model, tokenizer, TrainingData(data, None, names), config, mix, LossConfig(), Path(directory)
+                model, tokenizer, TrainingData(data, None, Classes(names)), config, mix, LossConfig(), Path(directory)
             )
             return trainer.train().seconds
 

@@ -37,6 +37,7 @@ from textmix.mixing.loss_config import LossConfig
 from textmix.models.config import ModelConfig
 from textmix.models.loading import build_model
 from textmix.models.words.textcnn import TextCNN, TextCNNConfig
+from textmix.tasks.single_label import Classes
 from textmix.training.optimization import build_optimizer, choose_precision
 
 LENGTHS = (16, 64, 256)
@@ -51,7 +52,7 @@ MEASURED = (*LIMITED, "ssmix")
 def minilm() -> PreTrainedModel:
     """Build MiniLM with a classifier; without dropout in the encoder its step is faster, and mixing more visible."""
     config = ModelConfig(name="minilm", encoder_dropout=0.0)
-    return build_model(config, [str(number) for number in range(CLASSES)], []).model
+    return build_model(config, Classes([str(number) for number in range(CLASSES)]).to_config(), []).model
 
 
 def textcnn() -> PreTrainedModel:

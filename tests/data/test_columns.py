@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from datasets import Dataset, concatenate_datasets
 
+from tests.support.tasks import SINGLE, split_rows
 from textmix.data import splits as splits_module
 from textmix.data import standardize as rows_module
 from textmix.data.columns import (
@@ -16,7 +17,6 @@ from textmix.data.columns import (
 )
 from textmix.data.config import DataConfig
 from textmix.data.sources import load_source
-from textmix.data.splits import build_splits
 from textmix.data.standardize import Columns, standardize
 
 NAMES = [f"row {number}" for number in range(25)]
@@ -86,7 +86,7 @@ def test_stored_tables_hold_all_rows_in_order(tmp_path: Path, size: int) -> None
 
 
 def test_rows_are_the_same_on_disk_and_in_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    columns = Columns(["text"], "label")
+    columns = Columns(["text"], SINGLE)
     in_memory, _, digest = standardize(on_disk(tmp_path), columns, "x")
     monkeypatch.setattr(rows_module, "IN_MEMORY", 10)
     stored, _, same = standardize(on_disk(tmp_path), columns, "x")
@@ -99,10 +99,10 @@ def test_rows_are_the_same_on_disk_and_in_memory(tmp_path: Path, monkeypatch: py
 def test_a_split_of_large_data_is_that_of_small_data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     on_disk(tmp_path, 60)
     config = DataConfig(str(tmp_path / "d.csv"), deduplicate=True)
-    splits, _ = build_splits(config, 0)
+    splits, _ = split_rows(config, 0)
     monkeypatch.setattr(rows_module, "IN_MEMORY", 10)
     monkeypatch.setattr(splits_module, "IN_MEMORY", 15)
-    stored, _ = build_splits(config, 0)
+    stored, _ = split_rows(config, 0)
     # What is small is read again and again, and from all over the file, if it stays there.
     assert [bool(stored[name].cache_files) for name in ("train", "validation", "test")] == [True, False, False]
     assert {name: split.to_dict() for name, split in splits.items()} == {

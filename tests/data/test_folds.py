@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.support.tasks import SINGLE, split_rows
 from textmix.data.config import DataConfig
 from textmix.data.splits import build_splits, load_folds
 from textmix.errors import ConfigError, DataError
@@ -28,7 +29,7 @@ def grouped(groups: int) -> list[tuple[str, str, str]]:
 
 
 def texts(config: DataConfig, seed: int = 0) -> dict[str, list[str]]:
-    splits, _ = build_splits(config, seed)
+    splits, _ = split_rows(config, seed)
     return {name: split["text"][:] for name, split in splits.items()}
 
 
@@ -36,7 +37,7 @@ def test_each_row_is_in_the_test_split_of_one_fold(tmp_path: Path) -> None:
     source = csv(tmp_path / "d.csv", rows(100))
     tested: list[str] = []
     for fold in range(5):
-        splits, report = build_splits(DataConfig(source, folds=5, fold=fold), seed=3)
+        splits, report = split_rows(DataConfig(source, folds=5, fold=fold), seed=3)
         assert report.sizes == {"train": 72, "validation": 8, "test": 20}
         assert Counter(splits["test"]["label"][:]) == {"a": 15, "b": 5}
         parts = [set(split["text"][:]) for split in splits.values()]
@@ -55,7 +56,7 @@ def test_the_seed_fixes_the_folds(tmp_path: Path) -> None:
 def test_load_folds_says_where_the_test_rows_stand_in_the_source(tmp_path: Path, deduplicate: bool) -> None:
     given = [("", "a"), *rows(40), ("text 3", "a"), ("x", ""), *rows(6)]
     config = DataConfig(csv(tmp_path / "d.csv", given), folds=4, fold=0, drop_missing=True, deduplicate=deduplicate)
-    source = load_folds(config, 0)
+    source = load_folds(config, SINGLE, 0)
     assert len(source.row_numbers) == source.rows.num_rows == (40 if deduplicate else 47)
     assert [given[number][0] for number in source.row_numbers] == source.rows["text"][:]
     for fold in range(4):
@@ -68,8 +69,8 @@ class TestRareClasses:
         source = csv(tmp_path / "d.csv", [*rows(40), ("odd one", "c"), ("odd 2", "d"), ("odd 3", "d")])
         lacking = 0
         for fold in range(4):
-            splits, report = build_splits(DataConfig(source, folds=4, fold=fold), 0)
-            assert report.classes == ["a", "b", "c", "d"]
+            splits, everything, report = build_splits(DataConfig(source, folds=4, fold=fold), SINGLE, 0)
+            assert set(everything.to_pylist()) == {"a", "b", "c", "d"}
             assert report.scarce == ["c", "d"]
             assert any("fewer rows than folds" in line and line.endswith(": c, d") for line in report.lines())
             lacking += "c" not in splits["train"]["label"][:]
@@ -78,12 +79,12 @@ class TestRareClasses:
     @pytest.mark.filterwarnings("error")
     def test_it_is_told_by_the_report_alone(self, tmp_path: Path) -> None:
         source = csv(tmp_path / "d.csv", [*rows(40), ("odd one", "c")])
-        build_splits(DataConfig(source, folds=4, fold=0), 0)
+        split_rows(DataConfig(source, folds=4, fold=0), 0)
 
     def test_too_few_rows_are_an_error(self, tmp_path: Path) -> None:
         source = csv(tmp_path / "d.csv", rows(8))
         with pytest.raises(DataError, match="cannot cut 8 rows of 2 classes into 9 folds"):
-            build_splits(DataConfig(source, folds=9, fold=0), 0)
+            split_rows(DataConfig(source, folds=9, fold=0), 0)
 
 
 class TestGroups:
@@ -111,16 +112,16 @@ class TestGroups:
     def test_their_column_must_be_there_and_filled(self, tmp_path: Path) -> None:
         source = csv(tmp_path / "d.csv", [*grouped(20), ("lone", "a", "")], "text,label,author")
         with pytest.raises(DataError, match=r"no column 'autor' \(data.group_column\).*did you mean 'author'"):
-            build_splits(DataConfig(source, group_column="autor"), 0)
+            split_rows(DataConfig(source, group_column="autor"), 0)
         with pytest.raises(DataError, match="1 of 61 rows have an empty or missing 'author'"):
-            build_splits(DataConfig(source, group_column="author"), 0)
+            split_rows(DataConfig(source, group_column="author"), 0)
 
     def test_fewer_groups_than_folds(self, tmp_path: Path) -> None:
         source = csv(tmp_path / "d.csv", grouped(3) * 3, "text,label,author")
         with pytest.raises(DataError, match="into 4 folds: Cannot have number of splits n_splits=4 greater than the"):
-            build_splits(DataConfig(source, group_column="author", folds=4, fold=0), 0)
+            split_rows(DataConfig(source, group_column="author", folds=4, fold=0), 0)
         with pytest.raises(DataError, match=r"^data\.test_fraction 0\.2: .* into 5 folds: .*; ask for a larger share$"):
-            build_splits(DataConfig(source, group_column="author"), 0)
+            split_rows(DataConfig(source, group_column="author"), 0)
 
 
 @pytest.mark.parametrize(

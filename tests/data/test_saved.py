@@ -6,6 +6,7 @@ import pytest
 from datasets import ClassLabel, Dataset, DatasetDict, Features, Value
 
 from tests.support.commands import QUICK, fails_quietly, snapshot
+from tests.support.tasks import read_rows, split_rows
 from tests.support.topics import topic_rows
 from textmix.cli.main import main
 from textmix.data import columns
@@ -13,7 +14,6 @@ from textmix.data import splits as splits_module
 from textmix.data import standardize as rows_module
 from textmix.data.config import DataConfig
 from textmix.data.sources import absolute, load_source, source_name
-from textmix.data.splits import build_splits, load_rows
 from textmix.data.windows import open_source
 from textmix.errors import DataError
 
@@ -35,20 +35,20 @@ def test_a_data_set_is_training_data(tmp_path: Path) -> None:
     data = rows(60).select(range(59, -1, -1)).with_format("numpy", columns=["label"])
     source = saved(tmp_path / "set", data)
     assert load_source(source)["train"].to_dict() == data.with_format(None).to_dict()
-    splits, report = build_splits(DataConfig(source), 0)
+    splits, report = split_rows(DataConfig(source), 0)
     assert sum(report.sizes.values()) == 60
     assert set(splits["test"]["label"]) == {"food", "sport", "music"}
-    assert build_splits(DataConfig(source), 0)[1].digests == report.digests
+    assert split_rows(DataConfig(source), 0)[1].digests == report.digests
     data.select(range(58)).save_to_disk(source)
-    assert build_splits(DataConfig(source), 0)[1].digests != report.digests
+    assert split_rows(DataConfig(source), 0)[1].digests != report.digests
 
 
 def test_a_dictionary_has_its_splits(tmp_path: Path) -> None:
     source = saved(tmp_path / "sets", DatasetDict(train=rows(30), validation=rows(6, 1), test=rows(9, 2)))
-    splits, report = build_splits(DataConfig(source), 0)
+    splits, report = split_rows(DataConfig(source), 0)
     assert report.sizes == {"train": 30, "validation": 6, "test": 9}
     assert splits["test"]["text"][0] == topic_rows(1, 2)[0][0]
-    assert load_rows(DataConfig(source))["text"][:] == splits["test"]["text"][:]
+    assert read_rows(DataConfig(source))["text"][:] == splits["test"]["text"][:]
     assert open_source(source, ["text"]).size == 9
 
 
@@ -56,9 +56,9 @@ def test_a_dictionary_may_lack_splits_that_are_not_asked_for(tmp_path: Path) -> 
     tests = saved(tmp_path / "tests", DatasetDict(test=rows(9)))
     other = saved(tmp_path / "other", DatasetDict(dev=rows(9)))
     training = saved(tmp_path / "set", rows(30))
-    assert build_splits(DataConfig(training, test_source=tests), 0)[1].sizes["test"] == 9
+    assert split_rows(DataConfig(training, test_source=tests), 0)[1].sizes["test"] == 9
     with pytest.raises(DataError, match="the data set has no split train; it has test"):
-        build_splits(DataConfig(tests), 0)
+        split_rows(DataConfig(tests), 0)
     with pytest.raises(DataError, match="the data set has no split test or validation or train; it has dev"):
         open_source(other, ["text"])
 
@@ -69,7 +69,7 @@ def test_nothing_is_written_into_it(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(columns, "HF_DATASETS_CACHE", str(tmp_path / "cache"))
     source = saved(tmp_path / "set", rows(60))
     before = snapshot(tmp_path / "set")
-    splits, _ = build_splits(DataConfig(source), 0)
+    splits, _ = split_rows(DataConfig(source), 0)
     assert [Path(file["filename"]).parent for file in splits["train"].cache_files] == [tmp_path / "cache" / "textmix"]
     assert sorted(len(split["text"][:]) for split in splits.values()) == [5, 12, 43]
     assert snapshot(tmp_path / "set") == before

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from textmix.evaluation.calibration import expected_calibration_error, fit_temperature, scale
-from textmix.evaluation.metrics import Evaluation, scaled_scores
+from textmix.tasks.single_label import Classes
 
 
 def predictions(rows: int, temperature: float, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -141,10 +141,11 @@ def test_scaling_divides_logits() -> None:
 
 def test_the_temperature_comes_from_validation_and_is_used_on_test() -> None:
     names = list("abcd")
-    validation, test = (Evaluation(*predictions(2000, 3.0, seed), names) for seed in (1, 2))
-    scores = scaled_scores(validation, test)
-    assert scores["temperature"] == fit_temperature(validation.labels, validation.probabilities)
-    scaled = Evaluation(test.labels, scale(test.probabilities, scores["temperature"]), names).scores()
-    assert scores["scaled_nll"] == scaled["nll"] < test.scores()["nll"]
-    assert scores["scaled_ece"] == scaled["ece"] < test.scores()["ece"] / 2
-    assert scaled["accuracy"] == test.scores()["accuracy"]
+    (labels, probabilities), (targets, outputs) = (predictions(2000, 3.0, seed) for seed in (1, 2))
+    scores = Classes(names).calibrated_scores((labels, probabilities), (targets, outputs))
+    assert scores["temperature"] == fit_temperature(labels, probabilities)
+    test = Classes(names).scores(targets, outputs)
+    scaled = Classes(names).scores(targets, scale(outputs, scores["temperature"]))
+    assert scores["scaled_nll"] == scaled["nll"] < test["nll"]
+    assert scores["scaled_ece"] == scaled["ece"] < test["ece"] / 2
+    assert scaled["accuracy"] == test["accuracy"]

@@ -21,6 +21,7 @@ from textmix.mixing.config import MixConfig
 from textmix.models.config import ModelConfig, TextRNNOptions
 from textmix.models.loading import build_model, check_model, freeze_lowest, load_model
 from textmix.models.words.tokenizer_training import train_tokenizer
+from textmix.tasks.single_label import Classes
 
 TEXTS = ["the soup is hot", "the match is lost"]
 
@@ -37,7 +38,7 @@ def checkpoint(tmp_path: Path) -> Path:
 def test_what_stands_for_masked_tokens_is_not_trained(tmp_path: Path, head: str) -> None:
     XLNetModel(XLNetConfig(vocab_size=60, d_model=8, n_layer=1, n_head=2, d_inner=8)).save_pretrained(tmp_path)
     train_tokenizer(TEXTS * 2).save_pretrained(tmp_path)
-    model = build_model(ModelConfig(name=str(tmp_path), head=head), ["a", "b"], []).model
+    model = build_model(ModelConfig(name=str(tmp_path), head=head), Classes(["a", "b"]).to_config(), []).model
     ids = torch.tensor([[5, 6, 7]])
     model(input_ids=ids, token_type_ids=torch.zeros_like(ids)).logits.sum().backward()
     idle = [name for name, parameter in model.named_parameters() if parameter.requires_grad and parameter.grad is None]
@@ -46,27 +47,33 @@ def test_what_stands_for_masked_tokens_is_not_trained(tmp_path: Path, head: str)
 
 @pytest.mark.parametrize("head", ["linear", "native"])
 def test_models_are_trained_in_float32_whatever_they_were_saved_in(checkpoint: Path, head: str) -> None:
-    loaded = build_model(ModelConfig(name=str(checkpoint), head=head), ["a", "b", "c"], [])
+    loaded = build_model(ModelConfig(name=str(checkpoint), head=head), Classes(["a", "b", "c"]).to_config(), [])
     assert {parameter.dtype for parameter in loaded.model.parameters()} == {torch.float32}
     assert loaded.model.config.id2label == {0: "a", 1: "b", 2: "c"}
     assert loaded.tokenizer.model_max_length == 64  # the positions that the model has
 
 
 def test_minilm_is_cut_where_its_checkpoint_says() -> None:
-    assert build_model(ModelConfig(), ["a", "b"], []).tokenizer.model_max_length == 256
+    assert build_model(ModelConfig(), Classes(["a", "b"]).to_config(), []).tokenizer.model_max_length == 256
 
 
 def test_dropout_is_set_on_request(checkpoint: Path) -> None:
-    assert build_model(ModelConfig(name=str(checkpoint), dropout=0.3), ["a", "b"], []).model.dropout.p == 0.3
-    assert build_model(ModelConfig(name="textcnn", dropout=0.3), ["a", "b"], TEXTS).model.dropout.p == 0.3
+    assert (
+        build_model(ModelConfig(name=str(checkpoint), dropout=0.3), Classes(["a", "b"]).to_config(), []).model.dropout.p
+        == 0.3
+    )
+    assert (
+        build_model(ModelConfig(name="textcnn", dropout=0.3), Classes(["a", "b"]).to_config(), TEXTS).model.dropout.p
+        == 0.3
+    )
     for name, rate in {"textcnn": 0.5, "textrnn": 0.5, "fasttext": 0.0}.items():
-        assert build_model(ModelConfig(name=name), ["a", "b"], TEXTS).model.dropout.p == rate
+        assert build_model(ModelConfig(name=name), Classes(["a", "b"]).to_config(), TEXTS).model.dropout.p == rate
 
 
 def test_a_model_of_textmix_s_own_is_no_encoder(checkpoint: Path, tmp_path: Path) -> None:
     MixupForSequenceClassification.from_pretrained(checkpoint).save_pretrained(tmp_path / "saved")
     with pytest.raises(ModelError, match=r"is a classifier that textmix trained; model\.name takes an encoder"):
-        build_model(ModelConfig(name=str(tmp_path / "saved")), ["a", "b"], [])
+        build_model(ModelConfig(name=str(tmp_path / "saved")), Classes(["a", "b"]).to_config(), [])
 
 
 def test_missing_models_are_named(tmp_path: Path) -> None:
@@ -82,7 +89,7 @@ def test_missing_models_are_named(tmp_path: Path) -> None:
 
 class TestFreezing:
     def test_the_lowest_blocks_and_the_embeddings_stay_as_they_are(self, checkpoint: Path) -> None:
-        model = build_model(ModelConfig(name=str(checkpoint), freeze=2), ["a", "b", "c"], []).model
+        model = build_model(ModelConfig(name=str(checkpoint), freeze=2), Classes(["a", "b", "c"]).to_config(), []).model
         frozen = {name for name, parameter in model.named_parameters() if not parameter.requires_grad}
         prefixes = ("encoder.embeddings.", "encoder.encoder.layer.0.", "encoder.encoder.layer.1.")
         assert frozen == {name for name, _ in model.named_parameters() if name.startswith(prefixes)}
@@ -103,12 +110,12 @@ class TestFreezing:
         assert trained == {name for name, _ in model.named_parameters() if name.startswith(free)}
 
     def test_nothing_is_frozen_unless_asked(self, checkpoint: Path) -> None:
-        model = build_model(ModelConfig(name=str(checkpoint)), ["a", "b"], []).model
+        model = build_model(ModelConfig(name=str(checkpoint)), Classes(["a", "b"]).to_config(), []).model
         assert all(parameter.requires_grad for parameter in model.parameters())
 
     def test_more_blocks_than_there_are(self, checkpoint: Path) -> None:
         with pytest.raises(ModelError, match=r"model\.freeze 4 exceeds the 3 blocks of MixupForSequence"):
-            build_model(ModelConfig(name=str(checkpoint), freeze=4), ["a", "b"], [])
+            build_model(ModelConfig(name=str(checkpoint), freeze=4), Classes(["a", "b"]).to_config(), [])
 
     def test_shared_blocks_are_refused(self) -> None:
         model = BertForSequenceClassification(bert_config())

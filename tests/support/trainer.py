@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from datasets import Dataset
 from transformers import AutoModelForSequenceClassification, PreTrainedModel, PreTrainedTokenizerBase
@@ -19,6 +20,7 @@ from textmix.data.tokenization import tokenize
 from textmix.mixing.config import MixConfig
 from textmix.mixing.loss_config import LossConfig
 from textmix.models.words.tokenizer_training import train_tokenizer
+from textmix.tasks.single_label import Classes
 from textmix.training.loop import TrainingLoop
 from textmix.training.trainer import MixupTrainer, Reporting, TrainingData
 
@@ -29,7 +31,7 @@ TOKENIZER = train_tokenizer([text for text, _ in ROWS])
 
 def data(rows: list[tuple[str, str]], tokenizer: PreTrainedTokenizerBase = TOKENIZER) -> Dataset:
     texts = Dataset.from_dict({"text": [text for text, _ in rows]})
-    return tokenize(texts, tokenizer, [NAMES.index(label) for _, label in rows])
+    return tokenize(texts, tokenizer, np.array([NAMES.index(label) for _, label in rows]))
 
 
 def textcnn(dropout: float = 0.5) -> TextCNN:
@@ -51,7 +53,7 @@ def trainer(
     )
     model = model or textcnn()
     return MixupTrainer(
-        model, TOKENIZER, TrainingData(rows, validation, NAMES), config, mix, loss, directory, reporting
+        model, TOKENIZER, TrainingData(rows, validation, Classes(NAMES)), config, mix, loss, directory, reporting
     )
 
 

@@ -8,7 +8,6 @@ from torch import nn
 
 from tests.support.topics import topic_rows
 from tests.support.trainer import data, history, on_loop, stop_at, trainer, weights
-from textmix.evaluation.metrics import Evaluation
 from textmix.inference.predictor import Predictor
 from textmix.models.loading import load_model
 from textmix.training.ema import averaged
@@ -58,8 +57,9 @@ def test_the_averaged_weights_are_what_is_evaluated_and_saved(tmp_path: Path) ->
         torch.testing.assert_close(weight.double(), best[name], atol=1e-6, rtol=1e-5)
     loaded = load_model(tmp_path / "model")
     probabilities = Predictor(loaded.model, loaded.tokenizer)([text for text, _ in validation])
-    labels = [instance.data.class_names.index(label) for _, label in validation]
-    scores = Evaluation(torch.tensor(labels).numpy(), probabilities, instance.data.class_names).scores()
+    space = instance.data.space
+    labels = [space.names.index(label) for _, label in validation]
+    scores = space.scores(torch.tensor(labels).numpy(), probabilities)
     logged = [line["validation"] for line in history(tmp_path) if "validation" in line]
     assert scores["nll"] == pytest.approx(logged[instance.progress.best_epoch - 1]["nll"], rel=1e-5)
 

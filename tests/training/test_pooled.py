@@ -1,6 +1,7 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from datasets import Dataset
@@ -15,6 +16,7 @@ from textmix.mixing.config import MixConfig
 from textmix.models.config import ModelConfig
 from textmix.models.loading import build_model
 from textmix.models.words.tokenizer_training import train_tokenizer
+from textmix.tasks.single_label import Classes
 from textmix.training.pooled import check_pooled, pool_rows
 
 ROWS = topic_rows(40)
@@ -31,9 +33,11 @@ def checkpoint(tmp_path: Path) -> Path:
 
 
 def test_the_vectors_are_those_of_each_row_alone_without_dropout(checkpoint: Path) -> None:
-    loaded = build_model(ModelConfig(name=str(checkpoint), pooling="mean", freeze="encoder"), ["a", "b", "c"], [])
+    loaded = build_model(
+        ModelConfig(name=str(checkpoint), pooling="mean", freeze="encoder"), Classes(["a", "b", "c"]).to_config(), []
+    )
     texts = [" ".join(["goal"] * count) for count in (3, 1, 7, 2, 5)]
-    rows = tokenize(Dataset.from_dict({"text": texts}), loaded.tokenizer, [0, 1, 2, 1, 0])
+    rows = tokenize(Dataset.from_dict({"text": texts}), loaded.tokenizer, np.array([0, 1, 2, 1, 0]))
     pooled = pool_rows(loaded.model, loaded.tokenizer, rows, batch_size=2)
     assert pooled["labels"][:].tolist() == [0, 1, 2, 1, 0]
     assert loaded.model.training

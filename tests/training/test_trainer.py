@@ -31,8 +31,8 @@ from tests.support.trainer import (
 from textmix import TextCNN, TextCNNConfig
 from textmix.data.tokenization import LazyTokens
 from textmix.errors import RunError, TrainingError, TrainingInterrupted
-from textmix.evaluation.metrics import Evaluation
 from textmix.mixing.mixer import MixObserver
+from textmix.tasks.evaluation import Evaluation
 from textmix.training.batches import EpochBatches
 from textmix.training.checkpoint import find_checkpoints
 from textmix.training.loop import TrainingLoop

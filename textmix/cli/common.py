@@ -1,13 +1,13 @@
 """Helpers shared by the commands: the parser, data options, the printed evaluation."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from jsonargparse import ArgumentParser
 
 from textmix.data.reading import Format
 
 if TYPE_CHECKING:
-    from textmix.evaluation.metrics import Evaluation
+    from textmix.tasks.evaluation import Evaluation
 
 
 def command_parser(command: str, description: str) -> ArgumentParser:
@@ -31,7 +31,17 @@ def add_data_options(parser: ArgumentParser, text: str, label: str) -> None:
         help=f"column of the text; null means {text}",
     )
     parser.add_argument(
-        "--data.label_column", type=str | None, default=None, help=f"column of the class; null means {label}"
+        "--data.label_column",
+        type=str | list[str] | None,
+        default=None,
+        help=f"column of the label, or several; null means {label}",
+    )
+    parser.add_argument("--data.label_separator", type=str | None, default=None, help="separates labels in a cell")
+    parser.add_argument(
+        "--data.unknown_labels",
+        type=Literal["error", "skip", "wrong"] | None,
+        default=None,
+        help="rows whose labels training never saw; null means the run's choice",
     )
     parser.add_argument("--data.drop_missing", type=bool, default=False, help="skip rows with a missing value")
     add_reading_options(parser, "the run's, or the default for a model" if "model" in text else "the run's")
@@ -70,4 +80,4 @@ def add_reading_options(parser: ArgumentParser, null: str = "the run's") -> None
 
 def print_evaluation(evaluation: "Evaluation", where: str) -> None:
     """Print the classification report of an evaluation."""
-    print(f"\n{where}: {len(evaluation.labels)} rows\n\n{evaluation.report_text()}")
+    print(f"\n{where}: {len(evaluation.targets)} rows\n\n{evaluation.report_text()}")

@@ -13,6 +13,7 @@ from textmix.config.parsing import check_trust, parse, run_parser, to_run_config
 from textmix.errors import ConfigError
 from textmix.experiments.compare.variants import parse_variants
 from textmix.io.quiet import quiet_libraries
+from textmix.tasks.names import COMPARED
 
 if TYPE_CHECKING:
     from textmix.experiments.compare.comparison import Progress
@@ -105,10 +106,10 @@ def _live_progress() -> Iterator[Callable[["Progress"], None]]:
         def show(progress: "Progress") -> None:
             if progress.done == len(progress.runs):
                 return
-            table = progress_table(progress.metrics, progress.names, progress.pairs).rich(numbers=True)
             run = progress.runs[progress.done]
+            table = progress_table(progress.metrics, progress.names, progress.pairs, run.config.known_task)
             current = f"run {progress.done + 1} of {len(progress.runs)}: {run.name}, {run.pair}"
-            live.update(Group(table, Spinner("dots", current)))
+            live.update(Group(table.rich(numbers=True), Spinner("dots", current)))
 
         yield show
 
@@ -118,7 +119,8 @@ def _print_last(progress: "Progress") -> None:
         return
     run = progress.runs[progress.done - 1]
     metrics = progress.metrics[run.name][-1]
-    scores = ", ".join(f"{name} {metrics['test'][name]:.4f}" for name in ("accuracy", "macro_f1", "nll", "ece"))
+    names = [name for name in COMPARED[run.config.known_task] if not name.startswith("scaled")]
+    scores = ", ".join(f"{name} {metrics['test'][name]:.4f}" for name in names)
     print(
         f"{progress.done}/{len(progress.runs)} {run.name}, {run.pair}: {scores};"
         f" {metrics['train']['seconds']:.1f} s of training",

@@ -31,15 +31,15 @@ def crossval(arguments: list[str]) -> None:
     if config.train.cpu_speedups:
         keep_memory()
     prepared = cross_validation.prepare(config, folds, id_column)
-    directory, names = prepared.directory, prepared.class_names
+    directory, space = prepared.directory, prepared.space
     if source is not None:
         refuse_overwriting(directory, [source], "output_dir")
-    submission = plan_submission(source, columns, config.data, names) if source is not None else None
+    submission = plan_submission(source, columns, config.data, space) if source is not None else None
     _, scores = cross_validation.cross_validate(prepared)
     print_table(_table(scores))
     if submission is not None:
         size, trust = config.train.eval_batch_size, config.model.trust_remote_code
-        submit(submission, prepared.folds, names, directory, size, trust)
+        submit(submission, prepared.folds, space, directory, size, trust)
         print(f"submission: {directory / SUBMISSION}")
     print(f"saved to {directory}")
 

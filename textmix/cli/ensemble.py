@@ -1,7 +1,7 @@
 """`textmix ensemble`."""
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from jsonargparse import ArgumentParser
 
@@ -11,7 +11,7 @@ from textmix.config.parsing import parse
 from textmix.evaluation.tables import Table
 from textmix.io.quiet import quiet_libraries
 
-_SHOWN = ("nll", "accuracy", "macro_f1")
+_SHOWN = ("nll", "accuracy", "micro_f1", "macro_f1", "mse", "mae", "r2")
 
 
 def ensemble(arguments: list[str]) -> None:
@@ -37,9 +37,9 @@ def _parser() -> ArgumentParser:
     parser.add_argument("runs", nargs="+", help="directories of textmix crossval or ensemble, all for the same rows")
     parser.add_argument(
         "--metric",
-        type=Literal["nll", "accuracy", "macro_f1"],
-        default="nll",
-        help="metric to optimize the weights for; accuracy and macro_f1 start from the optimum of nll",
+        type=str | None,
+        default=None,
+        help="metric of the task to optimize the weights for; null means nll, or mse for regression",
     )
     parser.add_argument("--output_dir", type=str, default="runs/ensemble", help="directory to write")
     return parser
@@ -52,7 +52,8 @@ def _table(result: dict[str, Any]) -> Table:
         ("ensemble, on the rows that its weights were fitted on (optimistic)", "", result["fitted"]),
         ("ensemble, nested: weights fitted on the other folds", "", result["nested"]),
     ]
+    shown = [result["metric"], *(name for name in _SHOWN if name in result["equal"] and name != result["metric"])]
     return Table(
-        ("out-of-fold predictions of", "weight", *_SHOWN),
-        [(name, weight, *(f"{scores[key]:.4f}" for key in _SHOWN)) for name, weight, scores in rows],
+        ("out-of-fold predictions of", "weight", *shown),
+        [(name, weight, *(f"{scores[key]:.4f}" for key in shown)) for name, weight, scores in rows],
     )

@@ -65,8 +65,7 @@ def _data_config(options: Any, config: RunConfig) -> DataConfig | None:
         return None
     if "source" not in given:
         raise ConfigError("options of data need --data.source")
-    columns = {"text_column": config.data.text_column, "label_column": config.data.label_column}
-    return DataConfig(**{**config.data.reading_options(given["source"]), **columns, **given})
+    return config.data.of_source(**given)
 
 
 def _choose_target(options: Any, directory: Path, config: RunConfig, data: DataConfig | None) -> Path:

@@ -3,7 +3,7 @@
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from jsonargparse import ArgumentParser, Namespace
 
@@ -54,12 +54,13 @@ def inspect(arguments: list[str]) -> None:
     quiet_libraries()
     from textmix.analysis.inspect.draw import DrawOptions, draw_pairs
     from textmix.hooks.special_tokens import special_ids
+    from textmix.tasks.registry import label_space
 
     name, loss = options["run_or_model"], config.loss if config is not None else LossConfig()
     loaded, texts, fresh = _load(name, config, data, options["seed"], options["model"]["trust_remote_code"])
     length = _max_length(options["max_length"], loaded, texts.pairs is not None)
     size = options["batch_size"] or max(config.train.batch_size if config is not None else _BATCH, 2)
-    counts = [texts.labels.count(number) for number in range(len(texts.class_names))]
+    counts = label_space(loaded.model.config).counts(texts.labels)
     mix = complete(mix, loss, lambda: special_ids(loaded.tokenizer), lambda: counts)
     drawing = DrawOptions(options["count"], size, length, options["seed"])
     pairs = draw_pairs(loaded.model, loaded.tokenizer, texts, mix, loss, drawing)
@@ -159,12 +160,8 @@ def _check_numbers(options: Namespace) -> None:
 
 
 def _data_config(options: Namespace, config: RunConfig | None) -> DataConfig:
-    columns: dict[str, Any] = {}
-    if config is not None:
-        columns = {"text_column": config.data.text_column, "label_column": config.data.label_column}
-        columns |= config.data.reading_options(options["source"])
     given = {name: value for name, value in options["data"].items() if value}
-    return DataConfig(options["source"], **{**columns, **given})
+    return (config.data.of_source if config is not None else DataConfig)(source=options["source"], **given)
 
 
 def _load(
@@ -174,35 +171,40 @@ def _load(
     import torch
 
     from textmix.analysis.inspect.layout import Texts
-    from textmix.data.labels import class_names, encode_labels
+    from textmix.data.columns import categories
     from textmix.data.sources import source_name
     from textmix.data.splits import load_rows
     from textmix.data.standardize import LABEL, PAIR, TEXT
-    from textmix.inference.predictor import Predictor
     from textmix.io.run_directory import MODEL
     from textmix.models.config import WORD_MODELS, ModelConfig
     from textmix.models.loading import build_model, check_model, load_model
+    from textmix.runs.data import encode_rows, find_task
+    from textmix.tasks.registry import build_task, label_space
 
     where = source_name(data.source)
     trained = Path(name) / MODEL if config is not None else _trained(Path(name))
     if trained is not None:
         loaded = load_model(trained, trust)
-        names = Predictor(loaded.model, loaded.tokenizer).class_names
-        rows = load_rows(data)
+        space = label_space(loaded.model.config)
+        rows = load_rows(data, build_task(space.task, data))
     else:
         if name in WORD_MODELS:
             raise ModelError(f"{name} has no vocabulary until it is trained; give the directory of a run instead")
         # A model with remote code brings its own head.
         model = ModelConfig(name=name, head="native", trust_remote_code=True) if trust else ModelConfig(name=name)
         check_model(model)
-        rows = load_rows(data)
-        names = class_names(rows[LABEL][:], where)
+        task = build_task(find_task(data), data)
+        rows = load_rows(data, task)
+        labels = categories(rows, LABEL)
+        space = task.fit(labels, labels, where)
         with torch.random.fork_rng():
             torch.manual_seed(seed)  # weights of the untrained classifier
-            loaded = build_model(model, names, [])
-    labels = encode_labels(rows[LABEL][:], names, where)
+            loaded = build_model(model, space.to_config(), [])
+        space.store(loaded.model.config)
+    rows, targets = encode_rows(rows, space, data, where)
     pairs = rows[PAIR][:] if PAIR in rows.column_names else None
-    return loaded, Texts(rows[TEXT][:], pairs, labels.tolist(), names), trained is None
+    shown = [" ".join(map(str, cells)) for cells in zip(*space.write_targets(targets).values(), strict=True)]
+    return loaded, Texts(rows[TEXT][:], pairs, space.to_labels(targets), shown), trained is None
 
 
 def _trained(directory: Path) -> Path | None:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def predict(arguments: list[str]) -> None:
-    """Predict the classes of new texts."""
+    """Predict new texts."""
     options = parse(_parser(), arguments)
     _check(options)
     config = check_trust(read_run_config(Path(options["run"])), arguments)
@@ -45,21 +45,21 @@ def predict(arguments: list[str]) -> None:
     predictor.load()
     if output is None:
         for window in source.windows:
-            _print_predictions(predictor(window), columns)
+            _print_predictions(predictor(window), columns, predictor.space.short_columns)
     else:
         _write_predictions(predictor, source, output)
         print(f"saved to {output}")
 
 
 def _parser() -> ArgumentParser:
-    parser = command_parser("predict", "Predict the classes of new texts: textmix predict RUN SOURCE [OPTIONS]")
+    parser = command_parser("predict", "Predict new texts: textmix predict RUN SOURCE [OPTIONS]")
     parser.add_argument("run", help="directory of the run")
     parser.add_argument("source", help="a file or directory as in training, or - to read a text per line from stdin")
     parser.add_argument(
         "--output",
         type=str | None,
         default=None,
-        help="a csv, tsv, jsonl or parquet file; null prints prediction, confidence and text, separated by tabs",
+        help="a csv, tsv, jsonl or parquet file; null prints predictions and texts, separated by tabs",
     )
     parser.add_argument(
         "--data.text_column", type=str | list[str] | None, default=None, help="column of the text; null means the run's"
@@ -119,9 +119,10 @@ def _write_predictions(predictor: "Predictor", source: "Source", output: Path) -
             write(predictor(window, progress=bar.update))
 
 
-def _print_predictions(rows: "Table", columns: list[str]) -> None:
-    predicted = rows.select([*columns, "prediction", "confidence"]).to_pydict()
+def _print_predictions(rows: "Table", columns: list[str], shown: list[str]) -> None:
+    predicted = rows.select([*columns, *shown]).to_pydict()
     texts = zip(*(predicted[name] for name in columns), strict=True)
-    for label, confidence, fields in zip(predicted["prediction"], predicted["confidence"], texts, strict=True):
+    cells = zip(*(predicted[name] for name in shown), strict=True)
+    for said, fields in zip(cells, texts, strict=True):
         text = " ".join(str(field) for field in fields if field is not None).replace("\t", " ").replace("\n", " ")
-        print(f"{label}\t{confidence:.4f}\t{text}")
+        print(*(f"{cell:.4f}" if isinstance(cell, float) else cell for cell in said), text, sep="\t")

@@ -2,7 +2,7 @@
 
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 
@@ -12,6 +12,7 @@ from textmix.errors import ConfigError
 from textmix.mixing.config import MixConfig
 from textmix.mixing.loss_config import LossConfig
 from textmix.models.config import ModelConfig
+from textmix.tasks.names import TaskName, choose_metric
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,9 @@ class RunConfig:
         mix: How training batches are mixed.
         loss: The loss of logits against targets, mixed or not.
         train: How the model is trained.
+        task: The kind of labels: `single_label` (one class a row, or probabilities of the classes), `multi_label` (any
+            number of labels a row), `regression` (one or several numbers a row), or `token_classification` (a tag a
+            token); `auto` finds it from the data, and stops where that is not certain.
         output_dir: Directory of the run; null means runs/<data>-<model>-<strategy>.
     """
 
@@ -32,6 +36,7 @@ class RunConfig:
     mix: MixConfig = field(default_factory=MixConfig)
     loss: LossConfig = field(default_factory=LossConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
+    task: Literal["auto", "single_label", "multi_label", "regression", "token_classification"] = "auto"
     output_dir: str | None = None
 
     def __post_init__(self) -> None:
@@ -43,6 +48,16 @@ class RunConfig:
         validated = self.data.validation_source is not None or self.data.validation_fraction > 0
         if self.train.patience is not None and not validated:
             raise ConfigError("train.patience needs a validation split; set data.validation_fraction above 0")
+        if self.train.tune_thresholds and not validated:
+            raise ConfigError("train.tune_thresholds needs a validation split; set data.validation_fraction above 0")
+        if self.task != "auto":
+            choose_metric(self.task, self.train.metric)
+
+    @property
+    def known_task(self) -> TaskName:
+        """The task, once it is filled in."""
+        assert self.task != "auto"
+        return self.task
 
     @property
     def inputs(self) -> list[str]:

@@ -31,8 +31,12 @@ class TrainConfig:
         precision: `fp32`, `bf16`, `fp16` (GPU only), or `auto`: bf16 if the GPU supports it or the CPU has AMX or
             avx512_bf16, otherwise fp32.
         seed: Seed of splits, initial weights, batch order, dropout and mixing.
-        metric: Metric of the validation split that selects the best epoch: accuracy, macro_f1, micro_f1, weighted_f1,
-            or nll (lowest).
+        metric: Metric of the validation split that selects the best epoch; null means macro_f1, or mse for regression.
+            For single_label: accuracy, macro_f1, micro_f1, weighted_f1, nll. For multi_label also samples_f1,
+            subset_accuracy, hamming_loss, mean_average_precision and ranking_loss, but not accuracy. For regression:
+            mse, mae, r2, pearson, spearman.
+        tune_thresholds: For multi_label: predict each label from the probability at which its F1 is highest on the
+            validation split, instead of 0.5. The thresholds are saved with the model.
         patience: Stop after this number of epochs without improvement; null means never.
         log_steps: Optimizer steps between two lines of history.jsonl.
         save_steps: Optimizer steps between checkpoints; each better epoch adds one. `epoch` saves one after each epoch,
@@ -62,7 +66,8 @@ class TrainConfig:
     max_grad_norm: float = 1.0
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
     seed: int = 0
-    metric: Literal["accuracy", "macro_f1", "micro_f1", "weighted_f1", "nll"] = "macro_f1"
+    metric: str | None = None
+    tune_thresholds: bool = False
     patience: int | None = None
     log_steps: int = 10
     save_steps: int | Literal["epoch"] | None = "epoch"

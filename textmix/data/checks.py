@@ -11,8 +11,8 @@ import pyarrow as pa
 import pyarrow.types as types
 from datasets import Dataset
 
+from textmix.data.cells import as_string, is_nested
 from textmix.data.readers.header import HEAD, first_cell_of_data
-from textmix.data.standardize import as_string, is_nested
 from textmix.data.suggest import SAMPLE, Suggestion, sample
 from textmix.errors import listed
 
@@ -162,7 +162,7 @@ def _column(dataset: Dataset, name: str) -> dict[str, Any]:
     filled = len(column) - column.null_count
     if types.is_string(column.type):
         filled = sum(bool(value and value.strip()) for chunk in column.chunks for value in chunk.to_pylist())
-    kind = "list or object" if is_nested(dataset, name) else _kind(dataset, column.type, name)
+    kind = "list or object" if is_nested(dataset.data.schema, name) else _kind(dataset, column.type, name)
     return {"type": kind, "filled": filled / max(1, dataset.num_rows)}
 
 

@@ -1,7 +1,7 @@
 """DataConfig: which rows and columns are used, and how they are split. Imports no torch: `--help` stays fast."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from textmix.data.readers.names import ZIP, ending
 from textmix.data.reading import Format, Reading
@@ -9,6 +9,8 @@ from textmix.errors import ConfigError
 
 # The options of files, which new rows share with the data of a run.
 READING_OPTIONS = ("encoding", "delimiter", "columns", "format", "field")
+# Further options that say how rows are read.
+_ROW_OPTIONS = ("text_column", "label_column", "label_separator", "lowercase_labels", "unknown_labels")
 
 
 @dataclass(frozen=True)
@@ -25,8 +27,14 @@ class DataConfig:
             the validation split of a data set that has one.
         text_column: Column of the text. A second column holds the second sentence of a pair; further columns are
             appended to it.
-        label_column: Column of the class, as text or as an integer. At most 10 000 classes are allowed; more than 100
-            classes must not be more than half as many as training rows.
+        label_column: Column of the label: of the class, as text or as an integer; of a list of labels or of their names
+            joined by `label_separator`; of a number. Several columns hold a 0/1, a number or a probability each: see
+            `task`. At most 10 000 classes are allowed; more than 100 classes must not be more than half as many as
+            training rows.
+        label_separator: What separates the names of several labels in a cell, such as `|`.
+        lowercase_labels: Convert labels to lower case, so that those that differ in case alone are one.
+        unknown_labels: What to do with rows of another split or file whose labels training never saw: stop with an
+            `error`, `skip` the rows, or count them as `wrong` (single_label alone).
         subset: Configuration of a hub data set that has several.
         encoding: Encoding of the files, such as `utf-8`, `cp1252` or `gbk`; `auto` finds it.
         delimiter: The character between two cells of csv and tsv files, or `tab`; null: a tab in tsv files; in csv
@@ -53,7 +61,10 @@ class DataConfig:
     test_source: str | list[str] | None = None
     validation_source: str | list[str] | None = None
     text_column: str | list[str] = "text"
-    label_column: str = "label"
+    label_column: str | list[str] = "label"
+    label_separator: str | None = None
+    lowercase_labels: bool = False
+    unknown_labels: Literal["error", "skip", "wrong"] = "error"
     subset: str | None = None
     encoding: str = "utf-8"
     delimiter: str | None = None
@@ -79,8 +90,12 @@ class DataConfig:
         wrong = self.reading.wrong()
         if not self.source:
             wrong.append("data.source is empty")
-        if not self.text_columns or self.label_column in self.text_columns:
+        if not self.text_columns or set(self.label_columns) & set(self.text_columns):
             wrong.append("data.text_column must name at least one column, and must not include data.label_column")
+        if not self.label_columns or len(set(self.label_columns)) < len(self.label_columns):
+            wrong.append("data.label_column must name at least one column, and none of them twice")
+        if self.label_separator is not None and (not self.label_separator or len(self.label_columns) > 1):
+            wrong.append("data.label_separator must not be empty, and needs a single data.label_column")
         if not 0 < self.test_fraction < 1:
             wrong.append(f"data.test_fraction must lie between 0 and 1, not {self.test_fraction}")
         if not 0 <= self.validation_fraction < 1:
@@ -89,7 +104,7 @@ class DataConfig:
             wrong.append(f"data.max_train_samples must be at least 1, not {self.max_train_samples}")
         if self.split_seed is not None and not 0 <= self.split_seed < 2**32:
             wrong.append(f"data.split_seed must lie in [0, 2**32), not {self.split_seed}")
-        if self.group_column is not None and self.group_column == self.label_column:
+        if self.group_column is not None and self.group_column in self.label_columns:
             wrong.append("data.group_column must not be data.label_column")
         if wrong := [*wrong, *self._wrong_folds()]:
             raise ConfigError("; ".join(wrong))
@@ -121,7 +136,7 @@ class DataConfig:
     @property
     def reading(self) -> Reading:
         """How the sources are read."""
-        used = [*self.text_columns, self.label_column, *([self.group_column] if self.group_column else [])]
+        used = [*self.text_columns, *self.label_columns, *([self.group_column] if self.group_column else [])]
         given = {name: getattr(self, name) for name in READING_OPTIONS}
         return Reading.of(self.subset, **given).with_nested(used)
 
@@ -135,7 +150,22 @@ class DataConfig:
         told = {"format": None} if known not in ("", ".txt", ZIP) else {}
         return {name: getattr(self, name) for name in READING_OPTIONS} | told
 
+    def of_source(self, source: str | list[str], **given: Any) -> "DataConfig":
+        """Return the options for another source that is read like this data.
+
+        Args:
+            source: The other source.
+            **given: Options that differ.
+        """
+        shared = {name: getattr(self, name) for name in _ROW_OPTIONS} | self.reading_options(source)
+        return DataConfig(source=source, **{**shared, **given})
+
     @property
     def text_columns(self) -> list[str]:
         """The text columns as a list."""
         return [self.text_column] if isinstance(self.text_column, str) else list(self.text_column)
+
+    @property
+    def label_columns(self) -> list[str]:
+        """The label columns as a list."""
+        return [self.label_column] if isinstance(self.label_column, str) else list(self.label_column)

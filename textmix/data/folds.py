@@ -1,22 +1,28 @@
-"""Cut rows into stratified folds, and keep groups of rows together."""
+"""Cut rows into stratified folds, and keep groups of rows together.
+
+Rows with several labels are stratified iteratively (Sechidis et al. 2011).
+"""
 
 import warnings
 
 import numpy as np
 import numpy.typing as npt
 from datasets import Dataset
+from iterstrat.ml_stratifiers import MultilabelStratifiedKFold
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
-from textmix.data.columns import TextColumn, ranks, select_rows
+from textmix.data.columns import categories, ranks, select_rows
+from textmix.data.label_format import LabelFormat, Strata
 from textmix.data.standardize import GROUP, LABEL
 from textmix.errors import DataError
 
 
-def fold_numbers(rows: Dataset, folds: int, seed: int) -> npt.NDArray[np.int64]:
+def fold_numbers(rows: Dataset, labels: LabelFormat, folds: int, seed: int) -> npt.NDArray[np.int64]:
     """Cut rows into stratified folds; rows of one group are in one fold.
 
     Args:
         rows: N rows as `standardize` returns them, with or without groups.
+        labels: How their labels are stratified.
         folds: Number of folds, at least 2.
         seed: Seed of the folds.
 
@@ -26,34 +32,32 @@ def fold_numbers(rows: Dataset, folds: int, seed: int) -> npt.NDArray[np.int64]:
     Raises:
         DataError: If there are too few rows of every class, or too few groups.
     """
-    classes = ranks(rows, LABEL)
+    strata = labels.strata(categories(rows, LABEL))
     groups = ranks(rows, GROUP) if GROUP in rows.column_names else None
-    splitter = (StratifiedKFold if groups is None else StratifiedGroupKFold)(folds, shuffle=True, random_state=seed)
+    if groups is not None:  # there is no splitter for groups and several labels
+        strata, splitter = strata._replace(values=strata.single), StratifiedGroupKFold
+    else:
+        splitter = StratifiedKFold if strata.values.ndim == 1 else MultilabelStratifiedKFold
     numbers = np.full(rows.num_rows, -1, dtype=np.int64)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "The least populated class", UserWarning)  # `scarce_classes` lists them
         try:
-            for fold, (_, inside) in enumerate(splitter.split(np.zeros(rows.num_rows), classes, groups)):
+            found = splitter(folds, shuffle=True, random_state=seed)
+            for fold, (_, inside) in enumerate(found.split(np.zeros(rows.num_rows), strata.values, groups)):
                 numbers[inside] = fold
         except ValueError as error:
-            raise DataError(f"cannot cut {_described(rows)} into {folds} folds: {error}") from error
+            raise DataError(f"cannot cut {_described(rows, strata)} into {folds} folds: {error}") from error
     if len(np.unique(numbers)) < folds:
-        raise DataError(f"cannot cut {_described(rows)} into {folds} folds: one of them would be empty")
+        raise DataError(f"cannot cut {_described(rows, strata)} into {folds} folds: one of them would be empty")
     return numbers
 
 
-def scarce_classes(rows: Dataset, folds: int) -> list[str]:
-    """List the classes with fewer rows than there are folds, so that some test splits lack them."""
-    classes = ranks(rows, LABEL)
-    scarce = np.flatnonzero((np.bincount(classes) < folds)[classes])
-    return sorted(set(TextColumn(rows, LABEL).take(scarce)))
-
-
-def split_groups(rows: Dataset, share: float, seed: int, option: str) -> tuple[Dataset, Dataset]:
+def split_groups(rows: Dataset, labels: LabelFormat, share: float, seed: int, option: str) -> tuple[Dataset, Dataset]:
     """Split off whole groups, stratified by class.
 
     Args:
         rows: Rows as `standardize` returns them, with groups.
+        labels: How their labels are stratified.
         share: Share of the rows to split off; the nearest 1/n is taken, at most a half.
         seed: Seed of the split.
         option: The option that asks for it, for errors.
@@ -66,13 +70,13 @@ def split_groups(rows: Dataset, share: float, seed: int, option: str) -> tuple[D
     """
     parts = max(2, round(1 / share))
     try:
-        numbers = fold_numbers(rows, parts, seed)
+        numbers = fold_numbers(rows, labels, parts, seed)
     except DataError as error:
         hint = "; ask for a larger share" if parts > 2 else ""
         raise DataError(f"{option}: {error}{hint}") from error
     return select_rows(rows, numbers != 0), select_rows(rows, numbers == 0)
 
 
-def _described(rows: Dataset) -> str:
-    count = f"{rows.num_rows} rows of {len(np.unique(ranks(rows, LABEL)))} classes"
+def _described(rows: Dataset, strata: Strata) -> str:
+    count = f"{rows.num_rows} rows of {np.count_nonzero(strata.counts)} classes"
     return f"{count} in {len(np.unique(ranks(rows, GROUP)))} groups" if GROUP in rows.column_names else count

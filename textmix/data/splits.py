@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -10,8 +11,8 @@ from datasets import Dataset, DatasetDict
 from textmix.data.columns import categories, in_memory, select_rows
 from textmix.data.config import DataConfig
 from textmix.data.duplicates import count_duplicates, repeated_rows
-from textmix.data.folds import fold_numbers, scarce_classes
-from textmix.data.labels import class_names
+from textmix.data.folds import fold_numbers
+from textmix.data.label_format import LabelFormat, Labels
 from textmix.data.sources import load_source, source_name
 from textmix.data.standardize import IN_MEMORY, LABEL, ROW, Columns, standardize
 from textmix.data.stratified import Splitter
@@ -33,7 +34,6 @@ class SplitReport:
             whose text the second contains, after removal.
         rare: Classes with too few rows to be in every split; their rows are all in the training split.
         scarce: Classes with fewer rows than there are folds.
-        classes: Classes of all rows of `source`, of which training may lack some: with folds, groups or a sample.
         digests: For each split the SHA-256 of the rows that were read for it; None where it was made of the training
             rows. With the same options, equal digests mean equal splits.
     """
@@ -44,7 +44,6 @@ class SplitReport:
     duplicates: dict[str, int] = field(default_factory=dict)
     rare: list[str] = field(default_factory=list)
     scarce: list[str] = field(default_factory=list)
-    classes: list[str] | None = None
     digests: dict[str, str | None] = field(default_factory=dict)
 
     def lines(self) -> list[str]:
@@ -67,29 +66,41 @@ class SplitReport:
         return lines
 
 
-def build_splits(config: DataConfig, seed: int) -> tuple[DatasetDict, SplitReport]:
+class Splits(NamedTuple):
+    """The splits of a run.
+
+    Args:
+        rows: The splits `train`, `test` and, unless its fraction is 0, `validation`, with the columns of `standardize`.
+        labels: The labels of all rows of `source`, some of which training may lack: with folds, groups or a sample.
+        report: What happened to the rows.
+    """
+
+    rows: DatasetDict
+    labels: Labels
+    report: SplitReport
+
+
+def build_splits(config: DataConfig, labels: LabelFormat, seed: int) -> Splits:
     """Read the sources and split them.
 
     Args:
         config: Which data is used and how it is split.
+        labels: How the labels are read.
         seed: Seed of the splits, unless `config.split_seed` is set.
-
-    Returns:
-        The splits `train`, `test` and, unless its fraction is 0, `validation`, with the columns of `standardize`; and
-        the report.
 
     Raises:
         DataError: If a source cannot be read or split.
     """
     report = SplitReport()
-    splitter = Splitter(config.seed(seed))
-    splits = _read(config, report)
-    # With folds, whole groups and samples, the training rows may lack a class that other rows have.
-    if config.folds is not None or config.group_column is not None or config.max_train_samples is not None:
-        report.classes = class_names(categories(splits[TRAIN], LABEL), source_name(config.source))
+    splitter = Splitter(labels, config.seed(seed))
+    splits = _read(config, labels, report)
+    everything = categories(splits[TRAIN], LABEL)
     if config.folds is not None:
-        numbers = fold_numbers(splits[TRAIN], config.folds, splitter.seed)
-        report.scarce = scarce_classes(splits[TRAIN], config.folds)
+        numbers = fold_numbers(splits[TRAIN], labels, config.folds, splitter.seed)
+        strata = labels.strata(everything)
+        report.scarce = [
+            name for name, count in zip(strata.names, strata.counts, strict=True) if 0 < count < config.folds
+        ]
         splits[TEST] = select_rows(splits[TRAIN], numbers == config.fold)
         splits[TRAIN] = select_rows(splits[TRAIN], numbers != config.fold)
     fractions = {TEST: config.test_fraction, VALIDATION: config.validation_fraction}
@@ -104,7 +115,7 @@ def build_splits(config: DataConfig, seed: int) -> tuple[DatasetDict, SplitRepor
     report.sizes = {name: split.num_rows for name, split in ordered.items()}
     report.duplicates = count_duplicates(ordered)
     report.rare = sorted(splitter.rare)
-    return DatasetDict(ordered), report
+    return Splits(DatasetDict(ordered), everything, report)
 
 
 def _settled(rows: Dataset) -> Dataset:
@@ -129,11 +140,12 @@ class FoldedSource:
     digests: dict[str, str | None]
 
 
-def load_folds(config: DataConfig, seed: int) -> FoldedSource:
+def load_folds(config: DataConfig, labels: LabelFormat, seed: int) -> FoldedSource:
     """Read the rows and assign their folds, which `build_splits` uses as test splits.
 
     Args:
         config: Which data; `config.folds` must be set.
+        labels: How the labels are read.
         seed: As in `build_splits`.
 
     Raises:
@@ -141,27 +153,29 @@ def load_folds(config: DataConfig, seed: int) -> FoldedSource:
     """
     assert config.folds is not None
     report = SplitReport()
-    rows = _read(config, report, numbered=True)[TRAIN]
+    rows = _read(config, labels, report, numbered=True)[TRAIN]
     numbers = np.concatenate([np.asarray(block[ROW]) for block in rows.select_columns([ROW]).iter(_BLOCK)])
-    return FoldedSource(rows, numbers, fold_numbers(rows, config.folds, config.seed(seed)), report.digests)
+    folds = fold_numbers(rows, labels, config.folds, config.seed(seed))
+    return FoldedSource(rows, numbers, folds, report.digests)
 
 
-def load_rows(config: DataConfig) -> Dataset:
+def load_rows(config: DataConfig, labels: LabelFormat) -> Dataset:
     """Read one labelled source whole, as a test set.
 
     Raises:
         DataError: As in `build_splits`.
     """
-    columns = Columns(config.text_columns, config.label_column, config.drop_missing)
+    columns = Columns(config.text_columns, labels, config.drop_missing, of_tokens=labels.of_tokens)
     found = pick(load_source(config.source, config.reading), TEST, VALIDATION, TRAIN)
     return standardize(found, columns, source_name(config.source)).rows
 
 
-def load_test_split(config: DataConfig, seed: int) -> tuple[Dataset, dict[str, str | None]]:
+def load_test_split(config: DataConfig, labels: LabelFormat, seed: int) -> tuple[Dataset, dict[str, str | None]]:
     """Read the test split; reads no other data if the test split has a separate source or split.
 
     Args:
         config: As in `build_splits`.
+        labels: As in `build_splits`.
         seed: As in `build_splits`.
 
     Returns:
@@ -170,12 +184,12 @@ def load_test_split(config: DataConfig, seed: int) -> tuple[Dataset, dict[str, s
     Raises:
         DataError: As in `build_splits`.
     """
-    found = _find(config, only_test=config.test_source is not None)
+    found = _find(config, labels, only_test=config.test_source is not None)
     if TEST in found:
         standard = standardize(*found[TEST])
         return standard.rows, {TEST: standard.digest}
-    splits, report = build_splits(config, seed)
-    return splits[TEST], report.digests
+    splits = build_splits(config, labels, seed)
+    return splits.rows[TEST], splits.report.digests
 
 
 def pick(splits: Mapping[str, Dataset], *preferred: str) -> Dataset:
@@ -191,17 +205,17 @@ def pick(splits: Mapping[str, Dataset], *preferred: str) -> Dataset:
 
 
 def _find(
-    config: DataConfig, numbered: bool = False, only_test: bool = False
+    config: DataConfig, labels: LabelFormat, numbered: bool = False, only_test: bool = False
 ) -> dict[str, tuple[Dataset, Columns, str]]:
     """Find the rows of each split that has a source; returns the arguments of `standardize` for each."""
-    columns = Columns(config.text_columns, config.label_column, config.drop_missing)
+    columns = Columns(config.text_columns, labels, config.drop_missing, of_tokens=labels.of_tokens)
     found: dict[str, tuple[Dataset, Columns, str]] = {}
     if not only_test:
         given, where = load_source(config.source, config.reading), source_name(config.source)
         found[TRAIN] = pick(given, TRAIN), replace(columns, group=config.group_column, numbered=numbered), where
         # Folds take the place of a test split. The labels of some test splits on the hub are not published.
         for name in (VALIDATION, TEST) if config.folds is None else (VALIDATION,):
-            if name in given and _is_labelled(given[name], config.label_column):
+            if name in given and _is_labelled(given[name], config.label_columns):
                 found[name] = given[name], columns, where
     others = {TEST: config.test_source, VALIDATION: None if only_test else config.validation_source}
     for name, source in others.items():
@@ -210,18 +224,20 @@ def _find(
     return found
 
 
-def _read(config: DataConfig, report: SplitReport, numbered: bool = False) -> dict[str, Dataset]:
+def _read(config: DataConfig, labels: LabelFormat, report: SplitReport, numbered: bool = False) -> dict[str, Dataset]:
     """Read the rows of each split that has a source, without duplicates if that is asked for."""
-    found = {name: standardize(*rows) for name, rows in _find(config, numbered).items()}
+    found = {name: standardize(*rows) for name, rows in _find(config, labels, numbered).items()}
     report.missing = sum(standard.missing for standard in found.values())
     report.digests = {name: found[name].digest if name in found else None for name in (TRAIN, VALIDATION, TEST)}
     splits = {name: standard.rows for name, standard in found.items()}
     return _deduplicate(splits, report) if config.deduplicate else splits
 
 
-def _is_labelled(rows: Dataset, column: str) -> bool:
-    return column not in rows.column_names or any(
-        label not in (None, "", -1) for chunk in rows.data.column(column).chunks for label in chunk.to_pylist()
+def _is_labelled(rows: Dataset, columns: list[str]) -> bool:
+    return any(
+        column not in rows.column_names
+        or any(label not in (None, "", -1) for chunk in rows.data.column(column).chunks for label in chunk.to_pylist())
+        for column in columns
     )
 
 

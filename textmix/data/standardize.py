@@ -1,26 +1,24 @@
 """Bring the rows of any source into one form: string columns `text`, `text_pair`, `label`, `group`, none missing."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import date
-from decimal import Decimal
 from hashlib import sha256
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
-from datasets import ClassLabel, Dataset
+from datasets import Dataset
 from datasets.fingerprint import generate_random_fingerprint
 
+from textmix.data.cells import as_lists, as_string, as_strings, is_nested
 from textmix.data.columns import TextColumn, select_rows, stored, stored_tables
+from textmix.data.label_format import LabelFormat
 from textmix.data.readers.header import HEAD, first_cell_of_data, hint, no_header
+from textmix.data.tokens import join_tokens
 from textmix.errors import DataError, listed, nearest
 
-# Marks a string column whose strings are lists and objects as JSON, in the metadata of its field.
-NESTED = "nested"
 TEXT, PAIR, LABEL, GROUP, ROW = "text", "text_pair", "label", "group", "row"
 # Up to this many rows are copied into memory, more into a file in the cache of datasets.
 IN_MEMORY = 100_000
@@ -33,24 +31,26 @@ class Columns:
 
     Args:
         text: One or more text columns; the second and further ones become the second sentence of a pair.
-        label: Column of the class; None for data to predict.
+        labels: The label columns and how they are read; None for data to predict.
         drop_missing: Leave out rows with an empty or missing text, label or group instead of raising an error.
         group: Column of the group of a row; None without groups.
         numbered: Add the number of each row in its source, from 0, as the column `row`.
+        of_tokens: Texts may be lists of tokens, which are joined.
     """
 
     text: list[str]
-    label: str | None
+    labels: LabelFormat | None
     drop_missing: bool = False
     group: str | None = None
     numbered: bool = False
+    of_tokens: bool = False
 
     @property
     def wanted(self) -> dict[str, str]:
         """The columns that are read, each with the option that names it."""
         options = dict.fromkeys(self.text, "data.text_column")
         options |= {self.group: "data.group_column"} if self.group is not None else {}
-        return options | ({self.label: "data.label_column"} if self.label is not None else {})
+        return options | dict.fromkeys(self.labels.columns if self.labels is not None else [], "data.label_column")
 
 
 class Standard(NamedTuple):
@@ -82,11 +82,11 @@ def standardize(dataset: Dataset, columns: Columns, where: str) -> Standard:
     check_columns(dataset, columns, where)
     if dataset.num_rows == 0:
         raise DataError(f"{where}: no rows")
-    standard, blank, digest = _to_strings(dataset, columns)
+    standard, blank, digest = _to_strings(dataset, columns, where)
     # One sentence of a pair may be empty, but not both.
     empty = {columns.text[0]: np.logical_and.reduce([blank[name] for name in (TEXT, PAIR) if name in blank])}
-    if columns.label is not None:
-        empty[columns.label] = blank[LABEL]
+    if columns.labels is not None:
+        empty["', '".join(columns.labels.columns)] = blank[LABEL]
     if columns.group is not None:
         empty[columns.group] = empty.get(columns.group, False) | blank[GROUP]
     if columns.numbered:
@@ -133,17 +133,13 @@ def check_columns(dataset: Dataset, columns: Columns, where: str) -> None:
                 f"{where}: no column '{name}' ({option}); it has {listed(dataset.column_names)}"
                 f"{nearest(name, dataset.column_names)}{hint(dataset)}"
             )
-        if is_nested(dataset, name):
+        lists = columns.labels is not None and columns.labels.nested and name in columns.labels.columns
+        tokens = columns.of_tokens and name in columns.text
+        if is_nested(dataset.data.schema, name) and not (lists or tokens):
             raise DataError(
                 f"{where}: column '{name}' ({option}) holds lists or objects, not strings or numbers; a field of an"
                 f" object has a dotted name, as in {name}.field"
             )
-
-
-def is_nested(dataset: Dataset, name: str) -> bool:
-    """Test whether a column holds lists or objects, or JSON text of them."""
-    field = dataset.data.schema.field(name)
-    return pa.types.is_nested(field.type) or NESTED.encode() in (field.metadata or {})
 
 
 def join_texts(parts: list[list[str]]) -> dict[str, list[str]]:
@@ -154,7 +150,9 @@ def join_texts(parts: list[list[str]]) -> dict[str, list[str]]:
     return rows
 
 
-def _to_strings(dataset: Dataset, columns: Columns) -> tuple[Dataset, dict[str, npt.NDArray[np.bool_]], str]:
+def _to_strings(
+    dataset: Dataset, columns: Columns, where: str
+) -> tuple[Dataset, dict[str, npt.NDArray[np.bool_]], str]:
     """Copy columns as strings, batch by batch; missing values become empty strings. A large copy is a file.
 
     Returns:
@@ -165,7 +163,8 @@ def _to_strings(dataset: Dataset, columns: Columns) -> tuple[Dataset, dict[str, 
 
     def batches() -> Iterator[pa.Table]:
         for table in stored_tables(dataset, _BATCH):
-            batch = _standard_batch(table.select(list(columns.wanted)), columns, dataset.features).combine_chunks()
+            batch = _standard_batch(table.select(list(columns.wanted)), columns, dataset.features, where)
+            batch = batch.combine_chunks()
             for name, values in zip(batch.column_names, batch.columns, strict=True):
                 blank.setdefault(name, []).append(pc.equal(pc.utf8_trim_whitespace(values), "").to_numpy())
                 texts: list[str] = values.to_pylist()
@@ -179,44 +178,30 @@ def _to_strings(dataset: Dataset, columns: Columns) -> tuple[Dataset, dict[str, 
     return standard, {name: np.concatenate(parts) for name, parts in blank.items()}, digest.hexdigest()
 
 
-def _standard_batch(batch: pa.Table, columns: Columns, features: dict[str, Any]) -> pa.Table:
-    parts = [_as_strings(batch.column(name), features[name]) for name in columns.text]
+def _standard_batch(batch: pa.Table, columns: Columns, features: dict[str, Any], where: str) -> pa.Table:
+    parts = [_texts(batch, name, features[name], columns.of_tokens) for name in columns.text]
     result = {TEXT: parts[0]}
     if len(parts) > 1:
         result[PAIR] = pc.binary_join_element_wise(*parts[1:], " ")
-    if columns.label is not None:
-        result[LABEL] = pc.utf8_trim_whitespace(_as_strings(batch.column(columns.label), features[columns.label]))
+    if columns.labels is not None:
+        result[LABEL] = columns.labels.read(batch, features, where)
     if columns.group is not None:
-        result[GROUP] = _as_strings(batch.column(columns.group), features[columns.group])
+        result[GROUP] = as_strings(batch.column(columns.group), features[columns.group])
     return pa.table(result)
 
 
-def _as_strings(column: pa.ChunkedArray, feature: Any) -> pa.ChunkedArray:
-    if isinstance(feature, ClassLabel):  # a hub data set's integers have names; -1 marks a missing one
-        values = ["" if value is None or value < 0 else feature.int2str(value) for value in column.to_pylist()]
-        return pa.chunked_array([values], pa.string())
-    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type) or pa.types.is_integer(column.type):
-        return pc.fill_null(column.cast(pa.string()), "")
-    return pa.chunked_array([[as_string(value) for value in column.to_pylist()]], pa.string())
+def as_texts(cells: Iterable[Any]) -> list[str]:
+    """Convert cells to texts; lists of tokens are joined."""
+    return [
+        join_tokens([as_string(token) for token in cell])[0] if isinstance(cell, list) else as_string(cell)
+        for cell in cells
+    ]
 
 
-def as_string(value: Any) -> str:
-    """Convert a cell to a string; a missing value becomes the empty string.
-
-    Raises:
-        DataError: If the value is neither a string nor a number nor a date.
-    """
-    if value is None or value is pd.NA or value != value:  # only NaN differs from itself
-        return ""
-    if isinstance(value, np.generic):
-        value = value.item()
-    if isinstance(value, Decimal):
-        return f"{value:f}" if value % 1 else str(int(value))
-    if isinstance(value, float) and value.is_integer():  # integers in a column with missing values are read as floats
-        return str(int(value))
-    if isinstance(value, str | int | float | date):  # parquet files have dates
-        return str(value)
-    raise DataError(f"a text or label is a {type(value).__name__}, not a string or a number: {str(value)[:60]}")
+def _texts(batch: pa.Table, name: str, feature: Any, of_tokens: bool) -> pa.ChunkedArray | pa.Array:
+    if not (of_tokens and is_nested(batch.schema, name)):
+        return as_strings(batch.column(name), feature)
+    return pa.array(as_texts(as_lists(batch.column(name), feature)), pa.string())
 
 
 def text_columns(rows: Dataset) -> list[TextColumn]:

@@ -4,11 +4,14 @@ import math
 from dataclasses import dataclass, field
 
 import numpy as np
+import numpy.typing as npt
 from datasets import Dataset
+from iterstrat.ml_stratifiers import MultilabelStratifiedShuffleSplit
 from sklearn.model_selection import train_test_split
 
-from textmix.data.columns import TextColumn, ranks, select_rows
+from textmix.data.columns import categories, select_rows
 from textmix.data.folds import split_groups
+from textmix.data.label_format import Array, LabelFormat
 from textmix.data.standardize import GROUP, LABEL
 from textmix.errors import DataError
 
@@ -18,13 +21,15 @@ _PIECE = 100_000
 
 @dataclass
 class Splitter:
-    """Splits rows with a fixed seed.
+    """Splits rows with a fixed seed; rows with several labels are stratified iteratively (Sechidis et al. 2011).
 
     Args:
+        labels: How the labels of the rows are stratified.
         seed: Seed of all splits.
         rare: Collects the classes with too few rows to be split.
     """
 
+    labels: LabelFormat
     seed: int
     rare: set[str] = field(default_factory=set)
 
@@ -43,7 +48,7 @@ class Splitter:
             DataError: If there are too few rows or groups.
         """
         if GROUP in rows.column_names:
-            return split_groups(rows, share, self.seed, option)
+            return split_groups(rows, self.labels, share, self.seed, option)
         return self._split(rows, share, option)
 
     def sample(self, rows: Dataset, size: int, option: str) -> Dataset:
@@ -57,7 +62,7 @@ class Splitter:
             option: The option that asks for it, for errors.
         """
         surplus = rows.num_rows - size
-        if surplus < np.count_nonzero(np.bincount(ranks(rows, LABEL))):
+        if surplus < np.count_nonzero(self.labels.strata(categories(rows, LABEL)).counts):
             dropped = np.random.default_rng(self.seed).choice(rows.num_rows, surplus, replace=False)
             wanted = np.ones(rows.num_rows, dtype=bool)
             wanted[dropped] = False
@@ -67,14 +72,16 @@ class Splitter:
 
     def _split(self, rows: Dataset, size: float, option: str) -> tuple[Dataset, Dataset]:
         """Split off a stratified part, given as a share or a number of rows; classes of one row stay in the first."""
-        classes = ranks(rows, LABEL)
-        counts = np.bincount(classes)
-        self.rare.update(TextColumn(rows, LABEL).take(np.flatnonzero((counts == 1)[classes])))
-        number, common = np.count_nonzero(counts), int(counts[counts > 1].sum())
+        strata = self.labels.strata(categories(rows, LABEL))
+        values, counts = strata.values, strata.counts
+        number, several = np.count_nonzero(counts), np.ones(rows.num_rows, dtype=bool)
+        if values.ndim == 1:
+            self.rare.update(name for name, count in zip(strata.names, counts, strict=True) if count == 1)
+            several = (counts > 1)[values]
         what = f"cannot split {rows.num_rows} rows of {number} classes ({option})"
-        if not common:
+        if not several.any():
             raise DataError(f"{what}: no class has two rows, one for each part")
-        wanted = size if isinstance(size, int) else math.ceil(size * common)
+        wanted = size if isinstance(size, int) else math.ceil(size * np.count_nonzero(several))
         # scikit-learn takes over a hundred bytes a row, so that many rows are split piece by piece. A piece has enough
         # rows for each class to have one in its second part.
         pieces = max(1, rows.num_rows // max(_PIECE, number * rows.num_rows // max(wanted, 1)))
@@ -83,11 +90,21 @@ class Splitter:
         for piece in range(pieces):
             start, end = (edge * rows.num_rows // pieces for edge in (piece, piece + 1))
             share = wanted * (piece + 1) // pieces - wanted * piece // pieces
-            part = classes[start:end]
-            several = np.flatnonzero((np.bincount(part) > 1)[part])
             try:
-                _, chosen = train_test_split(several, test_size=share, random_state=generator, stratify=part[several])
+                second[start:end] = _chosen(values[start:end], share, generator)
             except ValueError as error:
                 raise DataError(f"{what}: {error}") from error
-            second[start + chosen] = True
         return select_rows(rows, ~second), select_rows(rows, second)
+
+
+def _chosen(values: Array, size: int, generator: np.random.RandomState) -> npt.NDArray[np.bool_]:
+    """Choose a stratified part of N rows; returns which are chosen, shape (N,)."""
+    chosen = np.zeros(len(values), dtype=bool)
+    if values.ndim == 2:
+        splitter = MultilabelStratifiedShuffleSplit(1, test_size=size, random_state=generator)
+        [(_, second)] = splitter.split(values, values)
+    else:
+        several = np.flatnonzero((np.bincount(values) > 1)[values])
+        _, second = train_test_split(several, test_size=size, random_state=generator, stratify=values[several])
+    chosen[second] = True
+    return chosen

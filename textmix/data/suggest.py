@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from datasets import Dataset
 
-from textmix.data.standardize import NESTED, as_string
+from textmix.data.cells import NESTED, as_string
 
 # Rows that are read to learn what a column holds.
 SAMPLE = 10_000

@@ -1,6 +1,5 @@
 """Tokenise texts."""
 
-from collections.abc import Sequence
 from functools import reduce
 from typing import Any
 
@@ -10,8 +9,9 @@ import pyarrow as pa
 from datasets import Dataset
 from transformers import BatchEncoding, PreTrainedTokenizerBase
 
-from textmix.data.labels import ClassIds
+from textmix.data.label_format import Array
 from textmix.data.standardize import PAIR, TEXT, text_columns
+from textmix.data.tokens import piece_labels
 
 
 def tokenize_batch(
@@ -40,25 +40,50 @@ def encode(
     return [dict(zip(encoded, values, strict=True)) for values in zip(*encoded.values(), strict=True)]
 
 
-def tokenize(
-    rows: Dataset, tokenizer: PreTrainedTokenizerBase, labels: Sequence[int] | ClassIds | None = None
-) -> Dataset:
+def tokenize(rows: Dataset, tokenizer: PreTrainedTokenizerBase, labels: Array | None = None) -> Dataset:
     """Tokenise the columns `text` and `text_pair` like `tokenize_batch`.
 
     Args:
         rows: N rows with `text` and perhaps `text_pair`.
         tokenizer: The model's tokenizer.
-        labels: Class ids, shape (N,), which become a column.
+        labels: What the model is trained on, with N rows, which become a column; tags as in `encode_tagged`.
 
     Returns:
         A data set with the model's inputs and, if given, `labels`, in the same order.
     """
+    tagged = labels if _are_tags(labels) else None
 
-    def encode_batch(batch: dict[str, list[str]]) -> dict[str, Any]:
+    def encode_batch(batch: dict[str, list[str]], numbers: list[int]) -> dict[str, Any]:
+        if tagged is not None:
+            return encode_tagged(tokenizer, batch[TEXT], tagged[numbers])
         return dict(tokenize_batch(tokenizer, batch[TEXT], batch.get(PAIR)))
 
-    encoded = rows.map(encode_batch, batched=True, remove_columns=rows.column_names, load_from_cache_file=False)
-    return encoded if labels is None else encoded.add_column("labels", labels)
+    encoded = rows.map(
+        encode_batch, batched=True, with_indices=True, remove_columns=rows.column_names, load_from_cache_file=False
+    )
+    if labels is None or tagged is not None:
+        return encoded
+    return encoded.add_column("labels", labels if labels.ndim == 1 else labels.tolist())
+
+
+def encode_tagged(tokenizer: PreTrainedTokenizerBase, texts: list[str], tagged: Array) -> dict[str, Any]:
+    """Tokenise texts whose tokens have tags.
+
+    Args:
+        tokenizer: A fast tokenizer.
+        texts: N texts.
+        tagged: For each text the tags of its tokens, as in `piece_labels`.
+
+    Returns:
+        The model's inputs, each for N texts, and `labels`: a label for each word piece.
+    """
+    encoded = dict(tokenize_batch(tokenizer, texts, return_offsets_mapping=True))
+    offsets = encoded.pop("offset_mapping")
+    return {**encoded, "labels": [piece_labels(*row) for row in zip(offsets, tagged, strict=True)]}
+
+
+def _are_tags(labels: Array | None) -> bool:
+    return labels is not None and labels.dtype == object
 
 
 class LazyTokens:
@@ -69,10 +94,10 @@ class LazyTokens:
     Args:
         rows: N rows with `text` and perhaps `text_pair`.
         tokenizer: The model's tokenizer.
-        labels: Class ids, shape (N,).
+        labels: What the model is trained on, with N rows.
     """
 
-    def __init__(self, rows: Dataset, tokenizer: PreTrainedTokenizerBase, labels: ClassIds) -> None:
+    def __init__(self, rows: Dataset, tokenizer: PreTrainedTokenizerBase, labels: Array) -> None:
         self.labels = labels
         self._columns = text_columns(rows)
         self._tokenizer = tokenizer
@@ -89,7 +114,11 @@ class LazyTokens:
         return self.__getitems__([number])[0]
 
     def __getitems__(self, numbers: list[int]) -> list[dict[str, Any]]:
-        rows = encode(self._tokenizer, *(column.take(numbers) for column in self._columns))
+        texts = [column.take(numbers) for column in self._columns]
+        if _are_tags(self.labels):
+            tagged = encode_tagged(self._tokenizer, texts[0], self.labels[numbers])
+            return [dict(zip(tagged, values, strict=True)) for values in zip(*tagged.values(), strict=True)]
+        rows = encode(self._tokenizer, *texts)
         return [{**row, "labels": label} for row, label in zip(rows, self.labels[numbers].tolist(), strict=True)]
 
 
@@ -101,6 +130,6 @@ def token_lists(data: Dataset | LazyTokens, column: str) -> pa.ChunkedArray | No
     return table.column(column)
 
 
-def labels_of(data: Dataset | LazyTokens) -> ClassIds:
-    """Return the class ids of tokenised rows, shape (N,)."""
+def labels_of(data: Dataset | LazyTokens) -> Array:
+    """Return the labels of tokenised rows, with N rows."""
     return data.labels if isinstance(data, LazyTokens) else np.asarray(data.with_format("numpy")["labels"][:])

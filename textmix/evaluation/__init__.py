@@ -1,1 +1,1 @@
-"""Metrics, calibration and reports, computed from arrays of labels and probabilities."""
+"""Calibration and tables: arrays and numbers in, numbers and text out."""

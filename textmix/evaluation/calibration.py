@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.optimize import brentq
 from scipy.special import log_softmax, softmax
+from sklearn.metrics import log_loss
 
 Array = npt.NDArray[Any]
 
@@ -35,6 +36,20 @@ def expected_calibration_error(labels: Array, probabilities: Array, bins: int = 
     numbers = np.clip(np.ceil(confidence * bins).astype(np.int64) - 1, 0, bins - 1)
     gaps = np.bincount(numbers, weights=correct - confidence, minlength=bins)
     return float(np.abs(gaps).sum() / len(labels))
+
+
+def mean_log_loss(targets: Array, probabilities: Array) -> float:
+    """Return the mean negative log-likelihood of classes, or the cross-entropy to probabilities.
+
+    Args:
+        targets: Class ids, shape (N,), or probabilities, shape (N, C).
+        probabilities: Predicted probabilities, shape (N, C).
+    """
+    predicted = probabilities.astype(np.float64)
+    if targets.ndim == 1:
+        return float(log_loss(targets, predicted, labels=list(range(predicted.shape[1]))))
+    costs = -np.log(np.clip(predicted, np.finfo(np.float64).eps, 1))
+    return float((targets * costs).sum(axis=1).mean())
 
 
 def fit_temperature(labels: Array, probabilities: Array, prior_sd: float = PRIOR_SD) -> float:

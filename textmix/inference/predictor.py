@@ -12,25 +12,28 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 import torch
-from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from textmix.config.parsing import read_run_config
-from textmix.data.standardize import PAIR, TEXT, as_string, join_texts
+from textmix.data.standardize import PAIR, TEXT, as_texts, join_texts
+from textmix.data.tokens import Spans
 from textmix.errors import DataError, RunError
-from textmix.evaluation.report import prediction_columns
 from textmix.inference.onnx_classifier import ONNX_FILE, OnnxClassifier, load_onnx
 from textmix.inference.packed_linear import pack_linears
+from textmix.inference.tokens import find_entities, token_outputs, write_outputs
 from textmix.io.run_directory import CONFIG_FILE, MODEL, ONNX
 from textmix.models.loading import load_model
 from textmix.models.logits import text_logits
+from textmix.tasks.base import LabelSpace
+from textmix.tasks.registry import label_space
+from textmix.tasks.token_classification import Tags
 from textmix.training.optimization import choose_precision
 
 Backend = Literal["torch", "onnx"]
 Precision = Literal["auto", "fp32", "bf16"]
 Table = TypeVar("Table", pd.DataFrame, pa.Table)
 Rows = TypeVar("Rows")
-Probabilities = npt.NDArray[np.float64]
+Outputs = npt.NDArray[Any]
 # bfloat16 changes most probabilities by less than 1e-3; the two most likely classes can swap if they are close. It
 # changed the label of 14 of 16 614 sentences, whose two most likely classes lay within 3e-3 (MiniLM on TREC and MR).
 _BORDER = 0.005
@@ -77,10 +80,10 @@ def _load(source: _ModelSource, written: int) -> _Loaded:
 
 
 class Predictor:
-    """Predicts class probabilities.
+    """Predicts probabilities of classes or labels, or numbers, as the model was trained for.
 
-    Called with texts, it returns an array of probabilities. Called with rows, it returns them with the columns
-    `prediction`, `confidence` and `probability_<class>` added, in the same type: a mapping of columns (`datasets.map`
+    Called with texts, it returns an array. Called with rows, it returns them with the columns of the task added, such
+    as `prediction`, `confidence` and `probability_<class>`, in the same type: a mapping of columns (`datasets.map`
     with `batched=True`, Ray Data's `map_batches`), a DataFrame, an Arrow table, or an iterator of any of these (Spark's
     `mapInPandas`).
 
@@ -164,15 +167,19 @@ class Predictor:
         return self.load().tokenizer
 
     @property
+    def space(self) -> LabelSpace:
+        """The labels that the model predicts."""
+        return label_space(self.model.config)
+
+    @property
     def class_names(self) -> list[str]:
-        """Names of the classes, in the order of the probability columns."""
-        names: dict[int, str] = self.model.config.id2label  # type: ignore[assignment]  # int keys once loaded
-        return [names[number] for number in range(len(names))]
+        """Names of the classes, labels or numbers, in the order of the model's outputs."""
+        return self.space.names
 
     @overload
     def __call__(
         self, rows: Sequence[str], pairs: Sequence[str] | None = None, *, progress: Callable[[int], object] = ...
-    ) -> Probabilities: ...
+    ) -> Outputs: ...
     @overload
     def __call__(
         self, rows: Mapping[str, Any], pairs: None = None, *, progress: Callable[[int], object] = ...
@@ -194,7 +201,8 @@ class Predictor:
             progress: Called with the number of rows after each batch.
 
         Returns:
-            For texts, probabilities of shape (N, C); for rows, the rows with columns added. The order is kept.
+            For texts, probabilities of shape (N, C), numbers of shape (N, T) for regression, or a list of entities for
+            each text for token_classification; for rows, the rows with columns added. The order is kept.
 
         Raises:
             DataError: If rows lack a text column or already have one of the added columns, or `rows` is a string.
@@ -213,22 +221,44 @@ class Predictor:
             for name, values in self._columns(columns, progress).items():
                 rows = rows.append_column(name, pa.array(values))
             return rows
-        return self._probabilities(list(rows), None if pairs is None else list(pairs), progress)
+        texts = list(rows)
+        outputs = self.outputs(texts, None if pairs is None else list(pairs), progress=progress)
+        return find_entities(self.tokenizer, texts, outputs, self.class_names) if self.space.of_tokens else outputs
 
-    def _probabilities(
-        self, texts: Sequence[str], pairs: Sequence[str] | None, progress: Callable[[int], object]
-    ) -> Probabilities:
+    def outputs(
+        self,
+        texts: Sequence[str],
+        pairs: Sequence[str] | None = None,
+        spans: Sequence[Spans] | None = None,
+        progress: Callable[[int], object] = lambda rows: None,
+    ) -> Outputs:
+        """Run the model over texts.
+
+        Args:
+            texts: N texts.
+            pairs: Their second sentences, if the model was trained on pairs.
+            spans: For a token classifier the tokens of each text, shape (T, 2); None means the words of its tokenizer.
+            progress: Called with the number of rows after each batch.
+
+        Returns:
+            The outputs of the task, with N rows.
+        """
+        space = self.space
+        if isinstance(space, Tags):
+            model, tokenizer, _ = self.load()
+            return token_outputs(model, tokenizer, space, texts, spans, self.batch_size, progress)
         if not len(texts):
-            return np.zeros((0, len(self.class_names)))
+            return np.zeros((0, len(space.names)))
         model, tokenizer, exact = self.load()
         logits = text_logits(model, tokenizer, texts, pairs, self.batch_size, progress)
+        outputs = space.outputs(logits)
         if exact is not None:
-            close = _border_rows(logits)
+            close = np.flatnonzero(space.borderline(outputs, _BORDER)).tolist()
             if close:
                 some = [texts[row] for row in close]
                 others = None if pairs is None else [pairs[row] for row in close]
-                logits[close] = text_logits(exact, tokenizer, some, others, min(self.batch_size, _FEW))
-        return logits.double().softmax(dim=-1).numpy()
+                outputs[close] = space.outputs(text_logits(exact, tokenizer, some, others, min(self.batch_size, _FEW)))
+        return outputs
 
     def _columns(self, columns: dict[str, Any], progress: Callable[[int], object]) -> dict[str, Any]:
         """Predict from the text columns; returns the columns to add."""
@@ -236,7 +266,8 @@ class Predictor:
             if name not in columns:
                 raise DataError(f"the rows have no column '{name}'; they have {', '.join(columns)}")
         texts = join_texts([_strings(columns[name]) for name in self.text_columns])
-        predicted = prediction_columns(self._probabilities(texts[TEXT], texts.get(PAIR), progress), self.class_names)
+        outputs = self.outputs(texts[TEXT], texts.get(PAIR), progress=progress)
+        predicted = write_outputs(self.space, self.tokenizer, texts[TEXT], outputs)
         taken = predicted.keys() & columns.keys()
         if taken:
             raise DataError(f"the source already has a column '{min(taken)}'; rename it or leave it out")
@@ -259,13 +290,6 @@ def _find_model(path: str | Path, backend: Backend | None) -> tuple[Path, list[s
     return directory, columns, backend or ("onnx" if exported else "torch")
 
 
-def _border_rows(logits: Tensor) -> list[int]:
-    """Find the rows whose two most likely classes are so close that rounding may have swapped them."""
-    first, second = logits.softmax(dim=-1).topk(2, dim=-1).values.unbind(dim=-1)
-    rows: list[int] = (first - second < _BORDER).nonzero().flatten().tolist()
-    return rows
-
-
 def _strings(column: Any) -> list[str]:
     values = column.to_pylist() if isinstance(column, pa.ChunkedArray) else column
-    return [as_string(value) for value in values]
+    return as_texts(values)

@@ -27,6 +27,8 @@ from textmix.mixing.config import SECTIONS, MixConfig
 from textmix.models.loading import check_model
 from textmix.runs.fitting import build_seeded_model, build_trainer, load_best
 from textmix.runs.options import resolve
+from textmix.tasks.base import LabelSpace
+from textmix.tasks.single_label import Classes
 from textmix.training.random_state import preserved_random_state
 from textmix.training.trainer import Reporting, TrainingData
 
@@ -160,8 +162,8 @@ class MixupClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]  # 
         config = self._config(seed, class_weights)
         check_model(config.model, config.mix)
         with libraries_quiet(), preserved_random_state():
-            names = [str(name) for name in classes]
-            self.predictor_ = _train(config, columns, names, ids, weights, bool(self.verbose))
+            space = Classes([str(name) for name in classes])
+            self.predictor_ = _train(config, columns, space, ids, weights, bool(self.verbose))
         self.classes_, self.paired_ = classes, len(columns) == 2
         return self
 
@@ -278,17 +280,17 @@ def _without_extension(y: Any) -> Any:
 def _train(
     config: RunConfig,
     columns: list[list[str]],
-    class_names: list[str],
-    labels: npt.NDArray[np.int64],
+    space: LabelSpace,
+    labels: npt.NDArray[Any],
     weights: npt.NDArray[np.float64] | None,
     verbose: bool,
 ) -> Predictor:
     """Build a model and train it in a temporary directory."""
-    loaded = build_seeded_model(config, class_names, [text for column in columns for text in column])
+    loaded = build_seeded_model(config, space, [text for column in columns for text in column])
     rows: dict[str, Any] = {**tokenize_batch(loaded.tokenizer, *columns), "labels": labels}
     if weights is not None:
         rows["sample_weight"] = weights.astype(np.float32)
-    data = TrainingData(Dataset.from_dict(rows), None, class_names)
+    data = TrainingData(Dataset.from_dict(rows), None, space)
     with TemporaryDirectory(prefix="textmix-") as name:
         directory = Path(name)
         trainer = build_trainer(config, loaded, data, directory, Reporting(show_progress=verbose))

@@ -17,7 +17,8 @@ class LossConfig:
             (1 - ε) · target + ε / 2.
         class_weights: Weight of the rows of each class, or `balanced`: rows / (classes · rows of the class) of the
             training split; classes without rows are not counted. Weighted losses are divided by the number of rows, not
-            by the sum of weights, so that accumulated batches add up to one large batch.
+            by the sum of weights, so that accumulated batches add up to one large batch. For multi-label the weight of
+            the presence of each label, as `pos_weight` of torch; `balanced` is rows without the label / rows with it.
         focal_gamma: γ of the focal loss (Lin et al. 2017): each log-probability is scaled by (1 - p)^γ; 0 turns it off.
     """
 

@@ -117,7 +117,8 @@ def score(logits: Tensor, labels: Tensor, kind: ProblemType, scoring: Scoring = 
 
     With t a target, w the class weights, p the probabilities, ε and γ as in `LossConfig`, and the cost of a class
     `ℓ_c = (1 - p_c)^γ (-log p_c)`: classes score `sum_c t_c w_c ((1 - ε) ℓ_c + ε mean(ℓ))`; multi-label scores the mean
-    over classes of the binary counterpart, whose targets are smoothed towards 1/2; numbers score the squared error,
+    over classes of the binary counterpart, whose targets are smoothed towards 1/2 and where w weighs the presence of a
+    label alone, as `pos_weight` of torch; numbers score the squared error,
     averaged over C.
 
     The term that smoothing adds also has the weight of the row's own class. torch weighs each class of this term
@@ -172,14 +173,16 @@ def _score_classes(log_probabilities: Tensor, labels: Tensor, weights: Tensor | 
 def _score_binary(logits: Tensor, targets: Tensor, weights: Tensor | None, scoring: Scoring) -> Tensor:
     targets = torch.lerp(targets, torch.full_like(targets, 0.5), scoring.label_smoothing)
     if not scoring.focal_gamma:
-        costs = F.binary_cross_entropy_with_logits(logits.expand_as(targets), targets, reduction="none", weight=weights)
+        costs = F.binary_cross_entropy_with_logits(
+            logits.expand_as(targets), targets, reduction="none", pos_weight=weights
+        )
         return costs.mean(dim=-1)
     log_present, log_absent = F.logsigmoid(logits), F.logsigmoid(-logits)
     # Powers are computed from logarithms: the power of a probability that rounds to 0 would have no gradient.
     present = (scoring.focal_gamma * log_absent).exp() * -log_present
     absent = (scoring.focal_gamma * log_present).exp() * -log_absent
-    costs = torch.lerp(absent.expand_as(targets), present.expand_as(targets), targets)
-    return (costs if weights is None else weights * costs).mean(dim=-1)
+    present = present if weights is None else weights * present
+    return torch.lerp(absent.expand_as(targets), present.expand_as(targets), targets).mean(dim=-1)
 
 
 def blended_loss(

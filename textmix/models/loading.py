@@ -11,6 +11,7 @@ from safetensors import SafetensorError
 from transformers import (
     AutoConfig,
     AutoModelForSequenceClassification,
+    AutoModelForTokenClassification,
     AutoTokenizer,
     PreTrainedModel,
     PreTrainedTokenizerBase,
@@ -25,9 +26,11 @@ from textmix.models.bundled import BUNDLED_MODELS, resolve_model_path
 from textmix.models.config import WORD_MODELS, ModelConfig
 from textmix.models.pooling_choice import declared_max_length
 from textmix.models.sequence_classifier import MixupForSequenceClassification
+from textmix.models.token_classifier import MixupForTokenClassification
 from textmix.models.words.build import build_word_model, check_word_model_sites
 
 LONGEST = 512
+_OF_TOKENS = "ForTokenClassification"
 # Parameters for masked tokens, which do not occur in classification (XLNet).
 _OF_PRETRAINING = ("mask_emb",)
 
@@ -93,22 +96,23 @@ def load_tokenizer(config: ModelConfig) -> PreTrainedTokenizerBase:
     return tokenizer
 
 
-def build_model(config: ModelConfig, class_names: list[str], texts: Iterable[str]) -> LoadedModel:
+def build_model(
+    config: ModelConfig, labels: dict[str, Any], texts: Iterable[str], of_tokens: bool = False
+) -> LoadedModel:
     """Build a classifier to train.
 
     Args:
         config: The model.
-        class_names: Names of the classes, in the order of their ids.
+        labels: Options of the model's configuration about its labels, such as `id2label` and `problem_type`.
         texts: Training texts, on which the vocabulary of a word model is trained; not read for other models.
+        of_tokens: Classify each token instead of the text.
 
     Raises:
-        ModelError: If the model or its word vectors cannot be loaded.
+        ModelError: If the model or its word vectors cannot be loaded, or cannot classify tokens.
     """
-    labels: dict[str, Any] = {
-        "id2label": dict(enumerate(class_names)),
-        "label2id": {name: number for number, name in enumerate(class_names)},
-        "problem_type": "single_label_classification",
-    }
+    if of_tokens and (config.name in WORD_MODELS or config.freeze == "encoder"):
+        what = "model.freeze encoder" if config.freeze == "encoder" else f"model.name {config.name}"
+        raise ModelError(f"{what} has one output for each text, but token_classification needs one for each token")
     if config.name in WORD_MODELS:
         word_model, vocabulary = build_word_model(config, labels, texts)
         vocabulary.model_max_length = config.max_length or LONGEST
@@ -119,7 +123,9 @@ def build_model(config: ModelConfig, class_names: list[str], texts: Iterable[str
             f"'{config.name}' is a classifier that textmix trained; model.name takes an encoder, or a classifier of"
             " transformers' own"
         )
-    model, tokenizer = _load_classifier(config, labels)
+    model, tokenizer = _load_classifier(config, labels, of_tokens)
+    if of_tokens and not tokenizer.is_fast:
+        raise ModelError(f"the tokenizer of '{config.name}' does not tell the places of word pieces in a text")
     for name, parameter in model.named_parameters():
         if name.rpartition(".")[2] in _OF_PRETRAINING:
             parameter.requires_grad_(False)  # in several processes, DDP would wait for its gradient
@@ -132,14 +138,17 @@ def build_model(config: ModelConfig, class_names: list[str], texts: Iterable[str
     return LoadedModel(model, tokenizer)
 
 
-def _load_classifier(config: ModelConfig, labels: dict[str, Any]) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+def _load_classifier(
+    config: ModelConfig, labels: dict[str, Any], of_tokens: bool
+) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
     trust = config.trust_remote_code
+    kind: Any = MixupForTokenClassification if of_tokens else MixupForSequenceClassification
     try:
         tokenizer = AutoTokenizer.from_pretrained(resolve_model_path(config.name), trust_remote_code=trust)
-        model = MixupForSequenceClassification.from_pretrained(
+        model: PreTrainedModel = kind.from_pretrained(
             config.name,
             head=config.head,
-            pooling=config.pooling,
+            **({} if of_tokens else {"pooling": config.pooling}),
             classifier_dropout=config.dropout,
             encoder_dropout=config.encoder_dropout,
             trust_remote_code=trust,
@@ -218,9 +227,10 @@ def load_model(directory: Path, trust_remote_code: bool = False) -> LoadedModel:
         raise RunError(f"no saved model at {directory}; has the run finished?")
     try:
         tokenizer = AutoTokenizer.from_pretrained(directory, trust_remote_code=trust_remote_code)
-        model = AutoModelForSequenceClassification.from_pretrained(
-            directory, use_safetensors=True, trust_remote_code=trust_remote_code
-        )
+        config = AutoConfig.from_pretrained(directory, trust_remote_code=trust_remote_code)
+        of_tokens = any(name.endswith(_OF_TOKENS) for name in config.architectures or [])
+        auto: Any = AutoModelForTokenClassification if of_tokens else AutoModelForSequenceClassification
+        model = auto.from_pretrained(directory, use_safetensors=True, trust_remote_code=trust_remote_code)
     except (OSError, ValueError, SafetensorError) as error:
         raise RunError(f"cannot load the model at {directory}: {_reason(error)}") from error
     return LoadedModel(model.to(current_accelerator() or "cpu").eval(), tokenizer)

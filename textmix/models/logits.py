@@ -5,11 +5,13 @@ from contextlib import contextmanager
 from typing import TypeAlias, cast
 
 import torch
+from accelerate import Accelerator
 from datasets import Dataset
 from torch import Tensor, nn
 from transformers import DataCollatorWithPadding, PreTrainedTokenizerBase
 
 from textmix.data.tokenization import encode
+from textmix.data.tokens import IGNORED
 
 Rows: TypeAlias = Sequence[dict[str, list[int]]] | Dataset
 # Number of texts tokenised at once: the output of the tokenizer takes many times the memory of the ids.
@@ -38,6 +40,29 @@ def predict_logits(
             for batch in batches
         ]
         return torch.cat(logits).cpu()
+
+
+def predict_pieces(
+    model: nn.Module, batches: Iterable[dict[str, Tensor]], accelerator: Accelerator
+) -> list[tuple[Tensor, Tensor]]:
+    """Run a model with an output for each word piece over batches in eval mode, and restore its mode.
+
+    Args:
+        model: A token classifier.
+        batches: Its inputs, with `labels` of shape (B, L), -100 for word pieces that are left out.
+        accelerator: Collects the rows of all processes.
+
+    Returns:
+        For each of N rows the P labels of its word pieces, and their logits, shape (P, C), float32, on the CPU.
+    """
+    found = []
+    with _evaluating(model):
+        for batch in batches:
+            logits = model(**{name: value for name, value in batch.items() if name != "labels"}).logits.float()
+            padded = accelerator.pad_across_processes(batch["labels"], dim=1, pad_index=IGNORED)
+            found.append(accelerator.gather_for_metrics((padded, accelerator.pad_across_processes(logits, dim=1))))
+    rows = (pair for labels, logits in found for pair in zip(labels.cpu(), logits.cpu(), strict=True))
+    return [(labels[labels != IGNORED], logits[labels != IGNORED]) for labels, logits in rows]
 
 
 @contextmanager
@@ -126,6 +151,40 @@ def text_logits(
         return logits
 
     return run_longest_first(model, run, tokenizer, rows, lengths, batch_size, progress)
+
+
+def piece_logits(
+    model: nn.Module,
+    tokenizer: PreTrainedTokenizerBase,
+    rows: Sequence[dict[str, list[int]]],
+    batch_size: int,
+    progress: Callable[[int], object] = lambda rows: None,
+) -> list[Tensor]:
+    """Run a token classifier over tokenised texts.
+
+    Args:
+        model: A token classifier with a `device`.
+        tokenizer: Its tokenizer, which pads the batches.
+        rows: N tokenised texts.
+        batch_size: Maximum number of rows in a batch.
+        progress: Called with the number of rows after each batch.
+
+    Returns:
+        For each text the logits of its P word pieces, shape (P, C), float32, on the CPU.
+    """
+    lengths = [len(row["input_ids"]) for row in rows]
+    longest = max(lengths)
+
+    def run(**batch: Tensor) -> Tensor:
+        logits: Tensor = model(**batch).logits
+        real = batch["attention_mask"].bool()
+        # Real positions first, whichever side is padded, and all batches of one length.
+        placed = logits.new_zeros(logits.shape[0], longest, logits.shape[2])
+        placed[torch.arange(longest, device=logits.device) < real.sum(dim=1, keepdim=True)] = logits[real]
+        return placed
+
+    found = run_longest_first(model, run, tokenizer, rows, lengths, batch_size, progress)
+    return [logits[:length] for logits, length in zip(found, lengths, strict=True)]
 
 
 def _tokenize(

@@ -1,22 +1,28 @@
-"""Second stage of a run: splits, class ids and digests of the data."""
+"""Second stage of a run: the task, splits, targets and digests of the data."""
 
 import logging
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from datasets import DatasetDict
+import pyarrow as pa
+from datasets import Dataset, DatasetDict
 
 from textmix.config.run import RunConfig
-from textmix.data.columns import categories
+from textmix.data.columns import categories, select_rows
 from textmix.data.config import DataConfig
-from textmix.data.labels import ClassIds, class_names, encode_labels
-from textmix.data.sources import source_name
-from textmix.data.splits import TEST, TRAIN, VALIDATION, SplitReport, build_splits
+from textmix.data.label_format import Array
+from textmix.data.sources import load_source, source_name
+from textmix.data.splits import TEST, TRAIN, VALIDATION, SplitReport, build_splits, pick
 from textmix.data.standardize import LABEL
+from textmix.errors import ConfigError, DataError
 from textmix.io.run_directory import check_data
+from textmix.tasks.base import LabelSpace, check_known
+from textmix.tasks.detect import detect_task
+from textmix.tasks.names import TaskName, choose_metric
+from textmix.tasks.registry import build_task
 
 logger = logging.getLogger(__name__)
 
@@ -27,41 +33,99 @@ class RunData:
 
     Args:
         splits: The splits of the run, with standard columns.
-        labels: Class ids of each split, shape (N,).
-        class_names: Names of the classes, in the order of their ids.
+        targets: Targets of each split, with N rows.
+        space: The labels.
         report: Sizes and digests of the splits.
     """
 
     splits: DatasetDict
-    labels: dict[str, ClassIds]
-    class_names: list[str]
+    targets: dict[str, Array]
+    space: LabelSpace
     report: SplitReport
 
     def fingerprint(self) -> tuple[Any, ...]:
-        """Return a value that must be equal in all processes of a run: digests, classes and training labels."""
-        return self.report.digests, self.class_names, sha256(self.labels[TRAIN].data).hexdigest()
+        """Return a value that must be equal in all processes of a run: digests, labels and training targets."""
+        return self.report.digests, self.space, sha256(self.targets[TRAIN].tobytes()).hexdigest()
+
+
+def with_task(config: RunConfig) -> RunConfig:
+    """Fill in the task, which `auto` finds from the data, and the metric that selects the best epoch.
+
+    Raises:
+        DataError: If the data cannot be read, or may be of several tasks.
+        ConfigError: If the task does not have the metric.
+    """
+    name = find_task(config.data) if config.task == "auto" else config.task
+    if config.train.tune_thresholds and name != "multi_label":
+        raise ConfigError(f"train.tune_thresholds has no effect on task {name}; leave it out")
+    if name == "regression" and not config.loss.is_plain:
+        raise ConfigError("label smoothing, class weights and the focal loss have no meaning for task regression")
+    train = replace(config.train, metric=choose_metric(name, config.train.metric))
+    return replace(config, task=name, train=train)
+
+
+def find_task(data: DataConfig) -> TaskName:
+    """Find the task from the data, and log it.
+
+    Raises:
+        DataError: If the data cannot be read, or may be of several tasks.
+    """
+    rows = pick(load_source(data.source, data.reading), TRAIN, TEST, VALIDATION)
+    name, reason = detect_task(rows, data, source_name(data.source))
+    logger.info(f"task {name}: {reason}")
+    return name
 
 
 def read_data(config: RunConfig, siblings: Iterable[Path] = ()) -> RunData:
     """Read and split the data and encode its labels; writes nothing.
 
     Args:
-        config: The resolved options of the run.
+        config: The resolved options of the run, with its task.
         siblings: Directories of runs whose data digests must match.
 
     Raises:
         DataError: If the data cannot be used.
         RunError: If a sibling has other data.
     """
-    splits, report = build_splits(config.data, config.train.seed)
+    task = build_task(config.known_task, config.data)
+    splits, everything, report = build_splits(config.data, task, config.train.seed)
     for sibling in siblings:
         check_data(sibling, report.digests)
-    labels = {name: categories(split, LABEL) for name, split in splits.items()}
-    names = report.classes or class_names(labels[TRAIN], source_name(config.data.source))
-    encoded = {name: encode_labels(labels[name], names, where) for name, where in _origins(config.data, splits)}
-    for line in report.lines():
+    space = task.fit(everything, categories(splits[TRAIN], LABEL), source_name(config.data.source))
+    targets = {}
+    for name, where in _origins(config.data, splits):
+        splits[name], targets[name] = encode_rows(splits[name], space, config.data, where)
+    for line in [*report.lines(), *task.notes(everything)]:
         logger.info(line)
-    return RunData(splits, encoded, names, report)
+    return RunData(splits, targets, space, report)
+
+
+def encode_rows(rows: Dataset, space: LabelSpace, data: DataConfig, where: str) -> tuple[Dataset, Array]:
+    """Encode the labels of rows, and treat labels that training never saw as `data.unknown_labels` says.
+
+    Args:
+        rows: Standard rows.
+        space: The labels of the model.
+        data: The options of the rows.
+        where: Name of the source, for errors.
+
+    Returns:
+        The rows that are used, and their targets.
+
+    Raises:
+        DataError: If labels are unknown and must not be, or no row is left.
+    """
+    labels = categories(rows, LABEL)
+    if data.unknown_labels == "wrong" and not space.marks_unknown:
+        raise ConfigError(f"data.unknown_labels wrong has no meaning for task {space.task}; use skip or error")
+    if data.unknown_labels == "error":
+        check_known(space, labels, where)
+    if data.unknown_labels == "skip" and not (known := space.known(labels)).all():
+        if not known.any():
+            raise DataError(f"{where}: no rows are left: training saw none of the labels")
+        logger.info(f"{where}: left out {(~known).sum()} rows with labels that training never saw")
+        rows, labels = select_rows(rows, known), labels.filter(pa.array(known))
+    return rows, space.encode(labels)
 
 
 def _origins(data: DataConfig, splits: DatasetDict) -> Iterator[tuple[str, str]]:

@@ -11,7 +11,7 @@ from transformers import PreTrainedTokenizerBase
 
 from textmix.config.run import RunConfig
 from textmix.config.train import TrainConfig
-from textmix.data.labels import ClassIds
+from textmix.data.label_format import Array
 from textmix.data.splits import TRAIN, VALIDATION
 from textmix.data.standardize import IN_MEMORY
 from textmix.data.tokenization import LazyTokens, tokenize
@@ -20,24 +20,27 @@ from textmix.io.run_directory import MODEL
 from textmix.models.loading import LoadedModel, build_model, load_model
 from textmix.models.sequence_classifier import MixupForSequenceClassification
 from textmix.runs.data import RunData
+from textmix.tasks.base import LabelSpace
 from textmix.training.distributed import ProcessGroup
 from textmix.training.pooled import pool_rows
 from textmix.training.trainer import MixupTrainer, Reporting, TrainingData
 
 
-def build_seeded_model(config: RunConfig, class_names: list[str], texts: Iterable[str]) -> LoadedModel:
+def build_seeded_model(config: RunConfig, space: LabelSpace, texts: Iterable[str]) -> LoadedModel:
     """Build model and tokenizer with the initial weights of the run's seed.
 
     Args:
         config: The resolved options of the run.
-        class_names: Names of the classes.
+        space: The labels.
         texts: Training texts, used for the vocabulary of word models.
 
     Raises:
         ModelError: If the model cannot be loaded.
     """
     set_seed(config.train.seed)
-    return build_model(config.model, class_names, texts)
+    loaded = build_model(config.model, space.to_config(), texts, space.of_tokens)
+    space.store(loaded.model.config)
+    return loaded
 
 
 def tokenize_splits(config: RunConfig, data: RunData, loaded: LoadedModel) -> TrainingData:
@@ -46,7 +49,7 @@ def tokenize_splits(config: RunConfig, data: RunData, loaded: LoadedModel) -> Tr
     for name in (TRAIN, VALIDATION):
         if name not in data.splits:
             continue
-        split, labels = data.splits[name], data.labels[name]
+        split, labels = data.splits[name], data.space.to_labels(data.targets[name])
         if config.model.freeze == "encoder":
             assert isinstance(loaded.model, MixupForSequenceClassification)
             tokens = tokenize(split, loaded.tokenizer, labels)
@@ -54,7 +57,7 @@ def tokenize_splits(config: RunConfig, data: RunData, loaded: LoadedModel) -> Tr
         else:
             used = _count_rows_used(config.train) if name == TRAIN else math.inf
             rows[name] = _tokenize(split, loaded.tokenizer, labels, used)
-    return TrainingData(rows[TRAIN], rows.get(VALIDATION), data.class_names)
+    return TrainingData(rows[TRAIN], rows.get(VALIDATION), data.space)
 
 
 def check_processes_agree(config: RunConfig, data: RunData, tokenizer: PreTrainedTokenizerBase) -> None:
@@ -102,7 +105,7 @@ def _count_rows_used(config: TrainConfig) -> float:
     return config.max_steps * config.accumulation_steps * config.batch_size * processes
 
 
-def _tokenize(rows: Dataset, tokenizer: PreTrainedTokenizerBase, labels: ClassIds, used: float) -> Dataset | LazyTokens:
+def _tokenize(rows: Dataset, tokenizer: PreTrainedTokenizerBase, labels: Array, used: float) -> Dataset | LazyTokens:
     """Tokenise rows in advance, or on demand if there are many or only some are used."""
     if rows.num_rows > min(IN_MEMORY, used):
         return LazyTokens(rows, tokenizer, labels)

@@ -5,15 +5,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from transformers.utils import CONFIG_NAME
+
 from textmix.config.run import RunConfig
 from textmix.data.sources import source_name
 from textmix.data.splits import TEST, VALIDATION
-from textmix.evaluation.metrics import Evaluation, scaled_scores
 from textmix.inference.predictor import Predictor
-from textmix.io.files import write_json
-from textmix.io.run_directory import METRICS, checkpoint_directory
+from textmix.io.files import replacing, write_json
+from textmix.io.run_directory import METRICS, MODEL, checkpoint_directory
 from textmix.runs.data import RunData
 from textmix.runs.evaluate import evaluate_rows, write_evaluation
+from textmix.tasks.evaluation import Evaluation
 from textmix.training.progress import TrainProgress
 
 
@@ -35,7 +37,16 @@ class RunResult:
 def evaluate_splits(predictor: Predictor, data: RunData, test: bool = True) -> dict[str, Evaluation]:
     """Evaluate the test split, if requested, and the validation split, if there is one."""
     names = [name for name in ((TEST, VALIDATION) if test else (VALIDATION,)) if name in data.splits]
-    return {name: evaluate_rows(predictor, data.splits[name], data.labels[name]) for name in names}
+    return {name: evaluate_rows(predictor, data.splits[name], data.targets[name]) for name in names}
+
+
+def tune_thresholds(predictor: Predictor, data: RunData, directory: Path) -> None:
+    """Tune the thresholds of labels on the validation split, and save them in the configuration of the best model."""
+    validation = evaluate_rows(predictor, data.splits[VALIDATION], data.targets[VALIDATION])
+    config = predictor.model.config
+    validation.space.tuned(validation.targets, validation.outputs).store(config)
+    with replacing(directory / MODEL / CONFIG_NAME) as temporary:
+        temporary.write_text(config.to_json_string(), encoding="utf-8")
 
 
 def write_results(
@@ -61,7 +72,8 @@ def _metrics(
 ) -> dict[str, dict[str, Any]]:
     metrics = {name: {**item.scores(), "report": item.report()} for name, item in evaluations.items()}
     if TEST in evaluations and VALIDATION in evaluations:
-        metrics[TEST] |= scaled_scores(evaluations[VALIDATION], evaluations[TEST])
+        validation, test = ((item.targets, item.outputs) for item in (evaluations[VALIDATION], evaluations[TEST]))
+        metrics[TEST] |= evaluations[TEST].space.calibrated_scores(validation, test)
     metrics["train"] = {
         "seconds": progress.seconds,
         "samples_per_second": progress.samples / progress.seconds,

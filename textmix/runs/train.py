@@ -25,12 +25,12 @@ from textmix.io.run_directory import (
     run_lock,
 )
 from textmix.models.loading import check_model
-from textmix.runs.data import RunData, read_data
+from textmix.runs.data import RunData, read_data, with_task
 from textmix.runs.environment import environment
 from textmix.runs.fitting import build_seeded_model, build_trainer, check_processes_agree, load_best, tokenize_splits
 from textmix.runs.options import resolve
 from textmix.runs.processes import end_process_group, process_group
-from textmix.runs.results import RunResult, evaluate_splits, remove_checkpoints, write_results
+from textmix.runs.results import RunResult, evaluate_splits, remove_checkpoints, tune_thresholds, write_results
 from textmix.training.cpu.memory import trim_memory
 from textmix.training.pooled import check_pooled
 from textmix.training.trainer import MixupTrainer, OnEvaluation, Reporting
@@ -69,7 +69,7 @@ def train(
     """
     with process_group() as processes, ExitStack() as stack:
         stack.enter_context(_quiet(not (show_progress and processes.is_main_process)))
-        config = resolve(config)
+        config = with_task(resolve(config))
         directory = Path(str(config.output_dir))
         refuse_overwriting(directory, config.inputs, "output_dir")
         _check_target(directory, overwrite, resume, stack, processes)
@@ -101,7 +101,7 @@ def _prepare(
         check_pooled(config.mix)
     data = read_data(config, siblings)
     trim_memory()
-    loaded = build_seeded_model(config, data.class_names, Texts(text_columns(data.splits[TRAIN])))
+    loaded = build_seeded_model(config, data.space, Texts(text_columns(data.splits[TRAIN])))
     rows = tokenize_splits(config, data, loaded)
     check_processes_agree(config, data, loaded.tokenizer)
     trainer = build_trainer(config, loaded, rows, directory, reporting)
@@ -142,6 +142,8 @@ def _fit(
         if not processes.is_main_process:
             return None
         best = load_best(config, directory)
+        if config.train.tune_thresholds:
+            tune_thresholds(best, data, directory)
         evaluations = evaluate_splits(best, data, test)
         return write_results(directory, config, data, evaluations, progress)
 

@@ -1,6 +1,6 @@
 """The batches of an epoch: an order that depends only on seed and epoch, and the rows of each process."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import chain, islice
 from typing import Any, cast
 
@@ -11,7 +11,12 @@ import torch
 from datasets import Dataset
 from torch import Tensor
 from torch.utils.data import DataLoader, Sampler
-from transformers import DataCollatorWithPadding, PreTrainedTokenizerBase, default_data_collator
+from transformers import (
+    DataCollatorForTokenClassification,
+    DataCollatorWithPadding,
+    PreTrainedTokenizerBase,
+    default_data_collator,
+)
 
 from textmix.data.tokenization import LazyTokens, token_lists
 from textmix.mixing.sampling import seeded
@@ -129,6 +134,13 @@ def row_lengths(data: Dataset | LazyTokens) -> npt.NDArray[np.integer[Any]]:
     return lengths
 
 
+def _padding(data: Dataset | LazyTokens, tokenizer: PreTrainedTokenizerBase) -> Callable[[Any], Any]:
+    """Return what pads a batch; labels of word pieces are padded, too."""
+    first = data[0] if len(data) else {}
+    of_pieces = isinstance(first.get("labels"), list) and all(isinstance(label, int) for label in first["labels"])
+    return (DataCollatorForTokenClassification if of_pieces else DataCollatorWithPadding)(tokenizer)
+
+
 def padded_loader(
     data: Dataset | LazyTokens,
     tokenizer: PreTrainedTokenizerBase,
@@ -146,7 +158,7 @@ def padded_loader(
     order: dict[str, Any] = {"batch_size": batch_size} if batches is None else {"batch_sampler": batches}
     # A separate generator: without it, each pass would advance the global generator that dropout uses.
     pooled = isinstance(data, Dataset) and POOLED in data.column_names
-    collate = default_data_collator if pooled else DataCollatorWithPadding(tokenizer)
+    collate = default_data_collator if pooled else _padding(data, tokenizer)
     # A DataLoader needs only __len__ and __getitems__.
     dataset = cast("torch.utils.data.Dataset[Any]", data)
     # Only from pinned memory is a batch copied to a GPU while the CPU goes on.

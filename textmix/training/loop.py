@@ -19,12 +19,13 @@ from transformers import PreTrainedModel
 
 from textmix.data.tokenization import labels_of
 from textmix.errors import TrainingInterrupted
-from textmix.evaluation.metrics import SELECTION_METRICS, Evaluation
 from textmix.hooks.attached_mixer import AttachedMixer
 from textmix.io.files import replacing
 from textmix.io.run_directory import MODEL, PROFILE
-from textmix.mixing.losses import IGNORED
-from textmix.models.logits import predict_logits
+from textmix.models.logits import predict_logits, predict_pieces
+from textmix.tasks.evaluation import Evaluation, headline
+from textmix.tasks.names import choose_metric
+from textmix.tasks.token_classification import as_objects
 from textmix.training.batches import EpochBatches, padded_loader
 from textmix.training.ema import averaged
 from textmix.training.finite import FiniteCheck
@@ -184,8 +185,8 @@ class TrainingLoop:
         loss = torch.zeros((), device=self.accelerator.device)
         for number, batch in zip(numbers, window, strict=True):
             own_rows = self._batches.own_rows(number)
-            if own_rows == 0:
-                batch["labels"].fill_(IGNORED)  # every process must take part in the step
+            if own_rows == 0:  # every process must take part in the step
+                batch["sample_weight"] = torch.zeros(len(batch["labels"]), device=batch["labels"].device)
             with nullcontext() if number == numbers[-1] else self.accelerator.no_sync(self.model):
                 # Dividing by the rows of the window makes the losses of its batches sum to their mean. The number of
                 # processes cancels the averaging of gradients over the processes.
@@ -215,12 +216,10 @@ class TrainingLoop:
             **self.state.means.read(lambda sums: self.accelerator.reduce(sums)),
         }
         add_history(self.accelerator, self.trainer.directory, progress, line)
-        bar.set_postfix(
-            loss=f"{line['loss']:.4f}",
-            accuracy=f"{line['accuracy']:.3f}",
-            lr=f"{line['learning_rate']:.1e}",
-            samples_per_second=f"{progress.samples / progress.seconds:.1f}",
-        )
+        shown = {"loss": f"{line['loss']:.4f}", "lr": f"{line['learning_rate']:.1e}"}
+        if "accuracy" in line:  # of classes alone
+            shown["accuracy"] = f"{line['accuracy']:.3f}"
+        bar.set_postfix(shown, samples_per_second=f"{progress.samples / progress.seconds:.1f}")
 
     def _finish_epoch(self, bar: tqdm[Any]) -> None:
         """Evaluate, and save the model if it is the best so far."""
@@ -234,13 +233,13 @@ class TrainingLoop:
         scores = self._evaluate(self._validation_loader)
         line = {"step": progress.step, "epoch": progress.epoch, "validation": scores}
         add_history(self.accelerator, self.trainer.directory, progress, line)
-        improved = progress.record_epoch(scores[config.metric], more_is_better=SELECTION_METRICS[config.metric])
+        space, metric = self.trainer.data.space, choose_metric(self.trainer.data.space.task, config.metric)
+        improved = progress.record_epoch(scores[metric], more_is_better=space.metrics[metric])
         if improved:
             self._save_model()
         if self._show_progress:
             bar.write(
-                f"epoch {progress.epoch}: validation accuracy {scores['accuracy']:.4f}, macro F1"
-                f" {scores['macro_f1']:.4f}, nll {scores['nll']:.4f}{' (best so far)' if improved else ''}"
+                f"epoch {progress.epoch}: validation {headline(space, scores)}{' (best so far)' if improved else ''}"
             )
         if self.trainer.reporting.on_evaluation is not None:
             self.trainer.reporting.on_evaluation(progress.epoch, scores)
@@ -248,11 +247,15 @@ class TrainingLoop:
     def _evaluate(self, loader: DataLoader[Any]) -> dict[str, float]:
         assert self.trainer.data.validation is not None
         model = self.model if self.average is None else self.average.module
+        space = self.trainer.data.space
         with self.accelerator.autocast():  # accelerate wraps only the model in it, not the average
+            if space.of_tokens:
+                pieces = predict_pieces(model, loader, self.accelerator)
+                labels, outputs = zip(*((row.numpy(), space.outputs(logits)) for row, logits in pieces), strict=True)
+                return Evaluation(as_objects(labels), as_objects(outputs), space).scores()
             logits = predict_logits(model, loader, self.accelerator.gather_for_metrics)
-        labels = labels_of(self.trainer.data.validation)
-        probabilities = logits.double().softmax(dim=-1).numpy()
-        return Evaluation(labels, probabilities, self.trainer.data.class_names).scores()
+        targets = space.to_targets(labels_of(self.trainer.data.validation))
+        return Evaluation(targets, space.outputs(logits), space).scores()
 
     def _save_model(self) -> None:
         weights = whole_weights(self.accelerator, self.model)

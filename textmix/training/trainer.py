@@ -3,11 +3,10 @@
 import math
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from accelerate.utils import set_seed
 from datasets import Dataset
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
@@ -19,6 +18,7 @@ from textmix.hooks.special_tokens import special_ids
 from textmix.mixing.completion import complete
 from textmix.mixing.config import MixConfig
 from textmix.mixing.loss_config import LossConfig
+from textmix.tasks.base import LabelSpace
 from textmix.training.accelerator import attributes_restored, run_accelerator
 from textmix.training.batches import EpochBatches, row_lengths
 from textmix.training.cpu.dropout import byte_dropout
@@ -41,12 +41,12 @@ class TrainingData:
     Args:
         train: Tokenised rows with `labels`, or rows that are tokenised on demand.
         validation: Rows of the same form; None means that no best epoch is selected.
-        class_names: Names of the classes.
+        space: The labels.
     """
 
     train: Dataset | LazyTokens
     validation: Dataset | LazyTokens | None
-    class_names: list[str]
+    space: LabelSpace
 
 
 @dataclass(frozen=True)
@@ -104,8 +104,10 @@ class MixupTrainer:
         self.tokenizer = tokenizer
         self.data = data
         self.config = config
-        self.mix = complete(mix, loss, lambda: special_ids(tokenizer), lambda: _count_classes(data))
-        self.loss = loss
+        self.loss = _balanced(loss, data)
+        self.mix = complete(
+            mix, self.loss, lambda: special_ids(tokenizer), lambda: data.space.counts(labels_of(data.train))
+        )
         self.directory = directory
         self.reporting = reporting or Reporting()
         self.precision = choose_precision(config.precision)
@@ -179,6 +181,11 @@ class MixupTrainer:
         )
 
 
-def _count_classes(data: TrainingData) -> list[int]:
-    counts: list[int] = np.bincount(labels_of(data.train), minlength=len(data.class_names)).tolist()
-    return counts
+def _count(data: TrainingData) -> list[int]:
+    return data.space.counts(labels_of(data.train))
+
+
+def _balanced(loss: LossConfig, data: TrainingData) -> LossConfig:
+    """Compute balanced weights where they do not follow from the class counts."""
+    weights = data.space.balanced_weights(labels_of(data.train)) if loss.class_weights == "balanced" else None
+    return loss if weights is None else replace(loss, class_weights=weights)

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from tokenizers import processors
@@ -27,8 +28,9 @@ NAMES = sorted(TOPICS)
 ROWS = topic_rows(24)
 # Rows of different lengths, so that there is padding.
 WORDS = [text.split()[: 2 + number % 5] for number, (text, _) in enumerate(ROWS)]
-TEXTS = Texts([" ".join(words) for words in WORDS], None, [NAMES.index(label) for _, label in ROWS], NAMES)
-PAIRS = Texts(TEXTS.texts, TEXTS.texts[::-1], TEXTS.labels, NAMES)
+LABELS = np.array([NAMES.index(label) for _, label in ROWS])
+TEXTS = Texts([" ".join(words) for words in WORDS], None, LABELS, [label for _, label in ROWS])
+PAIRS = Texts(TEXTS.texts, TEXTS.texts[::-1], TEXTS.labels, TEXTS.shown)
 
 
 def tokenizer_of(kind: str = "word", side: str = "right") -> PreTrainedTokenizerBase:
@@ -60,7 +62,7 @@ def draw(
     drawing = {name: options.pop(name) for name in ("count", "batch_size", "max_length", "seed") if name in options}
     choices = {"word": 1.0, "cutmix": 1.0, "none": 1.0} if strategy == "any" else None
     config = MixConfig(strategy=strategy, **{"alpha": 1.0, "any": {"choices": choices}, **options})
-    counts = [texts.labels.count(number) for number in range(len(NAMES))]
+    counts = [texts.labels.tolist().count(number) for number in range(len(NAMES))]
     mix = complete(config, LossConfig(), lambda: special_ids(tokenizer), lambda: counts)
     pairs = draw_pairs(model or textcnn(tokenizer), tokenizer, texts, mix, LossConfig(), DrawOptions(**drawing))
     return list(pairs)
@@ -165,7 +167,7 @@ class TestTokens:
 
     def test_words_of_byte_level_tokenizers_are_readable(self) -> None:
         tokenizer = train_tokenizer(["naïve café"] * 3 + [text for text, _ in ROWS], "bpe")
-        texts = Texts(["naïve café", "the song"], None, [0, 1], NAMES)
+        texts = Texts(["naïve café", "the song"], None, np.array([0, 1]), NAMES)
         (pair,) = draw("cutmix", tokenizer=tokenizer, texts=texts, count=1)
         written = {row.text: "".join(token for token in row.tokens if token is not None) for row in pair.rows}
         assert written == {"naïve café": " naïve café", "the song": " the song"}
@@ -279,14 +281,14 @@ class TestDraws:
             assert draw(strategy, count=4, regmix=1.0) == draw(strategy, count=4)
 
     def test_no_more_pairs_than_rows(self) -> None:
-        few = Texts(TEXTS.texts[:3], None, [0, 1, 2], NAMES)
+        few = Texts(TEXTS.texts[:3], None, np.array([0, 1, 2]), NAMES)
         pairs = draw("word", texts=few, count=9)
         assert sorted(pair.rows[0].number for pair in pairs) == [0, 1, 2]
         with pytest.raises(DataError, match="a single row has no partner"):
-            draw("word", texts=Texts(TEXTS.texts[:1], None, [0], NAMES))
+            draw("word", texts=Texts(TEXTS.texts[:1], None, np.array([0]), NAMES))
 
     def test_a_row_without_a_partner_stands_alone(self) -> None:
-        few = Texts(TEXTS.texts[:3], None, [0, 1, 2], NAMES)
+        few = Texts(TEXTS.texts[:3], None, np.array([0, 1, 2]), NAMES)
         for strategy in ("word", "cutmix", "multi"):
             for pair in draw(strategy, texts=few, count=3, partner="same_class"):
                 assert len(pair.rows) == 1
@@ -327,6 +329,8 @@ class TestDraws:
 def test_unknown_words_are_ordinary_tokens() -> None:
     tokenizer = tokenizer_of()
     assert tokenizer.unk_token_id not in special_ids(tokenizer)
-    pairs = draw("cutmix", tokenizer=tokenizer, texts=Texts(["zebra zoo", "giraffe"], None, [0, 1], NAMES), count=2)
+    pairs = draw(
+        "cutmix", tokenizer=tokenizer, texts=Texts(["zebra zoo", "giraffe"], None, np.array([0, 1]), NAMES), count=2
+    )
     assert {position.token for pair in pairs for position in pair.positions} <= {"[UNK]", None}
     assert all("[UNK]" in (pair.mixed_text or "") for pair in pairs)

@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.tasks import split_rows
 from textmix.data.config import DataConfig
 from textmix.data.readers.header import first_cell_of_data
 from textmix.data.sources import load_source
-from textmix.data.splits import build_splits
 from textmix.data.windows import open_source
 from textmix.errors import DataError
 
@@ -17,7 +17,7 @@ LONG = "the soup was cold and so was the bread but the waiter smiled at us all t
 def message(path: Path, content: str, **options: object) -> str:
     path.write_text(content)
     with pytest.raises(DataError) as caught:
-        build_splits(DataConfig(str(path), **options), 0)
+        split_rows(DataConfig(str(path), **options), 0)
     return str(caught.value)
 
 

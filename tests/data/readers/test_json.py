@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
+from tests.support.tasks import read_rows
 from textmix.data.config import DataConfig
 from textmix.data.readers import common as formats
 from textmix.data.readers import json as jsonrows
 from textmix.data.sources import load_source
-from textmix.data.splits import load_rows
 from textmix.errors import DataError
 
 
@@ -88,7 +88,7 @@ def test_nan_is_missing(tmp_path: Path) -> None:
 def test_a_label_is_spelt_alike_whatever_is_beside_it(tmp_path: Path) -> None:
     def labels(*values: Any) -> list[str]:
         (tmp_path / "a.jsonl").write_bytes(lines(*({"text": "t", "label": value} for value in values)))
-        return load_rows(DataConfig(str(tmp_path / "a.jsonl")))["label"][:]
+        return read_rows(DataConfig(str(tmp_path / "a.jsonl")))["label"][:]
 
     assert labels(True, False, "maybe")[:2] == labels(True, False) == ["True", "False"]
     assert labels(1.0, 2.5, "other")[:2] == labels(1.0, 2.5) == ["1", "2.5"]
@@ -99,11 +99,11 @@ def test_lists_and_objects_are_no_texts_or_labels(tmp_path: Path) -> None:
     rows = [{"text": "a", "label": ["x"], "body": {"a": 1}}, {"text": "b", "label": [], "body": None}]
     (tmp_path / "a.jsonl").write_bytes(lines(*rows))
     for options, message in (
-        ({}, r"column 'label' \(data\.label_column\) holds lists or objects"),
+        ({}, r"row 1 has the labels \['x'\], not 1 probabilities; lists of names are --task multi_label"),
         ({"text_column": "body"}, r"column 'body' \(data\.text_column\) holds lists or objects"),
     ):
         with pytest.raises(DataError, match=message):
-            load_rows(DataConfig(str(tmp_path / "a.jsonl"), **options))
+            read_rows(DataConfig(str(tmp_path / "a.jsonl"), **options))
 
 
 def test_what_is_nested_deep_or_wide_is_whole(tmp_path: Path) -> None:

@@ -59,8 +59,8 @@ def test_each_row_is_predicted_once_by_the_model_that_has_not_seen_it(done: Cros
     found = read_out_of_fold(done.directory)
     assert found.keys["row"].tolist() == [row for row in range(63) if row != 4]
     assert found.keys["id"].tolist() == given["id"].drop(4).tolist()
-    names = found.evaluation.class_names
-    assert [names[label] for label in found.evaluation.labels] == given["label"].drop(4).tolist()
+    names = found.evaluation.space.names
+    assert [names[label] for label in found.evaluation.targets] == given["label"].drop(4).tolist()
     seen = {}
     for fold, directory in enumerate(done.folds):
         tested = pd.read_csv(directory / "predictions.csv")
@@ -68,7 +68,7 @@ def test_each_row_is_predicted_once_by_the_model_that_has_not_seen_it(done: Cros
         assert tested["text"].tolist() == given["text"][inside].tolist()
         seen[fold] = given["text"].drop([4, *inside]).tolist()
         probabilities = Predictor.from_pretrained(directory)(given["text"][inside].tolist())
-        np.testing.assert_allclose(found.evaluation.probabilities[found.folds == fold], probabilities, atol=1e-6)
+        np.testing.assert_allclose(found.evaluation.outputs[found.folds == fold], probabilities, atol=1e-6)
     for fold, text in zip(found.folds, given["text"].drop(4), strict=True):
         assert text not in seen[fold]
 

@@ -11,13 +11,15 @@ import pandas as pd
 import pytest
 
 from tests.support.commands import snapshot
+from tests.support.tasks import classes
 from textmix.errors import RunError
-from textmix.evaluation.metrics import Evaluation
 from textmix.experiments.crossval.ensemble import combine_runs, fit_ensemble, fit_weights, read_runs
 from textmix.experiments.crossval.out_of_fold import OOF, OutOfFold, read_out_of_fold
 from textmix.experiments.crossval.submission import Layout, write_submission
+from textmix.tasks.single_label import Classes
 
 CLASSES = ["a", "b", "c"]
+SPACE = Classes(CLASSES)
 
 
 def out_of_fold(seed: int, rows: int = 60, skill: float = 1.0) -> OutOfFold:
@@ -27,26 +29,26 @@ def out_of_fold(seed: int, rows: int = 60, skill: float = 1.0) -> OutOfFold:
     logits[np.arange(rows), labels] += skill
     probabilities = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     keys = pd.DataFrame({"row": range(rows), "fold": [row % 3 for row in range(rows)]})
-    return OutOfFold(keys, Evaluation(labels, probabilities, CLASSES))
+    return OutOfFold(keys, classes(labels, probabilities, CLASSES))
 
 
 def nll(weights: tuple[float, ...], runs: list[OutOfFold]) -> float:
     total = 0.0
-    labels = runs[0].evaluation.labels
+    labels = runs[0].evaluation.targets
     for row, label in enumerate(labels):
-        mixed = sum(w * run.evaluation.probabilities[row][label] for w, run in zip(weights, runs, strict=True))
+        mixed = sum(w * run.evaluation.outputs[row][label] for w, run in zip(weights, runs, strict=True))
         total -= math.log(mixed)
     return total / len(labels)
 
 
 def stacked(runs: list[OutOfFold]) -> np.ndarray:
-    return np.stack([run.evaluation.probabilities for run in runs])
+    return np.stack([run.evaluation.outputs for run in runs])
 
 
 class TestWeights:
     def test_no_point_of_a_fine_grid_has_a_smaller_nll(self) -> None:
         runs = [out_of_fold(0, skill=1.5), out_of_fold(1, skill=1.0), out_of_fold(2, skill=0.0)]
-        weights = fit_weights(stacked(runs), runs[0].evaluation.labels, "nll")
+        weights = fit_weights(stacked(runs), runs[0].evaluation.targets, SPACE, "nll")
         assert weights.sum() == pytest.approx(1)
         assert (weights >= 0).all()
         grid = [(i / 20, j / 20, 1 - (i + j) / 20) for i, j in product(range(21), repeat=2) if i + j <= 20]
@@ -55,14 +57,16 @@ class TestWeights:
 
     def test_a_run_that_only_harms_weighs_nothing(self) -> None:
         runs = [out_of_fold(0, skill=3.0), out_of_fold(1, skill=-3.0)]
-        assert fit_weights(stacked(runs), runs[0].evaluation.labels, "nll").tolist() == [1.0, 0.0]
+        assert fit_weights(stacked(runs), runs[0].evaluation.targets, SPACE, "nll").tolist() == [1.0, 0.0]
 
     def test_certain_and_wrong_rows_are_borne(self) -> None:
         run = out_of_fold(0, skill=1.0)
-        certain = np.eye(3)[(run.evaluation.labels + 1) % 3]
-        probabilities = np.stack([run.evaluation.probabilities, certain])
-        assert fit_weights(probabilities, run.evaluation.labels, "nll").tolist() == pytest.approx([1, 0], abs=1e-3)
-        assert np.isfinite(fit_weights(np.stack([certain, certain]), run.evaluation.labels, "nll")).all()
+        certain = np.eye(3)[(run.evaluation.targets + 1) % 3]
+        probabilities = np.stack([run.evaluation.outputs, certain])
+        assert fit_weights(probabilities, run.evaluation.targets, SPACE, "nll").tolist() == pytest.approx(
+            [1, 0], abs=1e-3
+        )
+        assert np.isfinite(fit_weights(np.stack([certain, certain]), run.evaluation.targets, SPACE, "nll")).all()
 
     @pytest.mark.parametrize("metric", ["accuracy", "macro_f1"])
     def test_the_search_never_ends_below_the_nll_weights(self, metric: str) -> None:
@@ -72,11 +76,11 @@ class TestWeights:
             first = runs[0].evaluation
             scores = {}
             for name in ("nll", metric):
-                weights = fit_weights(stacked(runs), first.labels, name)
+                weights = fit_weights(stacked(runs), first.targets, SPACE, name)
                 assert weights.sum() == pytest.approx(1)
                 assert (weights >= 0).all()
                 mixed = np.tensordot(weights, stacked(runs), axes=1)
-                scores[name] = replace(first, probabilities=mixed).scores()[metric]
+                scores[name] = replace(first, outputs=mixed).scores()[metric]
             assert scores[metric] >= scores["nll"]
             gained |= scores[metric] > scores["nll"]
         assert gained
@@ -87,10 +91,10 @@ def test_nested_predictions_come_from_weights_of_the_other_folds() -> None:
     found = fit_ensemble(runs, "nll")
     for fold in range(3):
         others = [row for row in range(60) if row % 3 != fold]
-        weights = fit_weights(stacked(runs)[:, others], runs[0].evaluation.labels[others], "nll")
+        weights = fit_weights(stacked(runs)[:, others], runs[0].evaluation.targets[others], SPACE, "nll")
         for row in range(fold, 60, 3):
             expected = weights[0] * stacked(runs)[0, row] + weights[1] * stacked(runs)[1, row]
-            assert found.nested.probabilities[row] == pytest.approx(expected)
+            assert found.nested.outputs[row] == pytest.approx(expected)
     assert found.fitted.scores()["nll"] < found.nested.scores()["nll"]
 
 
@@ -165,9 +169,9 @@ def test_runs_that_do_not_belong_together_are_refused(tmp_path: Path) -> None:
     others = {
         "more": (out_of_fold(1, rows=61), "more has predicted other rows than .*first .61 instead of 60"),
         "rows": (replace(good, keys=good.keys.assign(row=range(1, 61))), "rows has predicted other rows"),
-        "names": (replace(good, evaluation=replace(evaluation, class_names=["a", "b", "d"])), "has other classes"),
+        "names": (replace(good, evaluation=replace(evaluation, space=Classes(["a", "b", "d"]))), "has other classes"),
         "labels": (
-            replace(good, evaluation=replace(evaluation, labels=np.roll(evaluation.labels, 1))),
+            replace(good, evaluation=replace(evaluation, targets=np.roll(evaluation.targets, 1))),
             "labels has other labels than .*first, first in row",
         ),
     }

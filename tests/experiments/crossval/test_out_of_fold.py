@@ -8,24 +8,24 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from tests.support.tasks import classes
 from textmix.errors import RunError
-from textmix.evaluation.metrics import Evaluation
 from textmix.experiments.crossval.out_of_fold import OOF, OutOfFold, read_out_of_fold
 
 
 def made() -> OutOfFold:
     probabilities = np.random.default_rng(0).dirichlet(np.ones(3), size=4)
     keys = pd.DataFrame({"row": [0, 1, 3, 4], "id": ["01", "NA", "", "x,\ry"], "fold": [1, 0, 0, 1]})
-    return OutOfFold(keys, Evaluation(np.array([0, 2, 1, 1]), probabilities, ["01", "NA", "a b"]))
+    return OutOfFold(keys, classes([0, 2, 1, 1], probabilities, ["01", "NA", "a b"]))
 
 
 def test_what_was_written_is_read(tmp_path: Path) -> None:
     made().write(tmp_path)
     read = read_out_of_fold(tmp_path)
     pd.testing.assert_frame_equal(read.keys, made().keys)
-    assert read.evaluation.class_names == ["01", "NA", "a b"]
-    assert read.evaluation.labels.tolist() == [0, 2, 1, 1]
-    np.testing.assert_allclose(read.evaluation.probabilities, made().evaluation.probabilities, rtol=1e-15)
+    assert read.evaluation.space.names == ["01", "NA", "a b"]
+    assert read.evaluation.targets.tolist() == [0, 2, 1, 1]
+    np.testing.assert_allclose(read.evaluation.outputs, made().evaluation.outputs, rtol=1e-15)
     assert read.folds.tolist() == [1, 0, 0, 1]
 
 

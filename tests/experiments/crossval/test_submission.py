@@ -16,6 +16,7 @@ from textmix.experiments.crossval.submission import plan_submission, read_layout
 from textmix.inference.predictor import Predictor
 from textmix.models.config import ModelConfig, TextCNNOptions, WordOptions
 from textmix.models.loading import build_model
+from textmix.tasks.single_label import Classes
 
 CLASSES = ["food", "music", "sport"]
 DATA = DataConfig("unused", text_column=["title", "body"], label_column="topic")
@@ -74,7 +75,7 @@ def models(folder: Path, count: int) -> list[Path]:
     for number, directory in enumerate(directories):
         torch.manual_seed(number)
         texts = [text for text, _ in topic_rows(30, seed=number)]  # a vocabulary of its own
-        built = build_model(options, CLASSES, texts)
+        built = build_model(options, Classes(CLASSES).to_config(), texts)
         built.model.save_pretrained(directory / "model")
         built.tokenizer.save_pretrained(directory / "model")
     return directories
@@ -127,7 +128,7 @@ def test_memory_does_not_grow_with_the_folds(tmp_path: Path) -> None:
     (tmp_path / "new.csv").write_text("text\n" + "".join(f"{word} {word}\n" for word in words[:500]))
     words_options = WordOptions(min_frequency=1, embedding_dim=500, vocab_size=50_000)
     options = ModelConfig("textcnn", words=words_options, textcnn=TextCNNOptions(4))
-    built = build_model(options, CLASSES, words)
+    built = build_model(options, Classes(CLASSES).to_config(), words)
     size = sum(parameter.numel() for parameter in built.model.parameters()) * 4 / 1024  # kB
     assert size > 50_000
     built.model.save_pretrained(tmp_path / "fold-0" / "model")

@@ -24,6 +24,7 @@ from textmix.mixing.registry import STRATEGIES, StrategyEntry
 from textmix.mixing.site_names import EMBEDDINGS, TOKENS
 from textmix.mixing.strategy import Strategy
 from textmix.models.words.tokenizer_training import train_tokenizer
+from textmix.tasks.single_label import Classes
 from textmix.training.batches import EpochBatches
 from textmix.training.cpu import embedding as module
 from textmix.training.cpu.embedding import CompactEmbedding, compact_embedding, compact_embeddings
@@ -37,7 +38,7 @@ TOKENIZER = train_tokenizer([text for text, _ in ROWS])
 SIZE = 3 * len(TOKENIZER)  # two of three tokens are in no row
 NONE = MixConfig(strategy="none")
 TEXTS = Dataset.from_dict({"text": [text for text, _ in ROWS]})
-LABELS = [NAMES.index(label) for _, label in ROWS]
+LABELS = np.array([NAMES.index(label) for _, label in ROWS])
 DATA = tokenize(TEXTS, TOKENIZER, LABELS)
 
 
@@ -218,7 +219,7 @@ def trainer(directory: Path, strategy: str = "none", **options: Any) -> MixupTra
     if strategy == "word":
         mix = MixConfig(strategy=strategy, partner="nearest")  # which looks at the embeddings
     rows = tokenize(TEXTS, TOKENIZER, LABELS)
-    data = TrainingData(rows, rows, NAMES)
+    data = TrainingData(rows, rows, Classes(NAMES))
     return MixupTrainer(textcnn(dropout=0.5), TOKENIZER, data, config, mix, LossConfig(), directory)
 
 
@@ -252,7 +253,7 @@ def test_a_number_of_steps_trains_the_rows_of_those_steps(tmp_path: Path) -> Non
     """Also where rows are tokenised on demand: theirs are the tokens in use."""
     run = trainer(tmp_path, max_steps=2, batch_size=4, group_by_length=False)
     lazy = LazyTokens(TEXTS, TOKENIZER, np.array(LABELS))
-    run.data = TrainingData(lazy, lazy, NAMES)
+    run.data = TrainingData(lazy, lazy, Classes(NAMES))
     sizes: list[int] = []
     on_loop(run, lambda loop: sizes.append(len(loop.bare_model.embeddings.weight)))
     run.train()

@@ -85,7 +85,7 @@ def _run_step(
 ) -> BatchEncoding:
     """Run the model over some rows with their labels; returns the batch."""
     batch: BatchEncoding = _encode(tokenizer, texts, numbers, options.max_length).to(model.device)
-    labels = torch.tensor([texts.labels[number] for number in numbers], device=model.device)
+    labels = torch.tensor(texts.labels[numbers].tolist(), device=model.device)
     with torch.no_grad():
         model(**batch, labels=labels)
     return batch

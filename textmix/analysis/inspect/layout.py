@@ -9,6 +9,7 @@ from torch import Tensor
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from textmix.analysis.inspect.pairs import Neighbour, Origin, Pair, Position, Row
+from textmix.data.label_format import Array
 from textmix.hooks.special_tokens import special_ids
 from textmix.mixing.plan import MixPlan
 from textmix.mixing.site_names import EMBEDDINGS, POOLED, TOKENS
@@ -23,14 +24,14 @@ class Texts:
     Args:
         texts: The texts.
         pairs: Their second sentences; None if there are none.
-        labels: Their class ids.
-        class_names: Names of the classes.
+        labels: What the model is trained on for each.
+        shown: The labels of each as text.
     """
 
     texts: list[str]
     pairs: list[str] | None
-    labels: list[int]
-    class_names: list[str]
+    labels: Array
+    shown: list[str]
 
 
 @dataclass(frozen=True)
@@ -110,7 +111,7 @@ def _rows(plan: MixPlan, frame: Frame) -> tuple[list[Row], range]:
                 number=number,
                 text=texts.texts[number],
                 text_pair=texts.pairs[number] if texts.pairs is not None else None,
-                label=texts.class_names[texts.labels[number]],
+                label=texts.shown[number],
                 weight=weights[member],
                 target_weight=targets[member],
                 ids=own,

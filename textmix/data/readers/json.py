@@ -15,11 +15,11 @@ from typing import Any, TypeAlias
 import pyarrow as pa
 from datasets import Dataset
 
+from textmix.data.cells import NESTED, as_string
 from textmix.data.columns import stored
 from textmix.data.readers.common import STORED_AT_ONCE, check_width, file_stamp
 from textmix.data.readers.encoding import opened_as_utf8
 from textmix.data.reading import Reading
-from textmix.data.standardize import NESTED, as_string
 from textmix.errors import DataError, listed
 
 Row: TypeAlias = dict[str, Any]

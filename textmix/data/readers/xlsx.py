@@ -8,11 +8,11 @@ from typing import Any
 import pyarrow as pa
 from datasets import Dataset
 
+from textmix.data.cells import as_string
 from textmix.data.columns import stored
 from textmix.data.readers.common import check_width, file_stamp, opened
 from textmix.data.readers.header import is_header
 from textmix.data.reading import Reading
-from textmix.data.standardize import as_string
 from textmix.errors import DataError, listed, nearest
 
 # A cell without a value is None; rows have all their columns.

@@ -15,6 +15,7 @@ from textmix.experiments.compare.variants import NONE, Variant
 from textmix.experiments.resumable_run import removed_if_unused, train_or_resume
 from textmix.io.inputs import refuse_overwriting
 from textmix.io.run_directory import CONFIG_FILE, DATA, MODEL, check_data, data_digests, refuse_foreign
+from textmix.runs.data import with_task
 from textmix.runs.environment import environment
 from textmix.runs.options import resolve
 
@@ -106,7 +107,7 @@ def choose_directory(config: RunConfig) -> RunConfig:
     refuse_overwriting(Path(directory), config.inputs, "output_dir")
     started = (Path(directory) / COMPARISON).is_file() or any(Path(directory).glob(f"*/*/{CONFIG_FILE}"))
     refuse_foreign(Path(directory), "a comparison", started, LOG)
-    return resolve(replace(config, output_dir=directory))
+    return with_task(resolve(replace(config, output_dir=directory)))
 
 
 def compare_runs(
@@ -136,7 +137,7 @@ def compare_runs(
     progress = _train_all(Path(config.output_dir), runs, keep_models, on_progress)
     names = [variant.name for variant in variants]
     baseline = NONE if NONE in names else names[0]
-    records = summarize(progress.metrics, baseline)
+    records = summarize(progress.metrics, baseline, config.known_task)
     return {
         "baseline": baseline,
         "pairs": progress.pairs,

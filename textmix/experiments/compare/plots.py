@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from textmix.errors import ConfigError
-from textmix.experiments.compare.results import COMPARED
+from textmix.experiments.compare.results import compared_metrics
 from textmix.io.files import replacing
 
 
@@ -32,7 +32,7 @@ def plot_comparison(comparison: Mapping[str, Any], path: Path) -> None:
 
     strategies = comparison["strategies"]
     names = list(strategies)
-    shown = [metric for metric in COMPARED if metric in strategies[names[0]]]
+    shown = compared_metrics(strategies)
     drawing = Figure(figsize=(3 + 1.8 * len(shown), 1.5 + 0.5 * len(names)), dpi=120, layout="constrained")
     for axes, metric in zip(drawing.subplots(1, len(shown), sharey=True), shown, strict=True):
         for values in zip(*(strategies[name][metric]["values"] for name in names), strict=True):

@@ -12,48 +12,52 @@ from textmix.experiments.compare.statistics import (
     sign_flip_test,
     smallest_p,
 )
+from textmix.tasks.names import COMPARED, TaskName
 
-# Metrics of the test split, and whether higher is better. The `p_value` of a strategy is for the first metric.
-COMPARED = {
-    "accuracy": True,
-    "macro_f1": True,
-    "nll": False,
-    "ece": False,
-    "scaled_nll": False,
-    "scaled_ece": False,
-}
 SECONDS_PER_STEP, STEPS = "seconds_per_step", "steps"
+
+# Entries of a record that are not metrics.
+_OTHERS = (SECONDS_PER_STEP, STEPS, "p_value", "options")
 
 NOT_SHOWN = "no difference shown"
 Record = dict[str, Any]
 
 
-def summarize(metrics: Mapping[str, Sequence[Mapping[str, Any]]], baseline: str) -> dict[str, Record]:
+def summarize(
+    metrics: Mapping[str, Sequence[Mapping[str, Any]]], baseline: str, task: TaskName = "single_label"
+) -> dict[str, Record]:
     """Summarise the runs of each strategy, and test its scores against the baseline.
 
     Args:
         metrics: Contents of metrics.json of the runs, by strategy, in the same order of seeds or folds.
         baseline: The strategy that the others are tested against.
+        task: Their task, which says what is compared.
 
     Returns:
-        A record for each strategy. It has an entry for each available metric of `COMPARED` (scaled metrics need a
+        A record for each strategy. It has an entry for each available metric of the task (scaled metrics need a
         validation split), for `seconds_per_step` and for `steps`, with `mean`, standard deviation `sd` (null for one
         run) and `values`. If there are two runs or more, the metrics of strategies other than the baseline also have
         the mean paired `difference`, its 95 % `interval`, the `p_value` corrected for the number of strategies, a
         `verdict`, and `pairs_needed`: the number of seeds or folds needed to show the observed difference (at least
-        `fewest_pairs`; null above a million). The `p_value` of the record is the p value of the accuracy.
+        `fewest_pairs`; null above a million). The `p_value` of the record is that of the first metric.
     """
-    values = {name: [_scores(run) for run in runs] for name, runs in metrics.items()}
+    compared = COMPARED[task]
+    values = {name: [_scores(run, compared) for run in runs] for name, runs in metrics.items()}
     found = list(values[baseline][0])
     records: dict[str, Record] = {
         name: {metric: _spread([run[metric] for run in runs]) for metric in found} for name, runs in values.items()
     }
     others = [name for name in metrics if name != baseline]
     if len(metrics[baseline]) > 1:
-        for metric in [metric for metric in found if metric in COMPARED]:
-            _test([records[name][metric] for name in others], records[baseline][metric], COMPARED[metric])
-    first = next(iter(COMPARED))
+        for metric in [metric for metric in found if metric in compared]:
+            _test([records[name][metric] for name in others], records[baseline][metric], compared[metric])
+    first = next(iter(compared))
     return {name: {**record, "p_value": record[first].get("p_value")} for name, record in records.items()}
+
+
+def compared_metrics(strategies: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Return the metrics that records of `summarize` have."""
+    return list(dict.fromkeys(name for record in strategies.values() for name in record if name not in _OTHERS))
 
 
 def fewest_pairs(comparisons: int) -> int:
@@ -64,9 +68,9 @@ def fewest_pairs(comparisons: int) -> int:
     return pairs
 
 
-def _scores(run: Mapping[str, Any]) -> dict[str, float]:
+def _scores(run: Mapping[str, Any], compared: Mapping[str, bool]) -> dict[str, float]:
     train = run["train"]
-    scores = {name: run["test"][name] for name in COMPARED if name in run["test"]}
+    scores = {name: run["test"][name] for name in compared if name in run["test"]}
     return {**scores, SECONDS_PER_STEP: train["seconds"] / train["steps"], STEPS: train["steps"]}
 
 

@@ -4,13 +4,21 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from textmix.evaluation.tables import Table
-from textmix.experiments.compare.results import COMPARED, NOT_SHOWN, SECONDS_PER_STEP, STEPS, fewest_pairs, summarize
+from textmix.experiments.compare.results import (
+    NOT_SHOWN,
+    SECONDS_PER_STEP,
+    STEPS,
+    compared_metrics,
+    fewest_pairs,
+    summarize,
+)
 from textmix.experiments.compare.statistics import FEWEST_FOR_INTERVALS
+from textmix.tasks.names import TaskName
 
 
 def scores_table(strategies: Mapping[str, Mapping[str, Any]]) -> Table:
     """Build the table of scores: mean ± standard deviation over the runs of each strategy."""
-    shown = [name for name in COMPARED if any(name in record for record in strategies.values())]
+    shown = compared_metrics(strategies)
     rows = [
         [
             name,
@@ -23,10 +31,13 @@ def scores_table(strategies: Mapping[str, Mapping[str, Any]]) -> Table:
 
 
 def progress_table(
-    metrics: Mapping[str, Sequence[Mapping[str, Any]]], names: Sequence[str], pairs: Sequence[str]
+    metrics: Mapping[str, Sequence[Mapping[str, Any]]],
+    names: Sequence[str],
+    pairs: Sequence[str],
+    task: TaskName = "single_label",
 ) -> Table:
     """Build the table of the finished runs: their number and their scores for each strategy."""
-    records = {name: summarize({name: metrics[name]}, name)[name] if name in metrics else {} for name in names}
+    records = {name: summarize({name: metrics[name]}, name, task)[name] if name in metrics else {} for name in names}
     table = scores_table(records)
     done = [f"{len(metrics.get(name, ()))} of {len(pairs)}" for name in names]
     return Table(
@@ -47,7 +58,7 @@ def differences_table(strategies: Mapping[str, Mapping[str, Any]], baseline: str
             test["verdict"],
             "over 1 000 000" if test["pairs_needed"] is None else str(test["pairs_needed"]),
         ]
-        for metric in COMPARED
+        for metric in compared_metrics(strategies)
         for name, record in strategies.items()
         if (test := record.get(metric, {})).get("p_value") is not None
     ]

@@ -8,22 +8,26 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from transformers import AutoConfig
 
+import textmix.models.auto  # noqa: F401  # so that AutoConfig knows the models of textmix
 from textmix.config.run import RunConfig
+from textmix.data.cells import is_nested
 from textmix.data.columns import categories
-from textmix.data.labels import class_names, encode_labels
 from textmix.data.sources import load_source, source_name
 from textmix.data.splits import TRAIN, FoldedSource, load_folds
-from textmix.data.standardize import LABEL, ROW, is_nested
+from textmix.data.standardize import LABEL, ROW
 from textmix.errors import DataError, RunError, TrainingInterrupted, listed, nearest
-from textmix.evaluation.metrics import Evaluation
-from textmix.evaluation.report import markdown_report
-from textmix.experiments.crossval.out_of_fold import FOLD, PROBABILITY, OutOfFold, probabilities_of, read_predictions
+from textmix.experiments.crossval.out_of_fold import FOLD, OutOfFold, read_predictions
 from textmix.experiments.resumable_run import removed_if_unused, train_or_resume
 from textmix.io.files import read_json, write_json, write_text
 from textmix.io.inputs import refuse_overwriting
-from textmix.io.run_directory import CONFIG_FILE, PREDICTIONS, refuse_foreign
+from textmix.io.run_directory import CONFIG_FILE, MODEL, PREDICTIONS, refuse_foreign
+from textmix.runs.data import with_task
 from textmix.runs.options import resolve
+from textmix.tasks.base import LabelSpace
+from textmix.tasks.evaluation import Evaluation, headline
+from textmix.tasks.registry import build_task, label_space
 
 # folds.json is written first: it marks the directory as a cross-validation and identifies the rows and folds.
 FOLDS, SCORES, REPORT = "folds.json", "crossval.json", "report.md"
@@ -39,14 +43,14 @@ class CrossValidation:
         config: The options of all runs, with `data.folds`; `data.fold` is ignored.
         directory: Directory of the cross-validation.
         source: The rows and their folds.
-        class_names: Names of the classes, in the order of their ids.
+        space: The labels of all rows.
         identifiers: The id column of oof_predictions.csv, if any, for the rows in use; shape (N, 0 or 1).
     """
 
     config: RunConfig
     directory: Path
     source: FoldedSource
-    class_names: list[str]
+    space: LabelSpace
     identifiers: pd.DataFrame
 
     @property
@@ -75,25 +79,27 @@ def prepare(config: RunConfig, folds: int, id_column: str | None = None) -> Cros
     # The split seed is fixed here, so that all runs use the same folds.
     seed = config.data.seed(config.train.seed)
     named = config.output_dir
-    config = resolve(replace(config, data=replace(config.data, folds=folds, fold=0, split_seed=seed)))
+    config = with_task(resolve(replace(config, data=replace(config.data, folds=folds, fold=0, split_seed=seed))))
     directory = Path(named or f"{config.output_dir}-crossval")
     refuse_overwriting(directory, config.inputs, "output_dir")
-    source = load_folds(config.data, seed)
-    names = class_names(categories(source.rows, LABEL), source_name(config.data.source))
-    return CrossValidation(config, directory, source, names, _identifiers(config, source, id_column))
+    task = build_task(config.known_task, config.data)
+    source, where = load_folds(config.data, task, seed), source_name(config.data.source)
+    labels = categories(source.rows, LABEL)
+    space = task.fit(labels, labels, where)
+    return CrossValidation(config, directory, source, space, _identifiers(config, source, space, id_column))
 
 
-def _identifiers(config: RunConfig, source: FoldedSource, column: str | None) -> pd.DataFrame:
+def _identifiers(config: RunConfig, source: FoldedSource, space: LabelSpace, column: str | None) -> pd.DataFrame:
     if column is None:
         return pd.DataFrame(index=range(source.rows.num_rows))
     given, where = load_source(config.data.source, config.data.reading)[TRAIN], source_name(config.data.source)
     if column not in given.column_names:
         known = f"it has {listed(given.column_names)}{nearest(column, given.column_names)}"
         raise DataError(f"{where}: no column '{column}' (--id_column); {known}")
-    if column in (ROW, FOLD, LABEL, "prediction", "confidence") or column.startswith(PROBABILITY):
+    if column in (ROW, FOLD, *space.target_columns, *space.output_columns):
         raise DataError(f"--id_column {column}: oof_predictions.csv has a column of that name already")
     values = given.select(source.row_numbers).with_format("arrow")[:].column(column)
-    if is_nested(given, column):
+    if is_nested(given.data.schema, column):
         raise DataError(f"{where}: column '{column}' (--id_column) holds lists or objects, not ids")
     # Arrow types keep integers as integers in columns with missing values.
     return pd.DataFrame({column: values.to_pandas(types_mapper=pd.ArrowDtype)})
@@ -127,15 +133,12 @@ def cross_validate(crossval: CrossValidation) -> tuple[OutOfFold, dict[str, Any]
                 message = f"stopped in {crossval.folds[fold]}; run the same command again to resume"
                 raise TrainingInterrupted(message, stop.number) from None
             scores.append({name: value for name, value in metrics["test"].items() if name != "report"})
-            logger.info(
-                f"fold-{fold} ({fold + 1} of {count}): accuracy {scores[-1]['accuracy']:.4f},"
-                f" macro F1 {scores[-1]['macro_f1']:.4f}, nll {scores[-1]['nll']:.4f}"
-            )
+            logger.info(f"fold-{fold} ({fold + 1} of {count}): {headline(crossval.space, scores[-1])}")
     out_of_fold = _collect(crossval)
     summary = summarize(scores, out_of_fold.evaluation)
     out_of_fold.write(crossval.directory)
     title = f"{len(crossval.folds)}-fold cross-validation of {source_name(crossval.config.data.source)}"
-    write_text(crossval.directory / REPORT, markdown_report(title, out_of_fold.evaluation))
+    write_text(crossval.directory / REPORT, out_of_fold.evaluation.markdown(title))
     write_json(crossval.directory / SCORES, summary)
     return out_of_fold, summary
 
@@ -147,7 +150,7 @@ def summarize(folds: list[dict[str, float]], pooled: Evaluation) -> dict[str, An
     """
     table = pd.DataFrame(folds)
     return {
-        "rows": len(pooled.labels),
+        "rows": len(pooled.targets),
         "mean": table.mean().to_dict(),
         "sd": table.std(ddof=1).to_dict(),
         "pooled": pooled.scores(),
@@ -181,21 +184,23 @@ def _fingerprint(source: FoldedSource) -> str:
 
 
 def _collect(crossval: CrossValidation) -> OutOfFold:
-    source, names = crossval.source, crossval.class_names
-    probabilities = np.empty((source.rows.num_rows, len(names)))
-    for fold in range(len(crossval.folds)):
-        probabilities[source.folds == fold] = _probabilities(crossval, fold)
-    labels = encode_labels(categories(source.rows, LABEL), names, source_name(crossval.config.data.source))
+    source, space = crossval.source, crossval.space
+    targets = space.encode(categories(source.rows, LABEL))
+    by_fold = np.concatenate([_outputs(crossval, fold) for fold in range(len(crossval.folds))])
+    outputs = np.empty_like(by_fold)
+    outputs[np.argsort(source.folds, kind="stable")] = by_fold
+    spaces = [label_space(AutoConfig.from_pretrained(fold / MODEL)) for fold in crossval.folds]
+    space = space.of_rows([spaces[fold] for fold in source.folds])
     keys = crossval.identifiers.copy()
     keys.insert(0, ROW, source.row_numbers)
     keys[FOLD] = source.folds
-    return OutOfFold(keys, Evaluation(labels, probabilities, names))
+    return OutOfFold(keys, Evaluation(targets, outputs, space))
 
 
-def _probabilities(crossval: CrossValidation, fold: int) -> np.ndarray:
-    path = crossval.folds[fold] / PREDICTIONS
-    names, probabilities = probabilities_of(read_predictions(path))
+def _outputs(crossval: CrossValidation, fold: int) -> np.ndarray:
+    path, space = crossval.folds[fold] / PREDICTIONS, crossval.space
+    table = read_predictions(path)
     expected = int((crossval.source.folds == fold).sum())
-    if names != crossval.class_names or len(probabilities) != expected:
-        raise RunError(f"{path} does not have the {expected} rows and {len(crossval.class_names)} classes of its fold")
-    return probabilities
+    if len(table) != expected or not set(space.output_columns) <= set(table.columns):
+        raise RunError(f"{path} does not have the {expected} rows and {len(space.names)} outputs of its fold")
+    return space.read_outputs(table)

@@ -4,19 +4,18 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from itertools import permutations, zip_longest
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow as pa
 from scipy.optimize import minimize
-from sklearn.metrics import f1_score
 
+from textmix.data.label_format import Array
 from textmix.data.standardize import ROW
 from textmix.data.windows import WINDOW
-from textmix.errors import RunError, listed
-from textmix.evaluation.metrics import Array, Evaluation
-from textmix.experiments.crossval.out_of_fold import OutOfFold, prediction_blocks, probabilities_of, read_out_of_fold
+from textmix.errors import ConfigError, RunError, listed
+from textmix.experiments.crossval.out_of_fold import OutOfFold, prediction_blocks, read_out_of_fold
 from textmix.experiments.crossval.submission import (
     COLUMNS,
     SUBMISSION,
@@ -28,8 +27,9 @@ from textmix.experiments.crossval.submission import (
 from textmix.io.files import write_json
 from textmix.io.inputs import refuse_overwriting
 from textmix.io.run_directory import refuse_foreign
+from textmix.tasks.base import Columns, LabelSpace
+from textmix.tasks.evaluation import Evaluation
 
-Metric = Literal["nll", "accuracy", "macro_f1"]
 ENSEMBLE = "ensemble.json"
 # Steps of weight in the search for accuracy and macro F1, from coarse to fine.
 _STEPS = (0.2, 0.1, 0.05, 0.02, 0.01)
@@ -50,49 +50,47 @@ class Ensemble:
     nested: Evaluation
 
 
-def fit_ensemble(runs: list[OutOfFold], metric: Metric) -> Ensemble:
+def fit_ensemble(runs: list[OutOfFold], metric: str) -> Ensemble:
     """Fit weights of runs, and estimate the scores of the ensemble on new rows.
 
     Args:
         runs: Out-of-fold predictions of the same rows; the folds of the first run are used.
         metric: The metric that the weights are fitted for.
     """
-    probabilities = np.stack([run.evaluation.probabilities for run in runs])
-    first = runs[0].evaluation
-    nested = np.empty_like(first.probabilities)
+    outputs, first = np.stack([run.evaluation.outputs for run in runs]), runs[0].evaluation
+    targets, space = first.targets, first.space
+    nested = np.empty_like(first.outputs)
     for fold in np.unique(runs[0].folds):
         out = runs[0].folds == fold
-        nested[out] = _average(fit_weights(probabilities[:, ~out], first.labels[~out], metric), probabilities[:, out])
-    weights = fit_weights(probabilities, first.labels, metric)
-    fitted = replace(first, probabilities=_average(weights, probabilities))
-    return Ensemble(weights, fitted, replace(first, probabilities=nested))
+        nested[out] = _average(fit_weights(outputs[:, ~out], targets[~out], space, metric), outputs[:, out])
+    weights = fit_weights(outputs, targets, space, metric)
+    fitted = replace(first, outputs=_average(weights, outputs))
+    return Ensemble(weights, fitted, replace(first, outputs=nested))
 
 
-def fit_weights(probabilities: Array, labels: Array, metric: Metric) -> Array:
+def fit_weights(outputs: Array, targets: Array, space: LabelSpace, metric: str) -> Array:
     """Find the weights with which the average of runs scores best.
 
-    The negative log-likelihood is convex in the weights; SLSQP (Kraft 1988) finds its minimum. Accuracy and macro F1
-    are step functions: a greedy search starts at that minimum and moves weight between the best pair of runs until
-    nothing improves, with decreasing steps.
+    The negative log-likelihood of classes is convex in the weights; SLSQP (Kraft 1988) finds its minimum. For other
+    metrics a greedy search starts there, or at equal weights, and moves weight between the best pair of runs until
+    nothing improves, with decreasing steps: many of them are step functions.
 
     Args:
-        probabilities: Shape (R, N, C).
-        labels: True class ids, shape (N,).
-        metric: `nll`, `accuracy` or `macro_f1`.
+        outputs: Outputs of R runs for N rows, shape (R, N, C).
+        targets: Their targets.
+        space: The labels.
+        metric: A metric of the task.
 
     Returns:
         Non-negative weights, shape (R,); their sum is 1.
     """
-    weights = _likeliest(probabilities[:, np.arange(len(labels)), labels].T)
-    if metric == "nll":
-        return weights
-    scores: dict[str, Callable[[Array], float]] = {
-        "accuracy": lambda predicted: float((predicted == labels).mean()),
-        "macro_f1": lambda predicted: float(
-            f1_score(labels, predicted, labels=range(probabilities.shape[2]), average="macro", zero_division=0)
-        ),
-    }
-    return _climb(lambda tried: scores[metric](_average(tried, probabilities).argmax(axis=1)), weights)
+    weights = np.full(len(outputs), 1 / len(outputs))
+    if space.task == "single_label" and targets.ndim == 1:
+        weights = _likeliest(outputs[:, np.arange(len(targets)), targets].T)
+        if metric == "nll":
+            return weights
+    sign = 1 if space.metrics[metric] else -1
+    return _climb(lambda tried: sign * space.score(metric, targets, _average(tried, outputs)), weights)
 
 
 def _average(weights: Array, probabilities: Array) -> Array:
@@ -152,20 +150,35 @@ def read_runs(directories: list[Path]) -> list[OutOfFold]:
     return runs
 
 
+def _checked(metric: str | None, space: LabelSpace) -> str:
+    """Return the metric to fit weights for.
+
+    Raises:
+        ConfigError: If the task does not have it.
+    """
+    if metric is None:
+        return "nll" if "nll" in space.metrics else next(iter(space.metrics))
+    if metric not in space.metrics:
+        known = ", ".join(space.metrics)
+        raise ConfigError(f"--metric of task {space.task} must be one of {known}, not '{metric}'")
+    return metric
+
+
 def _check_alike(first: OutOfFold, where: Path, other: OutOfFold, directory: Path) -> None:
-    if other.evaluation.class_names != first.evaluation.class_names:
-        names, expected = listed(other.evaluation.class_names, 5), listed(first.evaluation.class_names, 5)
+    if other.evaluation.space != first.evaluation.space:
+        names, expected = listed(other.evaluation.space.names, 5), listed(first.evaluation.space.names, 5)
         raise RunError(f"{directory} has other classes than {where}: {names} instead of {expected}")
     if not np.array_equal(other.keys[ROW], first.keys[ROW]):
         counts = f"{len(other.keys)} instead of {len(first.keys)}"
         raise RunError(f"{directory} has predicted other rows than {where} ({counts}); use runs of the same source")
-    different = np.flatnonzero(other.evaluation.labels != first.evaluation.labels)
+    differs = other.evaluation.targets != first.evaluation.targets
+    different = np.flatnonzero(differs.reshape(len(differs), -1).any(axis=1))
     if len(different):
         row = first.keys[ROW].iloc[different[0]]
         raise RunError(f"{directory} has other labels than {where}, first in row {row}; use runs of the same source")
 
 
-def combine_runs(directories: list[Path], target: Path, metric: Metric) -> dict[str, Any]:
+def combine_runs(directories: list[Path], target: Path, metric: str | None = None) -> dict[str, Any]:
     """Fit an ensemble and write ensemble.json, oof_predictions.csv, and a submission if all runs have one.
 
     oof_predictions.csv holds the nested predictions, so that an ensemble of ensembles is not evaluated on rows that
@@ -174,7 +187,7 @@ def combine_runs(directories: list[Path], target: Path, metric: Metric) -> dict[
     Args:
         directories: Two or more results of `cross_validate`, or of this function.
         target: Directory to write.
-        metric: As in `fit_ensemble`.
+        metric: As in `fit_ensemble`; None means `nll`, or `mse` for regression.
 
     Returns:
         The content of ensemble.json: the weights, and the scores of each run, of the plain average (`equal`), of the
@@ -184,6 +197,7 @@ def combine_runs(directories: list[Path], target: Path, metric: Metric) -> dict[
         RunError: If runs do not belong together, or the target is in use.
     """
     runs = read_runs(directories)
+    metric = _checked(metric, runs[0].evaluation.space)
     refuse_overwriting(target, directories, "output_dir")
     refuse_foreign(target, "an ensemble", (target / ENSEMBLE).is_file())
     layouts = [read_layout(directory) for directory in directories]
@@ -191,9 +205,8 @@ def combine_runs(directories: list[Path], target: Path, metric: Metric) -> dict[
     result = {"metric": metric, **_scores([str(directory) for directory in directories], runs, found)}
     target.mkdir(parents=True, exist_ok=True)
     if layouts[0] is not None and None not in layouts:
-        class_names = runs[0].evaluation.class_names
-        blocks = _averaged_blocks(directories, layouts[0], class_names, found.weights)
-        write_submission(target, layouts[0], blocks, class_names)
+        space = runs[0].evaluation.space
+        write_submission(target, layouts[0], _averaged_blocks(directories, layouts[0], space, found.weights))
     else:
         for name in (SUBMISSION, TEST_PROBABILITIES, COLUMNS):  # of an earlier ensemble in the same directory
             (target / name).unlink(missing_ok=True)
@@ -203,26 +216,26 @@ def combine_runs(directories: list[Path], target: Path, metric: Metric) -> dict[
 
 
 def _scores(names: list[str], runs: list[OutOfFold], found: Ensemble) -> dict[str, Any]:
-    equal = np.mean([run.evaluation.probabilities for run in runs], axis=0)
+    equal = np.mean([run.evaluation.outputs for run in runs], axis=0)
     return {
         "weights": dict(zip(names, found.weights.tolist(), strict=True)),
         "runs": {name: run.evaluation.scores() for name, run in zip(names, runs, strict=True)},
-        "equal": replace(runs[0].evaluation, probabilities=equal).scores(),
+        "equal": replace(runs[0].evaluation, outputs=equal).scores(),
         "fitted": found.fitted.scores(),
         "nested": found.nested.scores(),
     }
 
 
 def _averaged_blocks(
-    directories: list[Path], layout: Layout, class_names: list[str], weights: Array
-) -> Iterator[tuple[pa.Table, Array]]:
+    directories: list[Path], layout: Layout, space: LabelSpace, weights: Array
+) -> Iterator[tuple[pa.Table, Columns]]:
     """Read test_probabilities.csv of all runs and average them, a block at a time."""
     files = [prediction_blocks(directory / TEST_PROBABILITIES, WINDOW) for directory in directories]
     for parts in zip_longest(*files, fillvalue=pd.DataFrame()):
         kept = [part.filter(layout.kept).reset_index(drop=True) for part in parts]
-        predicted = [probabilities_of(part) for part in parts]
-        for directory, rows, (names, _) in zip(directories, kept, predicted, strict=True):
-            if names != class_names or not rows.equals(kept[0]):
+        for directory, rows, part in zip(directories, kept, parts, strict=True):
+            if not set(space.output_columns) <= set(part.columns) or not rows.equals(kept[0]):
                 raise RunError(f"{directory} and {directories[0]} have submissions of different rows or columns")
-        probabilities = np.stack([values for _, values in predicted])
-        yield pa.Table.from_pandas(kept[0], preserve_index=False), _average(weights, probabilities)
+        outputs = np.stack([space.read_outputs(part) for part in parts])
+        predicted = space.write_outputs(_average(weights, outputs))
+        yield pa.Table.from_pandas(kept[0], preserve_index=False), predicted

@@ -10,15 +10,15 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from textmix.data.standardize import LABEL, ROW
+from textmix.data.standardize import ROW
 from textmix.errors import RunError
-from textmix.evaluation.metrics import Array, Evaluation
-from textmix.evaluation.report import prediction_columns
 from textmix.io.files import replacing
+from textmix.tasks.base import PROBABILITY
+from textmix.tasks.evaluation import Evaluation
+from textmix.tasks.registry import space_of_columns
 
 OOF = "oof_predictions.csv"
 FOLD = "fold"
-PROBABILITY = "probability_"
 
 
 @dataclass(frozen=True)
@@ -41,10 +41,8 @@ class OutOfFold:
 
     def write(self, directory: Path) -> None:
         """Write oof_predictions.csv."""
-        names = self.evaluation.class_names
-        labels = {LABEL: [names[number] for number in self.evaluation.labels]}
-        predicted = {**labels, **prediction_columns(self.evaluation.probabilities, names)}
-        table = pd.concat([self.keys, pd.DataFrame(predicted, index=self.keys.index)], axis=1)
+        predicted = self.evaluation.table({}).set_index(self.keys.index)
+        table = pd.concat([self.keys, predicted], axis=1)
         with replacing(directory / OOF) as temporary:
             # Quoted, as a lone carriage return in an id or a class would end its line.
             table.to_csv(temporary, index=False, quoting=csv.QUOTE_NONNUMERIC)
@@ -61,15 +59,15 @@ def read_out_of_fold(directory: Path) -> OutOfFold:
         raise RunError(f"{directory} has no {OOF}; textmix crossval and textmix ensemble write one when they are done")
     try:
         table = read_predictions(path)
-        names, probabilities = probabilities_of(table)
-        labels = pd.Index(names).get_indexer(pd.Index(table[LABEL]))
-        columns = [*table.columns[: table.columns.get_loc(LABEL)]]
+        space = space_of_columns(list(table.columns))
+        columns = [*table.columns[: list(table.columns).index(FOLD) + 1]]
         keys = table[columns].astype({ROW: np.int64, FOLD: np.int64})
+        targets, outputs = space.read_targets(table), space.read_outputs(table)
     except (KeyError, ValueError) as error:
         raise RunError(f"{path} is damaged: {error}") from error
-    if not len(labels) or (labels < 0).any():
-        raise RunError(f"{path} is damaged: it has no rows, or labels without a column of probabilities")
-    return OutOfFold(keys, Evaluation(labels, probabilities, names))
+    if not len(table):
+        raise RunError(f"{path} is damaged: it has no rows")
+    return OutOfFold(keys, Evaluation(targets, outputs, space))
 
 
 def read_predictions(path: Path) -> pd.DataFrame:
@@ -88,9 +86,3 @@ def _kinds(path: Path) -> dict[str, Any]:
     columns = pd.read_csv(path, nrows=0).columns
     kinds = {name: np.float64 if name.startswith(PROBABILITY) else str for name in columns}
     return {"dtype": kinds, "keep_default_na": False}
-
-
-def probabilities_of(table: pd.DataFrame) -> tuple[list[str], Array]:
-    """Return the class names and the probabilities, shape (N, C), of a table of predictions."""
-    columns = [name for name in table.columns if name.startswith(PROBABILITY)]
-    return [name.removeprefix(PROBABILITY) for name in columns], table[columns].to_numpy(dtype=np.float64)

@@ -20,7 +20,6 @@ from textmix.config.parsing import with_options
 from textmix.config.run import RunConfig
 from textmix.config.train import TrainConfig
 from textmix.errors import ConfigError, ModelError, RunError, TrainingError, TrainingInterrupted, one_line
-from textmix.evaluation.metrics import SELECTION_METRICS
 from textmix.experiments.resumable_run import train_or_resume
 from textmix.experiments.sweep.report import best_of, write_report
 from textmix.experiments.sweep.space import Space, draw, plain
@@ -30,7 +29,9 @@ from textmix.io.inputs import refuse_overwriting
 from textmix.io.locks import locked
 from textmix.io.run_directory import MODEL, check_parents, checkpoint_directory, data_digests, refuse_foreign
 from textmix.models.loading import check_model
+from textmix.runs.data import with_task
 from textmix.runs.options import resolve
+from textmix.tasks.names import METRICS, choose_metric
 
 JOURNAL, DEFINITION, TRIALS = "journal.log", "sweep.yaml", "trials"
 # A trial is pruned after an epoch if its best score so far is worse than the median of the other trials at that epoch
@@ -64,11 +65,12 @@ class Sweep:
             raise ConfigError("a sweep needs a validation split; set data.validation_fraction above 0")
         if "model.name" not in space:
             check_model(config.model)
-        resolve(config)  # raises errors of the base configuration before the first trial
+        resolved = with_task(resolve(config))  # raises errors of the base configuration before the first trial
+        config = replace(config, task=resolved.task, train=replace(config.train, metric=resolved.train.metric))
         assert config.output_dir is not None
         self.directory = Path(config.output_dir)
         refuse_overwriting(self.directory, config.inputs, "output_dir")
-        self.metric = config.train.metric
+        self.metric = choose_metric(config.known_task, config.train.metric)
         # Scores of trials are comparable only on the same splits.
         self._config = replace(config, data=replace(config.data, split_seed=config.data.seed(config.train.seed)))
         self._space = space
@@ -125,7 +127,7 @@ class Sweep:
         return optuna.create_study(
             study_name="sweep",
             storage=JournalStorage(JournalFileBackend(str(self.directory / JOURNAL))),
-            direction="maximize" if SELECTION_METRICS[self.metric] else "minimize",
+            direction="maximize" if METRICS[self._config.known_task][self.metric] else "minimize",
             pruner=optuna.pruners.MedianPruner(_STARTUP_TRIALS, _WARMUP_EPOCHS),
             load_if_exists=True,
         )

@@ -1,0 +1,70 @@
+"""Names of the tasks and of their metrics. Imports no torch, so that `--help` stays fast."""
+
+from typing import Literal, get_args
+
+from textmix.errors import ConfigError, did_you_mean
+
+TaskName = Literal["single_label", "multi_label", "regression", "token_classification"]
+TASK_NAMES: tuple[TaskName, ...] = get_args(TaskName)
+
+# Metrics of each task that can select the best epoch, and whether larger values are better; the first is the default.
+METRICS: dict[TaskName, dict[str, bool]] = {
+    "single_label": {"macro_f1": True, "micro_f1": True, "weighted_f1": True, "accuracy": True, "nll": False},
+    "multi_label": {
+        "macro_f1": True,
+        "micro_f1": True,
+        "weighted_f1": True,
+        "samples_f1": True,
+        "subset_accuracy": True,
+        "hamming_loss": False,
+        "mean_average_precision": True,
+        "ranking_loss": False,
+        "nll": False,
+    },
+    "token_classification": {"f1": True, "macro_f1": True, "precision": True, "recall": True, "accuracy": True},
+    "regression": {"mse": False, "mae": False, "r2": True, "pearson": True, "spearman": True},
+}
+
+# Scores of the test split that comparisons test; the `p_value` of a strategy is that of the first.
+COMPARED: dict[TaskName, dict[str, bool]] = {
+    "single_label": {
+        "accuracy": True,
+        "macro_f1": True,
+        "nll": False,
+        "ece": False,
+        "scaled_nll": False,
+        "scaled_ece": False,
+    },
+    "multi_label": {
+        "micro_f1": True,
+        "macro_f1": True,
+        "samples_f1": True,
+        "subset_accuracy": True,
+        "mean_average_precision": True,
+        "nll": False,
+        "ece": False,
+    },
+    "regression": METRICS["regression"],
+    "token_classification": METRICS["token_classification"],
+}
+
+
+def choose_metric(task: TaskName, metric: str | None) -> str:
+    """Return the metric that selects the best epoch.
+
+    Args:
+        task: The task.
+        metric: The requested metric; None means the task's default.
+
+    Raises:
+        ConfigError: If the task does not have the metric.
+    """
+    known = METRICS[task]
+    if metric is None:
+        return next(iter(known))
+    if metric not in known:
+        names = ", ".join(known)
+        raise ConfigError(
+            f"train.metric of task {task} must be one of {names}, not '{metric}'{did_you_mean(metric, known)}"
+        )
+    return metric
