@@ -109,7 +109,8 @@ class TestEvaluate:
         path.write_text("review,stars\ngoal,sport\ncar,traffic\n")
         message = fails(["evaluate", str(run), "--data.source", str(path)], capsys)
         assert message == (
-            "new: 1 labels that training never saw: 'traffic' (1 rows); the classes are food, music, sport"
+            "new: 1 labels that training never saw: 'traffic' (1 rows); the classes are food, music, sport;"
+            " --data.unknown_labels skip leaves these rows out"
         )
         assert not (run / "evaluations" / "data-new").exists()
 

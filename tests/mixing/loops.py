@@ -107,7 +107,7 @@ def loss_of_row(
         total = 0.0
         for x, y, w in zip(row, target, weights, strict=True):
             p, y = 1 / (1 + math.exp(-x)), (1 - smoothing) * y + smoothing / 2
-            total += w * (-y * (1 - p) ** gamma * math.log(p) - (1 - y) * p**gamma * math.log(1 - p))
+            total += -w * y * (1 - p) ** gamma * math.log(p) - (1 - y) * p**gamma * math.log(1 - p)
         return total / size
     if target == IGNORED:
         return 0.0

@@ -193,7 +193,7 @@ def _load(
         # A model with remote code brings its own head.
         model = ModelConfig(name=name, head="native", trust_remote_code=True) if trust else ModelConfig(name=name)
         check_model(model)
-        task = build_task(find_task(data), data)
+        task = build_task(find_task(data).task, data)
         rows = load_rows(data, task)
         labels = categories(rows, LABEL)
         space = task.fit(labels, labels, where)

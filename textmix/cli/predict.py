@@ -1,5 +1,6 @@
 """`textmix predict`."""
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -40,7 +41,7 @@ def predict(arguments: list[str]) -> None:
     if output is not None:
         check_output(output)
         refuse_overwriting(output, [options["source"], *run_paths(Path(options["run"]))], "--output")
-    source = open_source(options["source"], columns, reading)
+    source = open_source(options["source"], columns, reading, of_tokens=config.task == "token_classification")
     trim_memory()
     predictor.load()
     if output is None:
@@ -125,4 +126,11 @@ def _print_predictions(rows: "Table", columns: list[str], shown: list[str]) -> N
     cells = zip(*(predicted[name] for name in shown), strict=True)
     for said, fields in zip(cells, texts, strict=True):
         text = " ".join(str(field) for field in fields if field is not None).replace("\t", " ").replace("\n", " ")
-        print(*(f"{cell:.4f}" if isinstance(cell, float) else cell for cell in said), text, sep="\t")
+        print(*map(_shown, said), text, sep="\t")
+
+
+def _shown(cell: Any) -> str:
+    """Return a prediction as text: a number with four digits, entities as JSON."""
+    if isinstance(cell, list):
+        return json.dumps(cell, ensure_ascii=False)
+    return f"{cell:.4f}" if isinstance(cell, float) else str(cell)

@@ -4,7 +4,7 @@ import codecs
 from dataclasses import dataclass, replace
 from typing import Literal, Self
 
-Format = Literal["csv", "tsv", "json", "jsonl", "parquet", "xlsx", "text"]
+Format = Literal["csv", "tsv", "json", "jsonl", "parquet", "xlsx", "conll", "text"]
 # Detects the encoding of each file.
 AUTO = "auto"
 

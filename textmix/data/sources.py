@@ -15,6 +15,7 @@ from datasets import Dataset, DatasetDict, disable_progress_bars, load_dataset, 
 from textmix.data.builtin import BUILTIN_DATASETS, load_builtin
 from textmix.data.columns import stored, stored_tables
 from textmix.data.readers.common import STORED_AT_ONCE, explain, is_decoding_error
+from textmix.data.readers.conll import load_conll
 from textmix.data.readers.csv import delimiter_of, load_csv
 from textmix.data.readers.encoding import encoding_of, explain_encoding
 from textmix.data.readers.json import load_json
@@ -34,6 +35,7 @@ READERS: dict[Format, Callable[[list[str], Reading], Dataset]] = {
     "json": load_json,
     "parquet": load_parquet,
     "xlsx": load_xlsx,
+    "conll": load_conll,
     "text": load_lines,
 }
 # Names of files and folders of parquet files that tell a split, as the hub has them: `test-00000-of-00001.parquet`.

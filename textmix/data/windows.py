@@ -33,7 +33,7 @@ class Source:
     size: int | None = None
 
 
-def open_source(source: str, columns: list[str], reading: Reading | None = None) -> Source:
+def open_source(source: str, columns: list[str], reading: Reading | None = None, of_tokens: bool = False) -> Source:
     """Open new rows.
 
     Args:
@@ -41,6 +41,7 @@ def open_source(source: str, columns: list[str], reading: Reading | None = None)
             pair separated by a tab.
         columns: The text columns.
         reading: How files are read; None means the defaults. A file of one text a line has these columns.
+        of_tokens: Texts may be lists of tokens.
 
     Raises:
         DataError: If the source cannot be read or lacks a column.
@@ -51,7 +52,7 @@ def open_source(source: str, columns: list[str], reading: Reading | None = None)
     if reading.columns is None and is_plain_text(source, reading):
         reading = replace(reading, columns=tuple(columns))
     dataset = pick(load_source(source, reading), TEST, VALIDATION, TRAIN)
-    check_columns(dataset, Columns(columns, None), source_name(source))
+    check_columns(dataset, Columns(columns, None, of_tokens=of_tokens), source_name(source))
     return Source(stored_tables(dataset, WINDOW), dataset.num_rows)
 
 

@@ -16,6 +16,9 @@ from textmix.runs.train import train
 from textmix.training.trackers import flatten
 from textmix.training.trainer import OnEvaluation
 
+# Options that a run fills in from its data, with their value before.
+_FOUND = {"task": "auto", "train.metric": None}
+
 
 @contextmanager
 def removed_if_unused(directory: Path, marker: str) -> Iterator[None]:
@@ -80,7 +83,9 @@ def train_or_resume(
 
 def _check_same(directory: Path, config: RunConfig) -> None:
     found, asked = (dict(flatten(asdict(one), ".")) for one in (read_run_config(directory), config))
-    different = sorted(name for name in asked if found.get(name) != asked[name] and name != "output_dir")
+    # A run has the task and metric that were found from its data.
+    free = {"output_dir", *(name for name, open_ in _FOUND.items() if asked.get(name) == open_)}
+    different = sorted(name for name in asked.keys() - free if found.get(name) != asked[name])
     if different:
         raise RunError(
             f"{directory} holds a run with another {', '.join(different)}; choose another --output_dir, or remove it"

@@ -15,6 +15,7 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from textmix.config.parsing import read_run_config
+from textmix.data.cells import as_lists, is_nested
 from textmix.data.standardize import PAIR, TEXT, as_texts, join_texts
 from textmix.data.tokens import Spans
 from textmix.errors import DataError, RunError
@@ -217,7 +218,7 @@ class Predictor:
         if isinstance(rows, pd.DataFrame):
             return rows.assign(**self._columns({str(name): rows[name] for name in rows}, progress))
         if isinstance(rows, pa.Table):
-            columns = dict(zip(rows.column_names, rows.columns, strict=True))
+            columns = {name: _cells(rows, name) for name in rows.column_names}
             for name, values in self._columns(columns, progress).items():
                 rows = rows.append_column(name, pa.array(values))
             return rows
@@ -293,3 +294,9 @@ def _find_model(path: str | Path, backend: Backend | None) -> tuple[Path, list[s
 def _strings(column: Any) -> list[str]:
     values = column.to_pylist() if isinstance(column, pa.ChunkedArray) else column
     return as_texts(values)
+
+
+def _cells(rows: pa.Table, name: str) -> Any:
+    """Return a column of a table; JSON text of lists of tokens as lists."""
+    column = rows.column(name)
+    return as_lists(column, None) if pa.types.is_string(column.type) and is_nested(rows.schema, name) else column

@@ -20,8 +20,8 @@ from textmix.data.standardize import LABEL
 from textmix.errors import ConfigError, DataError
 from textmix.io.run_directory import check_data
 from textmix.tasks.base import LabelSpace, check_known
-from textmix.tasks.detect import detect_task
-from textmix.tasks.names import TaskName, choose_metric
+from textmix.tasks.detect import Found, detect_task
+from textmix.tasks.names import choose_metric
 from textmix.tasks.registry import build_task
 
 logger = logging.getLogger(__name__)
@@ -48,32 +48,36 @@ class RunData:
         return self.report.digests, self.space, sha256(self.targets[TRAIN].tobytes()).hexdigest()
 
 
-def with_task(config: RunConfig) -> RunConfig:
+def with_task(config: RunConfig) -> tuple[RunConfig, str]:
     """Fill in the task, which `auto` finds from the data, and the metric that selects the best epoch.
+
+    Returns:
+        The options, and a line about a task that was found, else an empty one.
 
     Raises:
         DataError: If the data cannot be read, or may be of several tasks.
         ConfigError: If the task does not have the metric.
     """
-    name = find_task(config.data) if config.task == "auto" else config.task
+    name, line = config.task, ""
+    if name == "auto":
+        found = find_task(config.data)
+        name, line = found.task, f"task {found.task}: {found.reason}"
     if config.train.tune_thresholds and name != "multi_label":
         raise ConfigError(f"train.tune_thresholds has no effect on task {name}; leave it out")
     if name == "regression" and not config.loss.is_plain:
         raise ConfigError("label smoothing, class weights and the focal loss have no meaning for task regression")
     train = replace(config.train, metric=choose_metric(name, config.train.metric))
-    return replace(config, task=name, train=train)
+    return replace(config, task=name, train=train), line
 
 
-def find_task(data: DataConfig) -> TaskName:
-    """Find the task from the data, and log it.
+def find_task(data: DataConfig) -> Found:
+    """Find the task from the data.
 
     Raises:
         DataError: If the data cannot be read, or may be of several tasks.
     """
     rows = pick(load_source(data.source, data.reading), TRAIN, TEST, VALIDATION)
-    name, reason = detect_task(rows, data, source_name(data.source))
-    logger.info(f"task {name}: {reason}")
-    return name
+    return detect_task(rows, data, source_name(data.source))
 
 
 def read_data(config: RunConfig, siblings: Iterable[Path] = ()) -> RunData:

@@ -69,12 +69,12 @@ def train(
     """
     with process_group() as processes, ExitStack() as stack:
         stack.enter_context(_quiet(not (show_progress and processes.is_main_process)))
-        config = with_task(resolve(config))
+        config = resolve(config)
         directory = Path(str(config.output_dir))
         refuse_overwriting(directory, config.inputs, "output_dir")
         _check_target(directory, overwrite, resume, stack, processes)
         siblings = [run for run in (directory if resume else None, sibling) if run is not None]
-        data, trainer = _prepare(config, directory, siblings, Reporting(config.to_dict(), on_evaluation, show_progress))
+        config, data, trainer = _prepare(config, directory, siblings, on_evaluation, show_progress)
         if processes.is_main_process:
             _start_directory(config, directory, data, resume, stack)
         return _fit(config, directory, data, trainer, resume, test, processes)
@@ -93,20 +93,28 @@ def _check_target(directory: Path, overwrite: bool, resume: bool, stack: ExitSta
 
 
 def _prepare(
-    config: RunConfig, directory: Path, siblings: list[Path], reporting: Reporting
-) -> tuple[RunData, MixupTrainer]:
-    """Read the data and build model and trainer; writes nothing."""
+    config: RunConfig,
+    directory: Path,
+    siblings: list[Path],
+    on_evaluation: OnEvaluation | None,
+    show_progress: bool,
+) -> tuple[RunConfig, RunData, MixupTrainer]:
+    """Find the task, read the data and build model and trainer; writes nothing."""
     check_model(config.model, config.mix)
+    config, line = with_task(config)
     if config.model.freeze == "encoder":
         check_pooled(config.mix)
     data = read_data(config, siblings)
+    if line:
+        logger.info(line)
     trim_memory()
     loaded = build_seeded_model(config, data.space, Texts(text_columns(data.splits[TRAIN])))
     rows = tokenize_splits(config, data, loaded)
     check_processes_agree(config, data, loaded.tokenizer)
+    reporting = Reporting(config.to_dict(), on_evaluation, show_progress)
     trainer = build_trainer(config, loaded, rows, directory, reporting)
     trim_memory()
-    return data, trainer
+    return config, data, trainer
 
 
 def _start_directory(config: RunConfig, directory: Path, data: RunData, resume: bool, stack: ExitStack) -> None:

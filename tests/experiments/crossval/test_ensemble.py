@@ -113,7 +113,7 @@ class TestFiles:
 
         probabilities = np.random.default_rng(seed).dirichlet(np.ones(3), size=len(ids))
         layout = Layout({"id": "id", "target": "prediction"}, ["id"])
-        write_submission(directory, layout, [(pa.table({"id": ids}), probabilities)], CLASSES)
+        write_submission(directory, layout, [(pa.table({"id": ids}), SPACE.write_outputs(probabilities))])
 
     def test_an_ensemble_is_written_like_a_cross_validation(self, tmp_path: Path) -> None:
         directories = self.write(tmp_path)

@@ -19,6 +19,7 @@ from textmix.models.loading import build_model
 from textmix.tasks.single_label import Classes
 
 CLASSES = ["food", "music", "sport"]
+SPACE = Classes(CLASSES)
 DATA = DataConfig("unused", text_column=["title", "body"], label_column="topic")
 
 
@@ -31,7 +32,7 @@ def new_rows(folder: Path, count: int = 30) -> str:
 
 class TestPlan:
     def plan(self, folder: Path, asked: str | None) -> dict[str, str]:
-        return plan_submission(new_rows(folder), asked, DATA, CLASSES).layout.submitted
+        return plan_submission(new_rows(folder), asked, DATA, SPACE).layout.submitted
 
     def test_by_default_all_but_the_texts(self, tmp_path: Path) -> None:
         assert self.plan(tmp_path, None) == {"id": "id", "site": "site", "topic": "prediction"}
@@ -61,12 +62,12 @@ class TestPlan:
 
     def test_wrong_rows_are_named(self, tmp_path: Path) -> None:
         with pytest.raises(DataError, match="new: no column 'text'"):
-            plan_submission(new_rows(tmp_path), None, DataConfig("unused"), CLASSES)
+            plan_submission(new_rows(tmp_path), None, DataConfig("unused"), SPACE)
         path = tmp_path / "taken.csv"
         for column in ("confidence", "probability_of_rain"):
             path.write_text(f"title,body,{column}\na,b,c\n")
             with pytest.raises(DataError, match=f"taken has a column '{column}', named like a prediction; rename it"):
-                plan_submission(str(path), None, DATA, CLASSES)
+                plan_submission(str(path), None, DATA, SPACE)
 
 
 def models(folder: Path, count: int) -> list[Path]:
@@ -85,8 +86,8 @@ def test_probabilities_are_averaged_over_the_models(tmp_path: Path, monkeypatch:
     monkeypatch.setattr("textmix.experiments.crossval.submission.WINDOW", 7)  # of 30 rows: the last window is not full
     directories = models(tmp_path, 3)
     path = new_rows(tmp_path)
-    submission = plan_submission(path, "id,target=topic", DATA, CLASSES)
-    submit(submission, directories, CLASSES, tmp_path)
+    submission = plan_submission(path, "id,target=topic", DATA, SPACE)
+    submit(submission, directories, SPACE, tmp_path)
 
     given = pd.read_csv(path, dtype=str)
     expected = np.zeros((30, 3))

@@ -14,6 +14,7 @@ FORMATS: dict[str, Format] = {
     ".json": "json",
     ".parquet": "parquet",
     ".xlsx": "xlsx",
+    ".conll": "conll",
     ".txt": "text",
 }
 ZIP, _GZIP = ".zip", ".gz"

@@ -107,7 +107,7 @@ def choose_directory(config: RunConfig) -> RunConfig:
     refuse_overwriting(Path(directory), config.inputs, "output_dir")
     started = (Path(directory) / COMPARISON).is_file() or any(Path(directory).glob(f"*/*/{CONFIG_FILE}"))
     refuse_foreign(Path(directory), "a comparison", started, LOG)
-    return with_task(resolve(replace(config, output_dir=directory)))
+    return with_task(resolve(replace(config, output_dir=directory)))[0]
 
 
 def compare_runs(

@@ -79,7 +79,8 @@ def prepare(config: RunConfig, folds: int, id_column: str | None = None) -> Cros
     # The split seed is fixed here, so that all runs use the same folds.
     seed = config.data.seed(config.train.seed)
     named = config.output_dir
-    config = with_task(resolve(replace(config, data=replace(config.data, folds=folds, fold=0, split_seed=seed))))
+    config = resolve(replace(config, data=replace(config.data, folds=folds, fold=0, split_seed=seed)))
+    config, _ = with_task(config)
     directory = Path(named or f"{config.output_dir}-crossval")
     refuse_overwriting(directory, config.inputs, "output_dir")
     task = build_task(config.known_task, config.data)

@@ -65,7 +65,7 @@ class Sweep:
             raise ConfigError("a sweep needs a validation split; set data.validation_fraction above 0")
         if "model.name" not in space:
             check_model(config.model)
-        resolved = with_task(resolve(config))  # raises errors of the base configuration before the first trial
+        resolved, _ = with_task(resolve(config))  # raises errors of the base configuration before the first trial
         config = replace(config, task=resolved.task, train=replace(config.train, metric=resolved.train.metric))
         assert config.output_dir is not None
         self.directory = Path(config.output_dir)
