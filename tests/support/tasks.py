@@ -16,6 +16,7 @@ from textmix.tasks.evaluation import Evaluation
 from textmix.tasks.multi_label import MultiLabel
 from textmix.tasks.regression import Regression
 from textmix.tasks.single_label import Classes, SingleLabel
+from textmix.tasks.token_classification import TokenClassification
 
 SINGLE = SingleLabel(["label"])
 
@@ -85,5 +86,13 @@ EXAMPLES = [
     Example("lists", MultiLabel(["label"]), {"label": _SETS}),
     Example("joined", MultiLabel(["label"], separator="; "), {"label": ["; ".join(names) for names in _SETS]}),
     Example("number", Regression(["label"]), {"label": _NUMBERS[:, 0].tolist()}),
+    Example(
+        "tokens",
+        TokenClassification(["label"]),
+        {
+            "text": [["Anna", "Lee", "met", "Bo"], ["Rain", "."], ["In", "Rome"], ["Bo", "left", "Oslo", "."]] * 10,
+            "label": [["B-P", "I-P", "O", "B-P"], ["O", "O"], ["O", "B-L"], ["B-P", "O", "B-L", "O"]] * 10,
+        },
+    ),
     Example("numbers", Regression(["u", "v"]), dict(zip("uv", _NUMBERS.T.tolist(), strict=True))),
 ]

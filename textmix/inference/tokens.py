@@ -16,11 +16,11 @@ from textmix.tasks.token_classification import OUTSIDE, Tags, as_objects
 
 
 class Entity(TypedDict):
-    """An entity in a text: its first character, the character after its last, type, characters and probability."""
+    """An entity in a text: its first character, the character after its last, label, characters and probability."""
 
     start: int
     end: int
-    type: str
+    label: str
     text: str
     score: float
 
@@ -108,7 +108,7 @@ def entities(text: str, spans: Spans, outputs: Array, names: Sequence[str]) -> l
             found[-1]["end"] = end
             scores[-1].append(float(row.max()))
         else:
-            found.append(Entity(start=start, end=end, type=tag[2:], text="", score=0.0))
+            found.append(Entity(start=start, end=end, label=tag[2:], text="", score=0.0))
             scores.append([float(row.max())])
         before = tag
     for entity, own in zip(found, scores, strict=True):
