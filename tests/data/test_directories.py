@@ -8,9 +8,9 @@ import pyarrow as pa
 import pytest
 from datasets import ClassLabel, Dataset, DatasetDict, Features, Value
 
+from tests.support.tasks import read_rows
 from textmix.data.config import DataConfig
 from textmix.data.sources import absolute, load_source
-from textmix.data.splits import load_rows
 from textmix.errors import ConfigError, DataError
 
 ROWS = {"text": ["a", "b"], "label": ["x", "y"]}
@@ -82,4 +82,4 @@ def test_columns_and_delimiters_have_several_spellings(tmp_path: Path) -> None:
     for columns in ("text, label", ["text", "label"]):
         for delimiter in ("tab", "\\t", "\t", None):
             config = DataConfig(str(tmp_path / "a.csv"), columns=columns, delimiter=delimiter)
-            assert load_rows(config).to_dict() == ROWS
+            assert read_rows(config).to_dict() == ROWS

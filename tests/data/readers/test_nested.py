@@ -10,10 +10,10 @@ import pyarrow.parquet as pq
 import pytest
 from datasets import Dataset
 
+from tests.support.tasks import read_rows
 from textmix.data.config import DataConfig
 from textmix.data.reading import Reading
 from textmix.data.sources import load_source
-from textmix.data.splits import load_rows
 from textmix.data.windows import open_source
 from textmix.errors import DataError
 
@@ -49,7 +49,7 @@ def test_a_name_with_a_dot_is_a_name(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_text('{"doc.body": "plain", "doc": {"body": "inside"}}\n')
     assert dotted(str(tmp_path / "a.jsonl")) == {"doc.body": ["plain"]}
     (tmp_path / "a.csv").write_text("doc.body,label\nplain,x\n")
-    assert load_rows(DataConfig(str(tmp_path / "a.csv"), text_column="doc.body"))["text"][:] == ["plain"]
+    assert read_rows(DataConfig(str(tmp_path / "a.csv"), text_column="doc.body"))["text"][:] == ["plain"]
 
 
 def test_rows_in_a_field_of_a_document(tmp_path: Path) -> None:
@@ -58,7 +58,7 @@ def test_rows_in_a_field_of_a_document(tmp_path: Path) -> None:
     config = DataConfig(
         str(path), text_column="doc.body", label_column="meta.label", field="data.rows", drop_missing=True
     )
-    assert load_rows(config).to_dict() == {"text": ["a"], "label": ["1"]}
+    assert read_rows(config).to_dict() == {"text": ["a"], "label": ["1"]}
     with pytest.raises(DataError, match=r"the field 'dta' \(data\.field\) is missing; the document has version, data"):
         load_source(str(path), Reading(field="dta"))
     with pytest.raises(DataError, match=r"the field 'version' .* is a int, not a list"):
@@ -71,10 +71,10 @@ def test_what_is_missing_is_told(tmp_path: Path) -> None:
     path = tmp_path / "a.json"
     path.write_text(json.dumps({"version": 1, "data": ROWS}))
     with pytest.raises(DataError, match=r"no column 'text' .*; it has version, data; .*--data\.field"):
-        load_rows(DataConfig(str(path)))
+        read_rows(DataConfig(str(path)))
     config = DataConfig(str(path), text_column="doc", label_column="meta.label", field="data")
     with pytest.raises(DataError, match=r"'doc' .* holds lists or objects.* as in doc\.field"):
-        load_rows(config)
+        read_rows(config)
 
 
 def test_frames_keep_missing_values() -> None:

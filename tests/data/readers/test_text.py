@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.tasks import split_rows
 from textmix.data.config import DataConfig
 from textmix.data.reading import Reading
 from textmix.data.sources import load_source
-from textmix.data.splits import build_splits
 from textmix.data.windows import open_source
 from textmix.errors import DataError
 
@@ -28,7 +28,7 @@ def test_new_rows_have_the_columns_of_the_run(tmp_path: Path) -> None:
 def test_training_on_lines_alone_says_how_to_read_columns(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("one\t1\ntwo\t0\n")
     with pytest.raises(DataError, match=r"no column 'label' .* one text a line: --data\.format csv or tsv"):
-        build_splits(DataConfig(str(tmp_path / "a.txt")), 0)
+        split_rows(DataConfig(str(tmp_path / "a.txt")), 0)
 
 
 def folders(root: Path) -> str:
