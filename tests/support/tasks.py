@@ -28,13 +28,13 @@ def classes(targets: Any, probabilities: Array, names: list[str]) -> Evaluation:
 
 def split_rows(config: DataConfig, seed: int = 0) -> tuple[DatasetDict, SplitReport]:
     """Split rows of one class each."""
-    splits = build_splits(config, SINGLE, seed)
+    splits = build_splits(config, SingleLabel.of(config), seed)
     return splits.rows, splits.report
 
 
 def read_rows(config: DataConfig) -> Dataset:
     """Read rows of one class each."""
-    return load_rows(config, SINGLE)
+    return load_rows(config, SingleLabel.of(config))
 
 
 def read(task: Task, columns: Mapping[str, list[Any]]) -> Labels:

@@ -87,9 +87,6 @@ class TestReading:
         cells = {"label": [" Good", "good ", "BAD"]}
         assert read(SINGLE, cells).to_pylist() == ["Good", "good", "BAD"]
         assert read(SingleLabel(["label"], lowercase=True), cells).to_pylist() == ["good", "good", "bad"]
-        assert SINGLE.notes(read(SINGLE, cells)) == [
-            "labels that differ in case alone: Good and good; --data.lowercase_labels true makes them one"
-        ]
 
     def test_what_training_never_saw_is_unknown(self) -> None:
         space, labels = Classes(["a", "b"]), read(SINGLE, {"label": ["b", "z"]})

@@ -12,7 +12,9 @@ import pyarrow.types as types
 from datasets import Dataset
 
 from textmix.data.cells import as_string, is_nested
+from textmix.data.columns import TextColumn
 from textmix.data.readers.header import HEAD, first_cell_of_data
+from textmix.data.standardize import LABEL, text_columns
 from textmix.data.suggest import SAMPLE, Suggestion, sample
 from textmix.errors import listed
 
@@ -95,14 +97,9 @@ class DataReport:
             (self.empty_texts, f"{self.empty_texts} rows have no text"),
             (self.empty_labels, f"{self.empty_labels} rows have no label"),
             (self.duplicates, f"{self.duplicates} rows repeat the text of an earlier row"),
-            (self.contradictions, f"{self.contradictions} rows have the text of an earlier row, but another label"),
-            (self.damaged, f"{self.damaged} rows look as if they had been read in the wrong encoding, as in Ã©"),
-            (self.missing_names, f"labels named like a missing value: {listed(self.missing_names)}"),
         ]
-        similar = [
-            f"labels that differ in case or spaces alone: {', '.join(map(repr, one))}" for one in self.similar_labels
-        ]
-        return [line for wrong, line in found if wrong] + similar
+        lines = [line for wrong, line in found if wrong]
+        return [*lines, *_row_lines(self.contradictions, self.damaged), *name_warnings(self.classes)]
 
     def to_dict(self) -> dict[str, Any]:
         """Return the report as plain values."""
@@ -140,10 +137,38 @@ def check_data(
         report.damaged += sum(_DAMAGE.search(one) is not None for one in texts)
         _count_repeated(report, seen, texts, of_rows)
     report.classes = dict(classes.most_common()) if report.task != "regression" else {}
-    report.similar_labels = _similar(report.classes)
+    report.similar_labels = similar_names(report.classes)
     report.missing_names = [name for name in report.classes if name.strip().lower() in _MISSING]
     report.lengths = _measured(dataset, text, measure)
     return report
+
+
+def row_warnings(rows: Dataset) -> list[str]:
+    """Return what is probably wrong with standard rows, a line each; reads at most `SAMPLE` rows."""
+    report = DataReport()
+    taken = range(min(rows.num_rows, SAMPLE))
+    texts = [" ".join(parts) for parts in zip(*(column.take(taken) for column in text_columns(rows)), strict=True)]
+    _count_repeated(report, {}, texts, [[label] for label in TextColumn(rows, LABEL).take(taken)])
+    return _row_lines(report.contradictions, sum(_DAMAGE.search(text) is not None for text in texts))
+
+
+def name_warnings(names: Iterable[str]) -> list[str]:
+    """Return what is probably wrong with the names of labels, a line each."""
+    given = [*names]
+    missing = [name for name in given if name.strip().lower() in _MISSING]
+    lines = [f"labels named like a missing value: {listed(missing)}"] if missing else []
+    similar = [" and ".join(map(repr, group)) for group in similar_names(given)]
+    if similar:
+        hint = "--data.lowercase_labels true makes them one"
+        lines.append(f"labels that differ in case or spaces alone: {listed(similar, 5)}; {hint}")
+    return lines
+
+
+def _row_lines(contradictions: int, damaged: int) -> list[str]:
+    lines = [f"{contradictions} rows have the text of an earlier row, but another label"] if contradictions else []
+    if damaged:
+        lines.append(f"{damaged} rows look as if they had been read in the wrong encoding, as in Ã©")
+    return lines
 
 
 def count_words(texts: list[str], pairs: list[str] | None) -> list[int]:
@@ -207,7 +232,8 @@ def _count_repeated(report: DataReport, seen: dict[int, int], texts: list[str], 
             report.contradictions += seen.setdefault(key, label) != label
 
 
-def _similar(names: Iterable[str]) -> list[list[str]]:
+def similar_names(names: Iterable[str]) -> list[list[str]]:
+    """Return the groups of names that differ in case or surrounding spaces alone."""
     groups: dict[str, list[str]] = {}
     for name in names:
         groups.setdefault(name.strip().casefold(), []).append(name)

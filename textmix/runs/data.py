@@ -11,6 +11,7 @@ import pyarrow as pa
 from datasets import Dataset, DatasetDict
 
 from textmix.config.run import RunConfig
+from textmix.data.checks import name_warnings, row_warnings
 from textmix.data.columns import categories, select_rows
 from textmix.data.config import DataConfig
 from textmix.data.label_format import Array
@@ -99,7 +100,8 @@ def read_data(config: RunConfig, siblings: Iterable[Path] = ()) -> RunData:
     targets = {}
     for name, where in _origins(config.data, splits):
         splits[name], targets[name] = encode_rows(splits[name], space, config.data, where)
-    for line in [*report.lines(), *task.notes(everything)]:
+    warnings = [*row_warnings(splits[TRAIN]), *(name_warnings(space.names) if space.has_classes else [])]
+    for line in [*report.lines(), *(f"warning: {warning}" for warning in warnings)]:
         logger.info(line)
     return RunData(splits, targets, space, report)
 

@@ -37,6 +37,8 @@ class LabelSpace(ABC):
 
     task: ClassVar[TaskName]
     problem_type: ClassVar[str | None]  # as transformers names it; None where it has no name
+    # Whether names are written in the data.
+    has_classes: ClassVar[bool] = False
     # Whether there are outputs for each token, not for each row.
     of_tokens: ClassVar[bool] = False
     # Whether targets can mark labels that training never saw.
@@ -237,10 +239,6 @@ class Task(LabelFormat):
         Raises:
             DataError: If a model cannot be trained for these labels.
         """
-
-    def notes(self, everything: Labels) -> list[str]:
-        """Return remarks on the labels, a line each."""
-        return []
 
 
 def check_known(space: LabelSpace, labels: Labels, where: str) -> None:

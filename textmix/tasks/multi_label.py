@@ -24,7 +24,7 @@ from textmix.evaluation.calibration import expected_calibration_error
 from textmix.evaluation.tables import Table
 from textmix.tasks.base import LABEL, PREDICTION, PROBABILITY, Columns, LabelSpace, Task, names_after, names_of
 from textmix.tasks.numbers import parse_numbers
-from textmix.tasks.single_label import CONFIDENCE, MOST_CLASSES, check_names, class_table, differing_in_case, in_order
+from textmix.tasks.single_label import CONFIDENCE, MOST_CLASSES, check_names, class_table, in_order
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -49,6 +49,7 @@ class LabelSet(LabelSpace):
 
     task: ClassVar = "multi_label"
     problem_type: ClassVar = "multi_label_classification"
+    has_classes: ClassVar = True
     headline: ClassVar = ("micro_f1", "macro_f1", "nll")
 
     def extras(self) -> dict[str, Any]:
@@ -264,9 +265,6 @@ class MultiLabel(Task):
                 f" rename it, or split it with --data.label_separator '{SEPARATOR}'"
             )
         return LabelSet(in_order(names))
-
-    def notes(self, everything: Labels) -> list[str]:
-        return differing_in_case(sorted(self._names(everything)))
 
 
 def _is_tuned(space: LabelSpace) -> bool:

@@ -46,6 +46,7 @@ class Classes(LabelSpace):
 
     task: ClassVar = "single_label"
     problem_type: ClassVar = "single_label_classification"
+    has_classes: ClassVar = True
     marks_unknown: ClassVar = True
     headline: ClassVar = ("accuracy", "macro_f1", "nll")
 
@@ -240,20 +241,6 @@ class SingleLabel(Task):
         if len(self.columns) > 1:
             return self.columns
         return [str(number) for number in range(len(json.loads(dictionary[0].as_py())))]
-
-    def notes(self, everything: Labels) -> list[str]:
-        return [] if _are_soft(everything) else differing_in_case(everything.dictionary.to_pylist())
-
-
-def differing_in_case(names: list[str]) -> list[str]:
-    """Return a line about labels that differ in case alone, if there are any."""
-    spellings: dict[str, list[str]] = {}
-    for name in names:
-        spellings.setdefault(name.lower(), []).append(name)
-    alike = [" and ".join(sorted(same)) for same in spellings.values() if len(same) > 1]
-    if not alike:
-        return []
-    return [f"labels that differ in case alone: {listed(alike, 3)}; --data.lowercase_labels true makes them one"]
 
 
 def class_names(labels: Labels, where: str) -> list[str]:
