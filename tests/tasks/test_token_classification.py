@@ -62,6 +62,8 @@ def test_rows_are_stratified_by_types() -> None:
     strata = TASK.strata(read(TASK, cells))
     assert strata.names == ["A", "X"]
     assert strata.values.tolist() == [[True, True], [False, False], [False, True]]
+    of_one = TASK.strata(read(TASK, {"text": [["a"], ["b"]], "label": [["B-X"], ["O"]]}))
+    assert of_one.values.tolist() == [1, 0]
 
 
 @pytest.mark.parametrize(

@@ -46,7 +46,7 @@ def predict(arguments: list[str]) -> None:
     predictor.load()
     if output is None:
         for window in source.windows:
-            _print_predictions(predictor(window), columns, predictor.space.short_columns)
+            _print_predictions(predictor(window), columns, _short(predictor.space.prediction_columns))
     else:
         _write_predictions(predictor, source, output)
         print(f"saved to {output}")
@@ -127,6 +127,11 @@ def _print_predictions(rows: "Table", columns: list[str], shown: list[str]) -> N
     for said, fields in zip(cells, texts, strict=True):
         text = " ".join(str(field) for field in fields if field is not None).replace("\t", " ").replace("\n", " ")
         print(*map(_shown, said), text, sep="\t")
+
+
+def _short(columns: list[str]) -> list[str]:
+    """Leave out the probabilities of each class."""
+    return [column for column in columns if not column.startswith("probability_")]
 
 
 def _shown(cell: Any) -> str:

@@ -24,6 +24,18 @@ class Strata(NamedTuple):
     values: Array
     names: list[str]
 
+    @classmethod
+    def of_labels(cls, present: Array, names: list[str]) -> "Strata":
+        """Return the strata of rows with labels.
+
+        Args:
+            present: Which of L labels each row has, shape (N, L), bool. With a single label there are two strata.
+            names: Names of the labels.
+        """
+        if len(names) > 1:
+            return cls(present, names)
+        return cls(np.asarray(present.any(axis=1), dtype=np.int64), ["", *names])
+
     @property
     def counts(self) -> npt.NDArray[np.int64]:
         """Number of rows of each stratum, or with each label."""

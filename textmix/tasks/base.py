@@ -155,9 +155,9 @@ class LabelSpace(ABC):
         """Names of the columns of `write_outputs`."""
 
     @property
-    def short_columns(self) -> list[str]:
-        """The columns of `write_outputs` that say the most."""
-        return [column for column in self.output_columns if not column.startswith(PROBABILITY)]
+    def prediction_columns(self) -> list[str]:
+        """Names of the columns that predictions of new texts have."""
+        return self.output_columns
 
     def answer(self, name: str) -> str:
         """Return the column of `write_outputs` that says most about the output `name`."""

@@ -238,7 +238,7 @@ class MultiLabel(Task):
 
     def strata(self, labels: Labels) -> Strata:
         names = sorted(self._names(labels))
-        return Strata(_indicators(labels, names), names)
+        return Strata.of_labels(_indicators(labels, names), names)
 
     def _names(self, labels: Labels) -> set[str]:
         found = {name for label in labels.dictionary.to_pylist() for name in json.loads(label)}

@@ -15,13 +15,14 @@ from textmix.data.config import DataConfig
 from textmix.data.label_format import Array, Labels, Strata
 from textmix.data.tokens import join_tokens
 from textmix.errors import DataError
-from textmix.tasks.base import LABEL, PREDICTION, Columns, LabelSpace, Task
+from textmix.tasks.base import PREDICTION, Columns, LabelSpace, Task
 from textmix.tasks.single_label import class_table
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 OUTSIDE = "O"
+_TAGS, _PREDICTED_TAGS = "tags", "predicted_tags"
 
 
 @dataclass(frozen=True)
@@ -115,27 +116,32 @@ class Tags(LabelSpace):
 
     @property
     def output_columns(self) -> list[str]:
+        return [_PREDICTED_TAGS]
+
+    @property
+    def prediction_columns(self) -> list[str]:
+        """Entities of new texts, which have no tokens of their own."""
         return [PREDICTION]
 
     @property
     def target_columns(self) -> list[str]:
-        return [LABEL]
+        return [_TAGS]
 
     @classmethod
     def from_columns(cls, columns: list[str]) -> Self | None:
         return None  # files of predictions of tokens do not tell the tags
 
     def write_outputs(self, outputs: Array) -> Columns:
-        """Return `prediction`, the tags of each row, separated by spaces."""
-        return {PREDICTION: [" ".join(tags) for tags in self._tags(outputs)]}
+        """Return `predicted_tags`, the tags of each row, separated by spaces."""
+        return {_PREDICTED_TAGS: [" ".join(tags) for tags in self._tags(outputs)]}
 
     def write_targets(self, targets: Array) -> Columns:
-        """Return `label`, the tags of each row, separated by spaces."""
-        return {LABEL: [" ".join(tags) for tags in self._tags(targets)]}
+        """Return `tags`, the tags of each row, separated by spaces."""
+        return {_TAGS: [" ".join(tags) for tags in self._tags(targets)]}
 
     def read_outputs(self, table: pd.DataFrame) -> Array:
         ones = np.eye(len(self.names))
-        return as_objects([ones[[self.names.index(tag) for tag in cell.split()]] for cell in table[PREDICTION]])
+        return as_objects([ones[[self.names.index(tag) for tag in cell.split()]] for cell in table[_PREDICTED_TAGS]])
 
     def read_targets(self, table: pd.DataFrame) -> Array:
         raise ValueError("tags of a file of predictions have no places in their text")
@@ -190,7 +196,7 @@ class TokenClassification(Task):
         found = [_types(label) for label in labels.dictionary.to_pylist()]
         names = sorted(set().union(*found))
         present = np.array([[name in types for name in names] for types in found]).reshape(len(found), len(names))
-        return Strata(present[labels.indices.to_numpy()], names)
+        return Strata.of_labels(present[labels.indices.to_numpy()], names)
 
     def fit(self, everything: Labels, train: Labels, where: str) -> Tags:
         """Collect the types of entities.

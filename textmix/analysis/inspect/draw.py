@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from transformers import BatchEncoding, PreTrainedModel, PreTrainedTokenizerBase
@@ -12,6 +13,7 @@ from transformers import BatchEncoding, PreTrainedModel, PreTrainedTokenizerBase
 from textmix.analysis.inspect.layout import Frame, Texts, lay_out
 from textmix.analysis.inspect.pairs import Pair
 from textmix.data.tokenization import tokenize_batch
+from textmix.data.tokens import piece_labels
 from textmix.errors import ConfigError, DataError
 from textmix.hooks.attach import attach
 from textmix.mixing.config import MixConfig
@@ -85,9 +87,11 @@ def _run_step(
 ) -> BatchEncoding:
     """Run the model over some rows with their labels; returns the batch."""
     batch: BatchEncoding = _encode(tokenizer, texts, numbers, options.max_length).to(model.device)
-    labels = torch.tensor(texts.labels[numbers].tolist(), device=model.device)
+    labels = texts.labels[numbers]
+    if labels.dtype == object:  # tags of tokens
+        labels = np.array([piece_labels(batch[row].offsets, tagged) for row, tagged in enumerate(labels)])
     with torch.no_grad():
-        model(**batch, labels=labels)
+        model(**batch, labels=torch.tensor(labels.tolist(), device=model.device))
     return batch
 
 

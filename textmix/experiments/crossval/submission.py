@@ -85,7 +85,7 @@ def plan_submission(source: str, asked: str | None, data: DataConfig, space: Lab
     rows, where = pick(load_source(source, reading), TEST, VALIDATION, TRAIN), source_name(source)
     check_columns(rows, Selection(data.text_columns, None, of_tokens=space.of_tokens), where)
     others = [name for name in rows.column_names if name not in (*data.text_columns, *data.label_columns)]
-    predicted = space.output_columns
+    predicted = space.prediction_columns
     answers = _answers(data, space)
     taken = [name for name in others if name in predicted or name.startswith(PROBABILITY)]
     if taken:
@@ -112,7 +112,7 @@ def plan_submission(source: str, asked: str | None, data: DataConfig, space: Lab
 def _answers(data: DataConfig, space: LabelSpace) -> dict[str, str]:
     """Return for each label column of the data the column of predictions that answers it."""
     if len(data.label_columns) == 1:
-        return dict.fromkeys(data.label_columns, space.output_columns[0])
+        return dict.fromkeys(data.label_columns, space.prediction_columns[0])
     return {column: space.answer(column) for column in data.label_columns}
 
 

@@ -1,0 +1,270 @@
+"""Every command on every task, from a file to its predictions."""
+
+import json
+import os
+import shutil
+import signal
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from transformers import BertModel
+
+from tests.support.commands import QUICK, fails, snapshot, tells
+from tests.support.family_configs import bert_config
+from tests.support.topics import topic_rows
+from tests.support.versions import needs_exporter
+from textmix import Predictor
+from textmix.cli.main import main
+from textmix.models.words.tokenizer_training import train_tokenizer
+from textmix.tasks.names import COMPARED, TASK_NAMES
+from textmix.training.loop import TrainingLoop
+
+ROWS = topic_rows(60)
+TOPICS = sorted({label for _, label in ROWS})
+PLACES = ["Lima", "Oslo", "Rome"]
+
+
+@dataclass(frozen=True)
+class Case:
+    """A task and a file of its labels.
+
+    Args:
+        task: The task.
+        labels: Options that say where the labels are.
+        cells: The label columns.
+        predicted: Columns that predictions add.
+        ensemble: Whether predictions can be averaged.
+    """
+
+    task: str
+    labels: list[str]
+    cells: dict[str, list]
+    predicted: list[str]
+    ensemble: bool = True
+    model: list[str] = field(default_factory=lambda: QUICK)
+
+
+def _has(topic: str) -> list[int]:
+    return [int(label == topic or number % 4 == 0) for number, (_, label) in enumerate(ROWS)]
+
+
+def _tokens() -> dict[str, list]:
+    texts, tags = [], []
+    for number in range(60):
+        place = PLACES[number % 3]
+        texts.append(["we", "met", "in", place, "again"] if number % 2 else [place, "is", "far"])
+        tags.append(["O", "O", "O", "B-LOC", "O"] if number % 2 else ["B-LOC", "O", "O"])
+    return {"text": texts, "label": tags}
+
+
+CASES = [
+    Case(
+        "single_label",
+        [],
+        {"label": [label for _, label in ROWS]},
+        ["prediction", "confidence", *(f"probability_{name}" for name in TOPICS)],
+    ),
+    Case(
+        "multi_label",
+        ["--data.label_column", "[food,music,sport]"],
+        {name: _has(name) for name in TOPICS},
+        ["prediction", *(f"probability_{name}" for name in TOPICS)],
+    ),
+    Case(
+        "regression",
+        [],
+        {"label": [TOPICS.index(label) * 10 + number / 100 for number, (_, label) in enumerate(ROWS)]},
+        ["prediction"],
+    ),
+    Case("token_classification", [], _tokens(), ["prediction"], ensemble=False, model=[]),
+]
+
+
+@dataclass(frozen=True)
+class Done:
+    """A trained run of a case.
+
+    Args:
+        case: The case.
+        folder: Holds `data.jsonl`, `new.jsonl` without labels, and the run `run`.
+        options: Options of the data and the model.
+    """
+
+    case: Case
+    folder: Path
+    options: list[str]
+
+    def path(self, name: str) -> str:
+        """Return a path in the folder."""
+        return str(self.folder / name)
+
+
+def _encoder(directory: Path) -> list[str]:
+    """Save a small encoder, which classifies tokens; word models do not."""
+    tokenizer = train_tokenizer([" ".join(tokens) for tokens in _tokens()["text"]], min_frequency=1)
+    tokenizer.model_max_length = 30
+    config = bert_config()
+    config.vocab_size = len(tokenizer)
+    torch.manual_seed(0)
+    BertModel(config).save_pretrained(directory)
+    tokenizer.save_pretrained(directory)
+    return [
+        "--model.name",
+        str(directory),
+        "--train.epochs",
+        "3",
+        "--train.batch_size",
+        "8",
+        "--train.learning_rate",
+        "0.01",
+    ]
+
+
+@pytest.fixture(scope="module", params=CASES, ids=lambda case: case.task)
+def done(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Done:
+    case: Case = request.param
+    folder = tmp_path_factory.mktemp(case.task)
+    columns = {"id": [*range(60)], "text": [text for text, _ in ROWS], **case.cells}
+    rows = [dict(zip(columns, cells, strict=True)) for cells in zip(*columns.values(), strict=True)]
+    (folder / "data.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    new = [{"id": row["id"], "text": row["text"]} for row in rows[:7]]
+    (folder / "new.jsonl").write_text("".join(json.dumps(row) + "\n" for row in new))
+    model = case.model or _encoder(folder / "encoder")
+    options = ["--data.source", str(folder / "data.jsonl"), *case.labels, *model, "--mix.strategy", "word"]
+    assert main(["train", *options, "--output_dir", str(folder / "run")]) == 0
+    return Done(case, folder, options)
+
+
+def test_every_task_is_tried() -> None:
+    assert {case.task for case in CASES} == set(TASK_NAMES)
+
+
+def test_the_task_is_found_and_said(done: Done, capsys: pytest.CaptureFixture[str]) -> None:
+    assert f"task: {done.case.task}\n" in (done.folder / "run" / "config.yaml").read_text()
+    assert main(["train", *done.options, "--train.epochs", "1", "--output_dir", done.path("again")]) == 0
+    assert f"\ntask {done.case.task}: " in capsys.readouterr().out
+    shutil.rmtree(done.folder / "again")
+
+
+def test_a_stopped_run_goes_on_exactly(done: Done, monkeypatch: pytest.MonkeyPatch) -> None:
+    finish = TrainingLoop._finish_epoch
+
+    def stop_after_two(loop: TrainingLoop, *arguments: Any) -> None:
+        finish(loop, *arguments)
+        if loop.progress.epoch == 2:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    stopped = done.folder / "stopped"
+    with monkeypatch.context() as patch:
+        patch.setattr(TrainingLoop, "_finish_epoch", stop_after_two)
+        assert main(["train", *done.options, "--output_dir", str(stopped)]) == 128 + signal.SIGTERM
+    assert not (stopped / "metrics.json").exists()
+    assert main(["train", "--resume", str(stopped)]) == 0
+    for name in ("model/model.safetensors", "model/config.json", "predictions.csv"):
+        assert (stopped / name).read_bytes() == (done.folder / "run" / name).read_bytes(), name
+
+
+def test_it_evaluates_as_it_was_trained(done: Done, capsys: pytest.CaptureFixture[str]) -> None:
+    metrics = json.loads((done.folder / "run" / "metrics.json").read_text())
+    assert main(["evaluate", done.path("run")]) == 0
+    again = json.loads((done.folder / "run" / "evaluations" / "test-split" / "metrics.json").read_text())
+    for name in COMPARED[done.case.task]:
+        assert again.get(name, metrics["test"][name]) == pytest.approx(metrics["test"][name], rel=1e-5)
+    assert main(["evaluate", done.path("run"), "--data.source", done.path("data.jsonl")]) == 0
+    assert "data: 60 rows" in capsys.readouterr().out
+
+
+def test_predictions_of_rows_and_of_lines(done: Done, capsys: pytest.CaptureFixture[str]) -> None:
+    output = done.folder / "out.csv"
+    assert main(["predict", done.path("run"), done.path("new.jsonl"), "--output", str(output)]) == 0
+    assert list(pd.read_csv(output).columns) == ["id", "text", *done.case.predicted]
+    capsys.readouterr()
+    assert main(["predict", done.path("run"), done.path("new.jsonl")]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 7
+    table = pd.read_csv(output)
+    if done.case.task == "regression":
+        assert [float(line.split("\t")[0]) for line in lines] == pytest.approx(table["prediction"].tolist(), abs=1e-4)
+    elif done.case.task != "token_classification":
+        assert [line.split("\t")[0] for line in lines] == table["prediction"].fillna("").tolist()
+
+
+def test_cross_validation_with_a_submission(done: Done) -> None:
+    arguments = ["crossval", *done.options, "--train.epochs", "1", "--folds", "2", "--submit", done.path("new.jsonl")]
+    for name in ("one", "two"):
+        assert (
+            main(
+                [*arguments, "--train.seed", str(len(name)), "--data.split_seed", "0", "--output_dir", done.path(name)]
+            )
+            == 0
+        )
+    table = pd.read_csv(done.folder / "one" / "oof_predictions.csv")
+    assert table["row"].tolist() == list(range(60))
+    summary = json.loads((done.folder / "one" / "crossval.json").read_text())
+    assert set(summary["pooled"]) >= {name for name in COMPARED[done.case.task] if not name.startswith("scaled")}
+    submission = pd.read_csv(done.folder / "one" / "submission.csv")
+    answers = [name for name in done.case.cells if name != "text"]
+    assert list(submission.columns) == ["id", *answers]
+    assert len(submission) == 7
+    before = snapshot(done.folder / "one")
+    assert main([*arguments, "--train.seed", "3", "--data.split_seed", "0", "--output_dir", done.path("one")]) == 0
+    assert snapshot(done.folder / "one").keys() == before.keys()
+
+
+def test_ensembles(done: Done, capsys: pytest.CaptureFixture[str]) -> None:
+    runs = [done.path("one"), done.path("two")]  # of the test above
+    arguments = ["ensemble", *runs, "--output_dir", done.path("ensemble")]
+    if not done.case.ensemble:
+        assert tells(fails(arguments, capsys), "no columns of probabilities or numbers")
+        return
+    assert main(arguments) == 0
+    result = json.loads((done.folder / "ensemble" / "ensemble.json").read_text())
+    assert sum(result["weights"].values()) == pytest.approx(1)
+    metric = result["metric"]
+    better = min if metric in ("nll", "mse") else max
+    assert better(result["fitted"][metric], result["equal"][metric]) == pytest.approx(
+        result["fitted"][metric], abs=1e-6
+    )
+    assert (done.folder / "ensemble" / "submission.csv").is_file()
+
+
+def test_comparisons(done: Done, capsys: pytest.CaptureFixture[str]) -> None:
+    options = [*done.options[:-2], "--train.epochs", "1", "--strategies", "none,word", "--seeds", "2"]
+    assert main(["compare", *options, "--output_dir", done.path("comparison")]) == 0
+    strategies = json.loads((done.folder / "comparison" / "comparison.json").read_text())["strategies"]
+    shown = [name for name in strategies["word"] if name in COMPARED[done.case.task]]
+    assert shown == list(COMPARED[done.case.task])
+    assert f"| strategy | {' | '.join(shown)} | ms a step |" in capsys.readouterr().out
+
+
+def test_a_sweep_goes_by_the_metric_of_the_task(done: Done) -> None:
+    space = done.folder / "space.yaml"
+    space.write_text("train.learning_rate: {low: 0.001, high: 0.02, log: true}\n")
+    options = [*done.options, "--train.epochs", "1", "--trials", "2", "--space", str(space)]
+    assert main(["sweep", *options, "--output_dir", done.path("sweep")]) == 0
+    report = json.loads((done.folder / "sweep" / "sweep.json").read_text())
+    values = [trial["value"] for trial in report["trials"]]
+    assert report["best"]["value"] == (min if done.case.task == "regression" else max)(values)
+
+
+@needs_exporter
+def test_onnx_gives_the_same_outputs(done: Done) -> None:
+    assert main(["export", done.path("run"), "--output_dir", done.path("onnx")]) == 0
+    eager, exported = (Predictor.from_pretrained(done.path(name)) for name in ("run", "onnx"))
+    texts = ["soup goal in Lima", "", "we met in Rome again and again and again", "x"]
+    assert exported.space == eager.space
+    scale = 1 if done.case.task != "regression" else 10
+    for one, other in zip(eager.outputs(texts), exported.outputs(texts), strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-5 * scale)
+
+
+def test_inspect_shows_the_labels(done: Done, capsys: pytest.CaptureFixture[str]) -> None:
+    capsys.readouterr()
+    assert main(["inspect", done.path("run"), done.path("data.jsonl"), "--count", "1", "--json"]) == 0
+    pair = json.loads(capsys.readouterr().out.splitlines()[0])
+    assert all(isinstance(row["label"], str) for row in pair["rows"])
