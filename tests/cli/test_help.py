@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from textmix.cli.main import COMMANDS, main
-from textmix.config.parsing import option_names
+from textmix.config.parsing import COMMON, option_names
 from textmix.mixing.registry import STRATEGIES
 
 
@@ -35,6 +35,16 @@ class TestHelp:
             described = re.search(rf"--{re.escape(name)} [A-Z{{\[](.{{20,900}}?)\((required, )?type: .*?\)", text)
             assert described, name
             assert "default:" in described[0] or "required" in described[0], name
+
+    def test_what_is_common_comes_first(self, capsys: pytest.CaptureFixture[str]) -> None:
+        for command in ("train", "compare", "crossval", "sweep"):
+            with pytest.raises(SystemExit):
+                main([command, "--help"])
+            lines = capsys.readouterr().out.splitlines()
+            assert lines[0] == f"usage: textmix {command} [RECIPE] [OPTIONS]"
+            named = [line.split()[0].removeprefix("--") for line in lines[:20] if line.startswith("  --")]
+            assert named[: len(COMMON)] == [*COMMON]
+        assert set(COMMON) <= set(option_names())
 
     @pytest.mark.parametrize(
         ("arguments", "limit"), [(["--help"], 0.5), (["train", "--help"], 1.5), (["inspect", "--help"], 1.5)]

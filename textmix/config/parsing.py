@@ -2,12 +2,13 @@
 
 import dataclasses
 import itertools
+from argparse import RawDescriptionHelpFormatter
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from jsonargparse import ActionConfigFile, ArgumentError, ArgumentParser, Namespace
+from jsonargparse import ActionConfigFile, ArgumentError, ArgumentParser, DefaultHelpFormatter, Namespace
 
 from textmix.config.run import RunConfig
 from textmix.config.strict_yaml import load_yaml
@@ -15,10 +16,38 @@ from textmix.errors import ConfigError, RunError, nearest, one_line
 from textmix.io.recipes import recipe_path
 from textmix.io.run_directory import CONFIG_FILE
 
+# The options that most runs need, in the order of their use.
+COMMON = {
+    "data.source": "training data: a file, a folder, a hub id, or a name that `textmix datasets` lists",
+    "data.text_column": "column of the text; two columns hold pairs",
+    "data.label_column": "column of the label, or several",
+    "task": "the kind of labels, if the data do not tell it",
+    "model.name": "minilm, textcnn, textrnn, fasttext, or any encoder of transformers",
+    "mix.strategy": "how training rows are mixed: `textmix strategies`",
+    "train.epochs": "passes over the training rows",
+    "train.learning_rate": "highest learning rate",
+    "output_dir": "directory of the run",
+}
+
+
+class _HelpFormatter(RawDescriptionHelpFormatter, DefaultHelpFormatter):
+    """Keeps the lines of the description, which lists the common options."""
+
 
 def run_parser(prog: str, description: str) -> ArgumentParser:
-    """Build a parser of `RunConfig`: a recipe and options that override it."""
-    parser = ArgumentParser(prog=prog, description=description, exit_on_error=False, allow_abbrev=False)
+    """Build a parser of `RunConfig`: a recipe and options that override it.
+
+    The usage is one line, and `--help` begins with the options of `COMMON`; all options follow by section.
+    """
+    lines = [f"  --{name:<20} {what}" for name, what in COMMON.items()]
+    parser = ArgumentParser(
+        prog=prog,
+        usage=f"{prog} [RECIPE] [OPTIONS]",
+        description="\n".join([description, "", "common options, with all others below:", *lines]),
+        exit_on_error=False,
+        allow_abbrev=False,
+        formatter_class=_HelpFormatter,
+    )
     parser.add_argument(
         "--config",
         action=ActionConfigFile,
