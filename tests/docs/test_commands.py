@@ -140,9 +140,10 @@ class TestRunning:
         assert len(list((tmp_path / "c").glob("*/seed-0/metrics.json"))) == 3
 
     def test_the_sample_data(self, tmp_path: Path) -> None:
-        (command,) = [words for words in Page("data/README.md").commands if words[1] == "train"]
-        arguments = [str(ROOT / word) if word.startswith("data/") else word for word in command[1:]]
-        assert main([*arguments, "--train.epochs", "1", "--output_dir", str(tmp_path / "run")]) == 0
+        commands = [words for words in Page("data/README.md").commands if words[1] == "train"]
+        for number, command in enumerate(commands):
+            arguments = [str(ROOT / word) if word.startswith("data/") else word for word in command[1:]]
+            assert main([*arguments, "--train.epochs", "1", "--output_dir", str(tmp_path / str(number))]) == 0
 
     def test_the_competition(self, in_tmp_path: Path) -> None:
         commands = [words[1:] for words in Page("docs/experiments.md").commands if words[1] in ("crossval", "ensemble")]

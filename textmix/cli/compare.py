@@ -38,8 +38,9 @@ def compare(arguments: list[str]) -> None:
     variants = parse_variants(strategies, config.mix)
 
     quiet_libraries()
+    from textmix.evaluation.plots import check_plots
     from textmix.experiments.compare.comparison import COMPARISON, choose_directory, compare_runs, plan_runs
-    from textmix.experiments.compare.plots import check_plots, plot_comparison
+    from textmix.experiments.compare.plots import plot_comparison
     from textmix.experiments.compare.tables import report
     from textmix.io.files import write_json, write_text
     from textmix.training.cpu.memory import keep_memory

@@ -14,7 +14,7 @@ from textmix.errors import ConfigError, RunError
 from textmix.io.files import read_json, write_json
 from textmix.io.inputs import refuse_overwriting
 from textmix.io.quiet import quiet_libraries
-from textmix.io.run_directory import CONFIG_FILE, EVALUATIONS, METRICS, MODEL, refuse_foreign
+from textmix.io.run_directory import CONFIG_FILE, EVALUATIONS, METRICS, MODEL, RESIDUALS, refuse_foreign
 
 
 def evaluate(arguments: list[str]) -> None:
@@ -24,11 +24,16 @@ def evaluate(arguments: list[str]) -> None:
     config = check_trust(read_run_config(directory), arguments)
     data = _data_config(options, config)
     target = _choose_target(options, directory, config, data)
+    if options["plot"] and config.task != "regression":
+        raise ConfigError(f"--plot draws the residuals of task regression; the run has task {config.task}")
 
     quiet_libraries()
     from textmix.data.sources import absolute
+    from textmix.evaluation.plots import check_plots, plot_residuals
     from textmix.runs.evaluate import evaluate_run, write_evaluation
 
+    if options["plot"]:
+        check_plots()
     about = {
         "run": str(directory.absolute()),
         "data": {**asdict(data), "source": absolute(data.source)} if data is not None else None,
@@ -39,6 +44,8 @@ def evaluate(arguments: list[str]) -> None:
     write_evaluation(target, f"{directory.name} on {where}", rows, evaluation)
     print_evaluation(evaluation, where)
     print(f"saved to {target}")
+    if options["plot"]:
+        plot_residuals(evaluation.targets, evaluation.outputs, evaluation.space.names, target / RESIDUALS)
 
 
 def _parser() -> ArgumentParser:
@@ -53,6 +60,9 @@ def _parser() -> ArgumentParser:
     add_data_options(parser, "the run's", "the run's")
     parser.add_argument(
         "--output_dir", type=str | None, default=None, help="directory to write; null means RUN/evaluations/<data>"
+    )
+    parser.add_argument(
+        "--plot", action="store_true", help="of task regression: plot the residuals, residuals.png (extra: plots)"
     )
     add_trust(parser)
     return parser

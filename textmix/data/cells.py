@@ -51,12 +51,13 @@ def as_strings(column: pa.ChunkedArray, feature: Any) -> pa.ChunkedArray:
     return pa.chunked_array([[as_string(value) for value in column.to_pylist()]], pa.string())
 
 
-def as_lists(column: pa.ChunkedArray, feature: Any) -> list[list[Any] | None]:
+def as_lists(column: pa.ChunkedArray, feature: Any, where: str) -> list[list[Any] | None]:
     """Read a column of lists, or of JSON text of lists; None marks a missing one.
 
     Args:
         column: N cells.
         feature: The feature of the column in datasets; names the classes of integers in the lists.
+        where: Name of the source, for errors.
 
     Raises:
         DataError: If a cell is not a list.
@@ -66,7 +67,7 @@ def as_lists(column: pa.ChunkedArray, feature: Any) -> list[list[Any] | None]:
         values = [None if not value else _parsed(value) for value in values]
     wrong = next((value for value in values if not isinstance(value, list | None)), None)
     if wrong is not None:
-        raise DataError(f"a label is {str(wrong)[:60]}, not a list")
+        raise DataError(f"{where}: a cell holds '{str(wrong)[:60]}', not a list")
     item = getattr(feature, "feature", None)
     if isinstance(item, ClassLabel):
         return [None if value is None else [item.int2str(number) for number in value] for value in values]

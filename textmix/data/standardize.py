@@ -179,7 +179,7 @@ def _to_strings(
 
 
 def _standard_batch(batch: pa.Table, columns: Columns, features: dict[str, Any], where: str) -> pa.Table:
-    parts = [_texts(batch, name, features[name], columns.of_tokens) for name in columns.text]
+    parts = [_texts(batch, name, features[name], columns.of_tokens, where) for name in columns.text]
     result = {TEXT: parts[0]}
     if len(parts) > 1:
         result[PAIR] = pc.binary_join_element_wise(*parts[1:], " ")
@@ -198,10 +198,10 @@ def as_texts(cells: Iterable[Any]) -> list[str]:
     ]
 
 
-def _texts(batch: pa.Table, name: str, feature: Any, of_tokens: bool) -> pa.ChunkedArray | pa.Array:
+def _texts(batch: pa.Table, name: str, feature: Any, of_tokens: bool, where: str) -> pa.ChunkedArray | pa.Array:
     if not (of_tokens and is_nested(batch.schema, name)):
         return as_strings(batch.column(name), feature)
-    return pa.array(as_texts(as_lists(batch.column(name), feature)), pa.string())
+    return pa.array(as_texts(as_lists(batch.column(name), feature, where)), pa.string())
 
 
 def text_columns(rows: Dataset) -> list[TextColumn]:

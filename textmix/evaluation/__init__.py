@@ -1,1 +1,1 @@
-"""Calibration and tables: arrays and numbers in, numbers and text out."""
+"""Calibration, plots and tables: arrays and numbers in, numbers and text out."""

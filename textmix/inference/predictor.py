@@ -299,4 +299,4 @@ def _strings(column: Any) -> list[str]:
 def _cells(rows: pa.Table, name: str) -> Any:
     """Return a column of a table; JSON text of lists of tokens as lists."""
     column = rows.column(name)
-    return as_lists(column, None) if pa.types.is_string(column.type) and is_nested(rows.schema, name) else column
+    return as_lists(column, None, name) if pa.types.is_string(column.type) and is_nested(rows.schema, name) else column

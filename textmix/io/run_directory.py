@@ -12,6 +12,7 @@ from textmix.io.locks import locked
 
 CONFIG_FILE, ENVIRONMENT, DATA = "config.yaml", "environment.json", "data.json"
 METRICS, REPORT, PREDICTIONS, HISTORY = "metrics.json", "report.md", "predictions.csv", "history.jsonl"
+RESIDUALS = "residuals.png"
 MODEL, CHECKPOINTS, ONNX, EVALUATIONS = "model", "checkpoints", "onnx", "evaluations"
 PROFILE, TENSORBOARD = "profile", "tensorboard"
 # Files of a run other than its configuration and environment; a new run in the directory removes them.

@@ -208,7 +208,7 @@ class MultiLabel(Task):
             cells = as_strings(column, features[name]).to_pylist()
             return self._written([cell.split(self.separator) for cell in cells])
         if is_nested(table.schema, name):
-            return self._written([row or [] for row in as_lists(column, features[name])])
+            return self._written([row or [] for row in as_lists(column, features[name], where)])
         raise DataError(
             f"{where}: column '{name}' holds one string a row; for several labels say what separates them, as in"
             " --data.label_separator '|', or name a 0/1 column for each label, as in --data.label_column '[a,b]'"

@@ -136,7 +136,7 @@ class Regression(Task):
 
     def read(self, table: pa.Table, features: Mapping[str, Any], where: str) -> pa.Array:
         if len(self.columns) == 1 and is_nested(table.schema, self.columns[0]):
-            lists = as_lists(table.column(self.columns[0]), features[self.columns[0]])
+            lists = as_lists(table.column(self.columns[0]), features[self.columns[0]], where)
             width = next((len(row) for row in lists if row), 1)
             numbers = np.full((len(lists), width), np.nan)
             for number, row in enumerate(lists):

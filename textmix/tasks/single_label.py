@@ -214,7 +214,7 @@ class SingleLabel(Task):
             return _soft(parse_numbers(table.select(self.columns), where), where)
         [name] = self.columns
         if is_nested(table.schema, name):
-            return _soft(_probabilities(as_lists(table.column(name), features[name]), where), where)
+            return _soft(_probabilities(as_lists(table.column(name), features[name], where), where), where)
         labels = pc.utf8_trim_whitespace(as_strings(table.column(name), features[name]))
         return pc.utf8_lower(labels) if self.lowercase else labels
 

@@ -174,8 +174,8 @@ class TokenClassification(Task):
 
     def read(self, table: pa.Table, features: Mapping[str, Any], where: str) -> pa.Array:
         [name] = self.columns
-        rows = as_lists(table.column(self.tokens), features[self.tokens])
-        tags = as_lists(table.column(name), features[name])
+        rows = as_lists(table.column(self.tokens), features[self.tokens], where)
+        tags = as_lists(table.column(name), features[name], where)
         return pa.array(
             [self._written(*pair, where, row) for row, pair in enumerate(zip(rows, tags, strict=True))], pa.string()
         )

@@ -4,21 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from textmix.errors import ConfigError
 from textmix.experiments.compare.results import compared_metrics
 from textmix.io.files import replacing
-
-
-def check_plots() -> None:
-    """Check that plots can be drawn.
-
-    Raises:
-        ConfigError: If matplotlib is not installed.
-    """
-    try:
-        import matplotlib.figure  # noqa: F401
-    except ImportError:
-        raise ConfigError("--plot needs matplotlib; install it with: pip install 'textmix[plots]'") from None
 
 
 def plot_comparison(comparison: Mapping[str, Any], path: Path) -> None:
