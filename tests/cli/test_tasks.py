@@ -337,6 +337,30 @@ def test_thresholds_are_tuned_on_validation_rows_and_used_everywhere(
     assert tells(message, "train.tune_thresholds", "data.validation_fraction")
 
 
+def test_three_forms_of_the_same_labels_train_the_same_model(tmp_path: Path) -> None:
+    texts = [text for text, _ in ROWS]
+    sets = [[name for name in ("sport", "music") if _has(name)[row]] for row in range(60)]
+    wide = {name: [int(name in row) for row in sets] for name in ("sport", "music")}
+    pd.DataFrame({"text": texts, **wide}).to_csv(tmp_path / "wide.csv", index=False)
+    pd.DataFrame({"text": texts, "label": ["; ".join(row) for row in sets]}).to_csv(
+        tmp_path / "joined.csv", index=False
+    )
+    lines = [json.dumps({"text": text, "label": row}) + "\n" for text, row in zip(texts, sets, strict=True)]
+    (tmp_path / "lists.jsonl").write_text("".join(lines))
+    forms = {
+        "wide.csv": ["--data.label_column", "[sport,music]"],
+        "joined.csv": ["--data.label_separator", ";"],
+        "lists.jsonl": [],
+    }
+    for name, options in forms.items():
+        source = ["--data.source", str(tmp_path / name), *options]
+        assert main(["train", *source, *QUICK, "--output_dir", str(tmp_path / f"{name}.run")]) == 0
+    for file in ("model/model.safetensors", "predictions.csv"):
+        assert len({(tmp_path / f"{name}.run" / file).read_bytes() for name in forms}) == 1
+    metrics = [json.loads((tmp_path / f"{name}.run" / "metrics.json").read_text())["test"] for name in forms]
+    assert metrics[0] == metrics[1] == metrics[2]
+
+
 def test_options_of_another_task_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     source = tmp_path / "d.csv"
     source.write_text("text,label\n" + "".join(f"{text},{label}\n" for text, label in ROWS))
