@@ -4,85 +4,22 @@ import json
 import os
 import shutil
 import signal
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
-import torch
-from transformers import BertModel
 
 from tests.support.commands import QUICK, fails, snapshot, tells
-from tests.support.family_configs import bert_config
+from tests.support.task_files import CASES, ROWS, TOPICS, Case, has_topic, write_case
 from tests.support.topics import topic_rows
 from tests.support.versions import needs_exporter
 from textmix import Predictor
 from textmix.cli.main import main
-from textmix.models.words.tokenizer_training import train_tokenizer
 from textmix.tasks.names import COMPARED, TASK_NAMES
 from textmix.training.loop import TrainingLoop
-
-ROWS = topic_rows(60)
-TOPICS = sorted({label for _, label in ROWS})
-PLACES = ["Lima", "Oslo", "Rome"]
-
-
-@dataclass(frozen=True)
-class Case:
-    """A task and a file of its labels.
-
-    Args:
-        task: The task.
-        labels: Options that say where the labels are.
-        cells: The label columns.
-        predicted: Columns that predictions add.
-        ensemble: Whether predictions can be averaged.
-    """
-
-    task: str
-    labels: list[str]
-    cells: dict[str, list]
-    predicted: list[str]
-    ensemble: bool = True
-    model: list[str] = field(default_factory=lambda: QUICK)
-
-
-def _has(topic: str) -> list[int]:
-    return [int(label == topic or number % 4 == 0) for number, (_, label) in enumerate(ROWS)]
-
-
-def _tokens() -> dict[str, list]:
-    texts, tags = [], []
-    for number in range(60):
-        place = PLACES[number % 3]
-        texts.append(["we", "met", "in", place, "again"] if number % 2 else [place, "is", "far"])
-        tags.append(["O", "O", "O", "B-LOC", "O"] if number % 2 else ["B-LOC", "O", "O"])
-    return {"text": texts, "label": tags}
-
-
-CASES = [
-    Case(
-        "single_label",
-        [],
-        {"label": [label for _, label in ROWS]},
-        ["prediction", "confidence", *(f"probability_{name}" for name in TOPICS)],
-    ),
-    Case(
-        "multi_label",
-        ["--data.label_column", "[food,music,sport]"],
-        {name: _has(name) for name in TOPICS},
-        ["prediction", *(f"probability_{name}" for name in TOPICS)],
-    ),
-    Case(
-        "regression",
-        [],
-        {"label": [TOPICS.index(label) * 10 + number / 100 for number, (_, label) in enumerate(ROWS)]},
-        ["prediction"],
-    ),
-    Case("token_classification", [], _tokens(), ["prediction"], ensemble=False, model=[]),
-]
 
 
 @dataclass(frozen=True)
@@ -104,38 +41,11 @@ class Done:
         return str(self.folder / name)
 
 
-def _encoder(directory: Path) -> list[str]:
-    """Save a small encoder, which classifies tokens; word models do not."""
-    tokenizer = train_tokenizer([" ".join(tokens) for tokens in _tokens()["text"]], min_frequency=1)
-    tokenizer.model_max_length = 30
-    config = bert_config()
-    config.vocab_size = len(tokenizer)
-    torch.manual_seed(0)
-    BertModel(config).save_pretrained(directory)
-    tokenizer.save_pretrained(directory)
-    return [
-        "--model.name",
-        str(directory),
-        "--train.epochs",
-        "3",
-        "--train.batch_size",
-        "8",
-        "--train.learning_rate",
-        "0.01",
-    ]
-
-
 @pytest.fixture(scope="module", params=CASES, ids=lambda case: case.task)
 def done(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Done:
     case: Case = request.param
     folder = tmp_path_factory.mktemp(case.task)
-    columns = {"id": [*range(60)], "text": [text for text, _ in ROWS], **case.cells}
-    rows = [dict(zip(columns, cells, strict=True)) for cells in zip(*columns.values(), strict=True)]
-    (folder / "data.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    new = [{"id": row["id"], "text": row["text"]} for row in rows[:7]]
-    (folder / "new.jsonl").write_text("".join(json.dumps(row) + "\n" for row in new))
-    model = case.model or _encoder(folder / "encoder")
-    options = ["--data.source", str(folder / "data.jsonl"), *case.labels, *model, "--mix.strategy", "word"]
+    options = [*write_case(case, folder), "--mix.strategy", "word"]
     assert main(["train", *options, "--output_dir", str(folder / "run")]) == 0
     return Done(case, folder, options)
 
@@ -307,7 +217,7 @@ def test_thresholds_are_tuned_on_validation_rows_and_used_everywhere(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     source = tmp_path / "wide.csv"
-    table = pd.DataFrame({"text": [text for text, _ in ROWS], **{name: _has(name) for name in TOPICS}})
+    table = pd.DataFrame({"text": [text for text, _ in ROWS], **{name: has_topic(name) for name in TOPICS}})
     table.to_csv(source, index=False)
     columns = ["--data.source", str(source), "--data.label_column", "[food,music,sport]"]
     options = [*columns, *QUICK, "--train.tune_thresholds", "true", "--loss.class_weights", "balanced"]
@@ -339,7 +249,7 @@ def test_thresholds_are_tuned_on_validation_rows_and_used_everywhere(
 
 def test_three_forms_of_the_same_labels_train_the_same_model(tmp_path: Path) -> None:
     texts = [text for text, _ in ROWS]
-    sets = [[name for name in ("sport", "music") if _has(name)[row]] for row in range(60)]
+    sets = [[name for name in ("sport", "music") if has_topic(name)[row]] for row in range(60)]
     wide = {name: [int(name in row) for row in sets] for name in ("sport", "music")}
     pd.DataFrame({"text": texts, **wide}).to_csv(tmp_path / "wide.csv", index=False)
     pd.DataFrame({"text": texts, "label": ["; ".join(row) for row in sets]}).to_csv(

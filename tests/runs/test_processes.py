@@ -8,6 +8,7 @@ from safetensors.torch import load_file
 
 from tests.support.launching import SIZES, history, sources
 from tests.support.nursery import Nursery
+from tests.support.task_files import CASES, Case, write_case
 from textmix.cli.main import main
 
 PLAIN = ["--model.dropout", "0", "--train.precision", "fp32", "--train.epochs", "2", "--train.log_steps", "1"]
@@ -47,3 +48,25 @@ def test_two_processes_train_like_one_with_twice_the_batch(tmp_path: Path, nurse
     assert output.count("saved to") == output.count("training textcnn") == 1
     names = [sorted(path.name for path in (tmp_path / name).iterdir()) for name in ("one", "two")]
     assert names[0] == names[1]
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if case.task != "single_label"], ids=lambda case: case.task)
+def test_every_task_trains_in_two_processes(case: Case, tmp_path: Path, nursery: Nursery) -> None:
+    """Of 49 training rows, the last batch has one, so that one of the processes has none."""
+    options = write_case(case, tmp_path, rows=54)
+    plain = [
+        *options,
+        *PLAIN,
+        "--data.validation_fraction",
+        "0",
+        "--data.test_fraction",
+        "0.08",
+        "--mix.strategy",
+        "none",
+    ]
+    arguments = ["train", *plain, "--train.warmup_ratio", "0"]
+    two = [*arguments, "--train.batch_size", "8", "--output_dir", str(tmp_path / "two")]
+    assert nursery.run_ranks([{"arguments": two}] * 2) == [0, 0], nursery.said()
+    assert main([*arguments, "--train.batch_size", "16", "--output_dir", str(tmp_path / "one")]) == 0
+    losses = [[line["loss"] for line in history(tmp_path / name)] for name in ("one", "two")]
+    assert losses[1] == pytest.approx(losses[0], abs=1e-4)

@@ -11,7 +11,6 @@ import pyarrow as pa
 from sklearn.metrics import (
     accuracy_score,
     average_precision_score,
-    classification_report,
     f1_score,
     hamming_loss,
     label_ranking_loss,
@@ -22,16 +21,17 @@ from textmix.data.label_format import Array, Labels, Strata
 from textmix.errors import DataError
 from textmix.evaluation.calibration import expected_calibration_error
 from textmix.evaluation.tables import Table
+from textmix.evaluation.thresholds import THRESHOLD, best_threshold
 from textmix.tasks.base import LABEL, PREDICTION, PROBABILITY, Columns, LabelSpace, Task, names_after, names_of
+from textmix.tasks.class_report import check_names, class_report, class_report_text, class_table
 from textmix.tasks.numbers import parse_numbers
-from textmix.tasks.single_label import CONFIDENCE, MOST_CLASSES, check_names, class_table, in_order
+from textmix.tasks.single_label import CONFIDENCE, MOST_CLASSES, in_order
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 # Between the names of several labels in files that are written.
 SEPARATOR = "|"
-THRESHOLD = 0.5
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ class LabelSet(LabelSpace):
             outputs: Their outputs.
         """
         columns = zip(targets.T.astype(bool), outputs.T, strict=True)
-        return replace(self, thresholds=[_best_threshold(present, values) for present, values in columns])
+        return replace(self, thresholds=[best_threshold(present, values) for present, values in columns])
 
     def scores(self, targets: Array, outputs: Array) -> dict[str, float]:
         """Score probabilities.
@@ -136,21 +136,11 @@ class LabelSet(LabelSpace):
 
     def report(self, targets: Array, outputs: Array) -> dict[str, Any]:
         """Return scikit-learn's `classification_report` as a dictionary."""
-        return dict(self._classification_report(targets, outputs, output_dict=True))
+        return class_report(targets.astype(bool), self.decide(outputs), self.names)
 
     def report_text(self, targets: Array, outputs: Array) -> str:
         """Return scikit-learn's `classification_report` as text."""
-        return str(self._classification_report(targets, outputs, output_dict=False))
-
-    def _classification_report(self, targets: Array, outputs: Array, output_dict: bool) -> Any:
-        return classification_report(
-            targets.astype(bool),
-            self.decide(outputs),
-            target_names=self.names,
-            digits=4,
-            zero_division=0,
-            output_dict=output_dict,
-        )
+        return class_report_text(targets.astype(bool), self.decide(outputs), self.names)
 
     def report_sections(self, targets: Array, outputs: Array) -> list[str]:
         table = class_table("label", self.names, self.report(targets, outputs))
@@ -299,18 +289,3 @@ def _binary_calibration_error(true: Array, outputs: Array) -> float:
 
     values = outputs.reshape(-1)
     return expected_calibration_error(true.reshape(-1), np.stack([1 - values, values], axis=1))
-
-
-def _best_threshold(present: Array, values: Array) -> float:
-    """Return the threshold with the highest F1 for one label; 0.5 if no row has it."""
-    order = np.argsort(-values, kind="stable")
-    sorted_values, hits = values[order], present[order].cumsum()
-    if not present.any():
-        return THRESHOLD
-    scores = 2 * hits / (np.arange(1, len(values) + 1) + present.sum())
-    # A threshold between two equal values does not exist.
-    following = np.append(sorted_values[1:], 0.0)
-    scores = np.where(sorted_values > following, scores, -1)
-    middles = (sorted_values + following) / 2
-    best = np.flatnonzero(scores == scores.max())
-    return float(middles[best[np.abs(middles[best] - THRESHOLD).argmin()]])

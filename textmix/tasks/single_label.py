@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
-from sklearn.metrics import accuracy_score, classification_report, confusion_matrix, f1_score
+from sklearn.metrics import accuracy_score, confusion_matrix, f1_score
 
 from textmix.data.cells import as_lists, as_strings, is_nested
 from textmix.data.label_format import Array, Labels, Strata
@@ -18,13 +18,12 @@ from textmix.errors import DataError, listed
 from textmix.evaluation.calibration import expected_calibration_error, fit_temperature, mean_log_loss, scale
 from textmix.evaluation.tables import Table
 from textmix.tasks.base import LABEL, PREDICTION, PROBABILITY, Columns, LabelSpace, Scored, Task, names_after
+from textmix.tasks.class_report import check_names, class_report, class_report_text, class_table
 from textmix.tasks.numbers import parse_numbers
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-# Keys of scikit-learn's classification_report other than classes.
-REPORT_KEYS = {"accuracy", "micro avg", "macro avg", "weighted avg", "samples avg"}
 # Reports have a line and predictions a column for each class; beyond this they are of no use.
 MOST_CLASSES = 10_000
 _FEW_CLASSES = 100
@@ -125,22 +124,11 @@ class Classes(LabelSpace):
 
     def report(self, targets: Array, outputs: Array) -> dict[str, Any]:
         """Return scikit-learn's `classification_report` as a dictionary."""
-        return dict(self._classification_report(targets, outputs, output_dict=True))
+        return class_report(_hard(targets), outputs.argmax(axis=1), self.names)
 
     def report_text(self, targets: Array, outputs: Array) -> str:
         """Return scikit-learn's `classification_report` as text."""
-        return str(self._classification_report(targets, outputs, output_dict=False))
-
-    def _classification_report(self, targets: Array, outputs: Array, output_dict: bool) -> Any:
-        return classification_report(
-            _hard(targets),
-            outputs.argmax(axis=1),
-            labels=self._ids,
-            target_names=self.names,
-            digits=4,
-            zero_division=0,
-            output_dict=output_dict,
-        )
+        return class_report_text(_hard(targets), outputs.argmax(axis=1), self.names)
 
     def confusion(self, targets: Array, outputs: Array) -> Array:
         """Return the confusion matrix, shape (C, C): rows are true classes, columns are predicted classes."""
@@ -193,13 +181,6 @@ class Classes(LabelSpace):
         if (found < 0).any():
             raise ValueError("it has labels without a column of probabilities")
         return np.asarray(found)
-
-
-def class_table(header: str, names: list[str], report: Mapping[str, Any]) -> Table:
-    """Return the lines of a `classification_report` about classes as a table."""
-    keys = ("precision", "recall", "f1-score")
-    rows = [(name, *(f"{report[name][key]:.4f}" for key in keys), str(int(report[name]["support"]))) for name in names]
-    return Table((header, "precision", "recall", "F1", "rows"), rows)
 
 
 @dataclass(frozen=True)
@@ -269,17 +250,6 @@ def in_order(names: set[str]) -> list[str]:
     if all(re.fullmatch("-?[0-9]+", name) for name in names):
         return sorted(names, key=lambda name: (int(name), name))
     return sorted(names)
-
-
-def check_names(names: set[str], where: str) -> None:
-    """Check that no class is named like a key of the classification report.
-
-    Raises:
-        DataError: If one is.
-    """
-    taken = names & REPORT_KEYS
-    if taken:
-        raise DataError(f"{where}: '{min(taken)}' is a key of the classification report; rename that class")
 
 
 def _hard(targets: Array) -> Array:

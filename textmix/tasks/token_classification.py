@@ -16,7 +16,7 @@ from textmix.data.label_format import Array, Labels, Strata
 from textmix.data.tokens import join_tokens
 from textmix.errors import DataError
 from textmix.tasks.base import PREDICTION, Columns, LabelSpace, Task
-from textmix.tasks.single_label import class_table
+from textmix.tasks.class_report import class_table
 
 if TYPE_CHECKING:
     from torch import Tensor
