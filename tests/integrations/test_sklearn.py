@@ -19,6 +19,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
 import textmix
+from tests.support.estimators import SMALL, quick
 from tests.support.topics import topic_rows
 from textmix.errors import ConfigError, DataError, ModelError
 from textmix.integrations.sklearn import MixupClassifier
@@ -26,14 +27,12 @@ from textmix.mixing.config import MixConfig
 from textmix.mixing.mixer import Mixer
 from textmix.mixing.options import ManifoldOptions
 
-SMALL = {"model.words.embedding_dim": 16, "model.textcnn.num_filters": 8}
 ROWS = topic_rows(60)
 TEXTS, LABELS = [text for text, _ in ROWS], [label for _, label in ROWS]
 
 
 def small(options: dict[str, Any] | None = None, **parameters: Any) -> MixupClassifier:
-    quick: dict[str, Any] = {"epochs": 4, "batch_size": 8, "learning_rate": 0.02, "random_state": 0, **parameters}
-    return MixupClassifier(options={**SMALL, **(options or {})}, **quick)
+    return MixupClassifier(**quick(options, **parameters))
 
 
 def noting(init: Callable[..., None], configs: list[MixConfig]) -> Callable[..., None]:
