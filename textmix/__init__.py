@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from textmix.integrations.hf_trainer import MixupCallback as MixupCallback
     from textmix.integrations.hf_trainer import MixupTrainerMixin as MixupTrainerMixin
     from textmix.integrations.sklearn import MixupClassifier as MixupClassifier
+    from textmix.integrations.sklearn import MixupRegressor as MixupRegressor
     from textmix.mixing.config import MixConfig as MixConfig
     from textmix.mixing.loss_config import LossConfig as LossConfig
     from textmix.mixing.mixer import Mixer as Mixer
@@ -39,7 +40,7 @@ _NAMES = {
     "hooks.special_tokens": ["special_ids"],
     "inference.predictor": ["Predictor"],
     "integrations.hf_trainer": ["MixupCallback", "MixupTrainerMixin"],
-    "integrations.sklearn": ["MixupClassifier"],
+    "integrations.sklearn": ["MixupClassifier", "MixupRegressor"],
     "mixing.config": ["MixConfig"],
     "mixing.loss_config": ["LossConfig"],
     "mixing.mixer": ["MixObserver", "Mixer"],

@@ -9,9 +9,10 @@ import pytest
 from sklearn.utils.estimator_checks import check_estimator, parametrize_with_checks
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from textmix.integrations.sklearn import MixupClassifier
+from textmix.integrations.sklearn import MixupClassifier, MixupRegressor
+from textmix.integrations.sklearn_base import MixupEstimator
 
-# The checks that MixupClassifier does not pass, and why they mean nothing to it.
+# The checks that the estimators do not pass, and why they mean nothing to them.
 EXPECTED_FAILED_CHECKS: dict[str, str] = {
     "check_sample_weight_equivalence_on_dense_data": (
         "a row given twice is shuffled and mixed twice, which one row of weight 2 is not; weight 0 does leave it out"
@@ -19,21 +20,27 @@ EXPECTED_FAILED_CHECKS: dict[str, str] = {
 }
 
 
-class OnNumbers(MixupClassifier):
-    """Turns each number into a word, as the checks know no texts; all that is fitted is MixupClassifier's."""
+class OnNumbers(MixupEstimator):
+    """Turns each number into a word, as the checks know no texts; all that is fitted is the estimator's."""
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:  # noqa: N803
         numbers = validate_data(self, X)
         return super().fit(_words(numbers), y, sample_weight)
 
-    def predict_proba(self, X: Any) -> Any:  # noqa: N803
+    def _outputs(self, X: Any) -> Any:  # noqa: N803
         check_is_fitted(self)
-        return super().predict_proba(_words(validate_data(self, X, reset=False)))
+        return super()._outputs(_words(validate_data(self, X, reset=False)))
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.string, tags.input_tags.one_d_array, tags.input_tags.two_d_array = False, False, True
         return tags
+
+
+class ClassifierOnNumbers(OnNumbers, MixupClassifier): ...
+
+
+class RegressorOnNumbers(OnNumbers, MixupRegressor): ...
 
 
 def _words(numbers: np.ndarray) -> list[str]:
@@ -43,17 +50,24 @@ def _words(numbers: np.ndarray) -> list[str]:
     ]
 
 
-SMALL = {
-    "model.words.embedding_dim": 16,
-    "model.textcnn.num_filters": 8,
-    "model.words.min_frequency": 1,
-    "model.textcnn.kernel_sizes": [1],
-    "train.precision": "fp32",
+SMALL: dict[str, Any] = {
+    "epochs": 3,
+    "batch_size": 16,
+    "learning_rate": 0.05,
+    "random_state": 0,
+    "options": {
+        "model.dropout": 0.0,
+        "model.words.embedding_dim": 16,
+        "model.textcnn.num_filters": 8,
+        "model.words.min_frequency": 1,
+        "model.textcnn.kernel_sizes": [1],
+        "train.precision": "fp32",
+    },
 }
 
 
 @parametrize_with_checks(
-    [OnNumbers(epochs=3, batch_size=16, learning_rate=0.05, random_state=0, options=SMALL)],
+    [ClassifierOnNumbers(**SMALL), RegressorOnNumbers(**SMALL)],
     expected_failed_checks=lambda estimator: EXPECTED_FAILED_CHECKS,
     xfail_strict=True,
 )
@@ -62,8 +76,9 @@ def test_checks_of_estimators(estimator: Any, check: Any) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:Can't test estimator")
-def test_checks_that_scikit_learn_has_for_texts() -> None:
-    check_estimator(MixupClassifier())
+@pytest.mark.parametrize("estimator", [MixupClassifier(), MixupRegressor()])
+def test_checks_that_scikit_learn_has_for_texts(estimator: Any) -> None:
+    check_estimator(estimator)
 
 
 def test_the_documentation_gives_the_reasons() -> None:

@@ -1,20 +1,21 @@
-"""scikit-learn estimator for texts that trains with mixing: MixupClassifier."""
+"""scikit-learn estimators for texts that train with mixing: MixupClassifier and MixupRegressor."""
 
 from collections.abc import Mapping
 from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.base import ClassifierMixin
+from sklearn.base import ClassifierMixin, RegressorMixin
 from sklearn.utils.class_weight import compute_class_weight
 
 from textmix.data.label_format import Array
 from textmix.errors import ConfigError, DataError
 from textmix.inference.predictor import Predictor
 from textmix.integrations.sklearn_base import MixupEstimator
-from textmix.integrations.sklearn_data import is_matrix, read_classes, read_indicators, read_rows
+from textmix.integrations.sklearn_data import is_matrix, read_classes, read_indicators, read_numbers, read_rows
 from textmix.tasks.base import LabelSpace
 from textmix.tasks.multi_label import LabelSet
+from textmix.tasks.regression import Numbers
 from textmix.tasks.single_label import Classes
 
 
@@ -158,4 +159,69 @@ class MixupClassifier(ClassifierMixin, MixupEstimator):  # type: ignore[misc]  #
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.classifier_tags.multi_label = True
+        return tags
+
+
+class MixupRegressor(RegressorMixin, MixupEstimator):  # type: ignore[misc]  # scikit-learn has no types
+    """Predicts one or several numbers for a text; trained with mixing, on the squared error.
+
+    The targets are standardised for training: differences from their mean, divided by their standard deviation.
+    Predictions are in the units of y. `score` is R².
+
+    Args:
+        model: As all other parameters, that of `MixupClassifier`; there is no `class_weight`.
+
+    Attributes:
+        predictor_: `textmix.Predictor` of the fitted model; `predictor_.model.save_pretrained` saves it.
+        paired_: Whether rows are pairs of sentences.
+    """
+
+    predictor_: Predictor
+    paired_: bool
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+        """Train.
+
+        Args:
+            X: N texts, or N pairs of texts, shape (N, 2).
+            y: Their numbers, shape (N,), or (N, T) for T numbers a row.
+            sample_weight: Weights of the rows, shape (N,), as in `MixupClassifier.fit`.
+
+        Returns:
+            The estimator itself.
+
+        Raises:
+            DataError: If texts, numbers or weights are invalid; a ValueError, like all errors of textmix.
+            ConfigError: If a parameter is invalid.
+            ModelError: If the model cannot be loaded, or lacks a site that the strategy needs.
+            TrainingError: If the loss stops being finite.
+        """
+        matrix = read_numbers(y)
+        rows = read_rows(X, matrix.values, sample_weight)
+        with np.errstate(over="ignore"):
+            means, scales = rows.labels.mean(axis=0), rows.labels.std(axis=0)
+        if not np.isfinite([means, scales]).all():
+            raise DataError("the numbers of y are too large for their standard deviation; divide them")
+        scales = np.where(scales > 0, scales, 1.0)  # a number that never changes, as in scikit-learn's StandardScaler
+        space = Numbers([str(name) for name in matrix.names], means.tolist(), scales.tolist())
+        self._fit(rows, space, rows.labels)
+        self._flat = matrix.flat
+        return self
+
+    def predict(self, X: Any) -> npt.NDArray[np.float64]:
+        """Predict numbers, in the shape of the y of `fit`: (N,) or (N, T).
+
+        Args:
+            X: N texts, or N pairs of texts, as in `fit`.
+
+        Raises:
+            sklearn.exceptions.NotFittedError: If it was not fitted.
+            DataError: If X does not hold texts, or holds pairs although `fit` got single texts, or vice versa.
+        """
+        numbers = self._outputs(X)
+        return numbers[:, 0] if self._flat else numbers
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
         return tags

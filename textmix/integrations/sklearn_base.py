@@ -33,7 +33,7 @@ from textmix.training.trainer import Reporting, TrainingData
 _OWN = {
     "task": "y tells it",
     "model.name": "use the parameter model",
-    "loss.class_weights": "use the parameter class_weight",
+    "loss.class_weights": "use the parameter class_weight of MixupClassifier",
     "train.epochs": "use the parameter epochs",
     "train.batch_size": "use the parameter batch_size",
     "train.learning_rate": "use the parameter learning_rate",
