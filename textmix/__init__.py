@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from textmix.inference.predictor import Predictor as Predictor
     from textmix.integrations.hf_trainer import MixupCallback as MixupCallback
     from textmix.integrations.hf_trainer import MixupTrainerMixin as MixupTrainerMixin
+    from textmix.integrations.python import Training as Training
+    from textmix.integrations.python import train as train
     from textmix.integrations.sklearn import MixupClassifier as MixupClassifier
     from textmix.integrations.sklearn import MixupRegressor as MixupRegressor
     from textmix.mixing.config import MixConfig as MixConfig
@@ -40,6 +42,7 @@ _NAMES = {
     "hooks.special_tokens": ["special_ids"],
     "inference.predictor": ["Predictor"],
     "integrations.hf_trainer": ["MixupCallback", "MixupTrainerMixin"],
+    "integrations.python": ["Training", "train"],
     "integrations.sklearn": ["MixupClassifier", "MixupRegressor"],
     "mixing.config": ["MixConfig"],
     "mixing.loss_config": ["LossConfig"],

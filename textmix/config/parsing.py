@@ -13,7 +13,7 @@ from jsonargparse import ActionConfigFile, ArgumentError, ArgumentParser, Defaul
 from textmix.config.run import RunConfig
 from textmix.config.strict_yaml import load_yaml
 from textmix.errors import ConfigError, RunError, nearest, one_line
-from textmix.io.recipes import recipe_path
+from textmix.io.recipes import list_recipes, recipe_path
 from textmix.io.run_directory import CONFIG_FILE
 
 # The options that most runs need, in the order of their use.
@@ -205,6 +205,26 @@ def read_run_config(directory: Path) -> RunConfig:
         raise RunError(f"{directory} is not a run: it has no {CONFIG_FILE}")
     parser = run_parser("textmix train", "")
     return to_run_config(parser, parse(parser, ["--config", str(file)]))
+
+
+def is_recipe(name: str) -> bool:
+    """Test whether a name is that of a recipe: a YAML file, or one that comes with textmix."""
+    return Path(name).suffix in (".yaml", ".yml") or name in {recipe.name for recipe in list_recipes() if recipe.is_run}
+
+
+def read_recipe(name: str, source: str | None = None) -> RunConfig:
+    """Read a recipe.
+
+    Args:
+        name: A YAML file, or a name that `textmix recipes` lists.
+        source: `data.source`, instead of that of the recipe.
+
+    Raises:
+        ConfigError: If there is no such recipe, or it is invalid.
+    """
+    parser = run_parser("textmix train", "")
+    replaced = [] if source is None else ["--data.source", source]
+    return to_run_config(parser, parse(parser, ["--config", name, *replaced]))
 
 
 def _check_words(words: list[str], known: set[str]) -> None:
