@@ -282,6 +282,7 @@ def test_options_of_another_task_are_refused(tmp_path: Path, capsys: pytest.Capt
         (["--task", "regression", "--loss.label_smoothing", "0.1"], ("label smoothing", "regression")),
         (["--task", "token_classification"], ("d: a cell holds", "not a list")),
         (["--task", "multi_label"], ("--data.label_separator",)),
+        (["--task", "regression", "--mix.targets", "remix"], ("mix.targets remix", "regression")),
         (["--task", "multilabel"], ("task", "multi_label")),
     ):
         assert tells(fails([*options, *more], capsys), *words), more

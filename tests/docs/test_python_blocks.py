@@ -41,7 +41,7 @@ def given() -> dict[str, Any]:
     sizes = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
     model = BertForSequenceClassification(BertConfig(**sizes, num_labels=3)).train()
     tokenizer = AutoTokenizer.from_pretrained(resolve_model_path("minilm"))
-    texts, topics = zip(*topic_rows(16), strict=True)
+    texts, topics = zip(*topic_rows(36), strict=True)
     classes = sorted(set(topics))
     rows = {**tokenizer(list(texts), padding=True), "labels": [classes.index(topic) for topic in topics]}
     train = Dataset.from_dict(dict(rows))

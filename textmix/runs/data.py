@@ -67,6 +67,8 @@ def with_task(config: RunConfig) -> tuple[RunConfig, str]:
         raise ConfigError(f"train.tune_thresholds has no effect on task {name}; leave it out")
     if name == "regression" and not config.loss.is_plain:
         raise ConfigError("label smoothing, class weights and the focal loss have no meaning for task regression")
+    if config.mix.targets == "remix" and name != "single_label":
+        raise ConfigError(f"mix.targets remix needs one class for each row; the task is {name}")
     train = replace(config.train, metric=choose_metric(name, config.train.metric))
     return replace(config, task=name, train=train), line
 
