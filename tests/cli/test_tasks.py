@@ -99,6 +99,17 @@ def test_the_plot_of_residuals(done: Done, capsys: pytest.CaptureFixture[str]) -
     assert picture.startswith(b"\x89PNG")
 
 
+def test_training_goes_on_from_a_run(done: Done) -> None:
+    options = [*done.case.labels, "--data.source", done.path("data.jsonl"), "--train.max_steps", "1"]
+    more = ["--train.learning_rate", "1e-9", "--train.weight_decay", "0", "--mix.strategy", "none"]
+    assert main(["train", *options, *more, "--model.name", done.path("run"), "--output_dir", done.path("more")]) == 0
+    first, second = (Predictor.from_pretrained(done.path(name)) for name in ("run", "more"))
+    for one, other in zip(
+        first.outputs(["soup", "we met in Lima"]), second.outputs(["soup", "we met in Lima"]), strict=True
+    ):
+        np.testing.assert_allclose(one, other, atol=1e-4)
+
+
 def test_predictions_of_rows_and_of_lines(done: Done, capsys: pytest.CaptureFixture[str]) -> None:
     output = done.folder / "out.csv"
     assert main(["predict", done.path("run"), done.path("new.jsonl"), "--output", str(output)]) == 0
@@ -269,6 +280,31 @@ def test_three_forms_of_the_same_labels_train_the_same_model(tmp_path: Path) -> 
         assert len({(tmp_path / f"{name}.run" / file).read_bytes() for name in forms}) == 1
     metrics = [json.loads((tmp_path / f"{name}.run" / "metrics.json").read_text())["test"] for name in forms]
     assert metrics[0] == metrics[1] == metrics[2]
+
+
+def test_a_word_model_goes_on_at_the_rate_of_word_models(run: Path, tmp_path: Path) -> None:
+    source = [
+        "--data.source",
+        str(run.parent / "topics.csv"),
+        "--data.text_column",
+        "review",
+        "--data.label_column",
+        "stars",
+    ]
+    options = [
+        "train",
+        *source,
+        "--model.name",
+        str(run),
+        "--train.max_steps",
+        "1",
+        "--output_dir",
+        str(tmp_path / "r"),
+    ]
+    assert main(options) == 0
+    config = (tmp_path / "r" / "config.yaml").read_text()
+    assert f"name: {run / 'model'}\n" in config
+    assert "learning_rate: 0.001\n" in config
 
 
 def test_options_of_another_task_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

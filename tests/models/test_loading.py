@@ -15,7 +15,6 @@ from transformers import (
 )
 
 from tests.support.family_configs import bert_config
-from textmix import MixupForSequenceClassification
 from textmix.errors import ModelError, RunError
 from textmix.mixing.config import MixConfig
 from textmix.models.config import ModelConfig, TextRNNOptions
@@ -68,12 +67,6 @@ def test_dropout_is_set_on_request(checkpoint: Path) -> None:
     )
     for name, rate in {"textcnn": 0.5, "textrnn": 0.5, "fasttext": 0.0}.items():
         assert build_model(ModelConfig(name=name), Classes(["a", "b"]).to_config(), TEXTS).model.dropout.p == rate
-
-
-def test_a_model_of_textmix_s_own_is_no_encoder(checkpoint: Path, tmp_path: Path) -> None:
-    MixupForSequenceClassification.from_pretrained(checkpoint).save_pretrained(tmp_path / "saved")
-    with pytest.raises(ModelError, match=r"is a classifier that textmix trained; model\.name takes an encoder"):
-        build_model(ModelConfig(name=str(tmp_path / "saved")), Classes(["a", "b"]).to_config(), [])
 
 
 def test_missing_models_are_named(tmp_path: Path) -> None:

@@ -24,6 +24,7 @@ from textmix.io.compat import current_accelerator
 from textmix.mixing.config import MixConfig
 from textmix.models.bundled import BUNDLED_MODELS, resolve_model_path
 from textmix.models.config import WORD_MODELS, ModelConfig
+from textmix.models.continuation import check_continuable, keep_classes
 from textmix.models.pooling_choice import declared_max_length
 from textmix.models.sequence_classifier import MixupForSequenceClassification
 from textmix.models.token_classifier import MixupForTokenClassification
@@ -119,10 +120,7 @@ def build_model(
         return LoadedModel(word_model, vocabulary)
     encoder_config = _load_config(config)
     if encoder_config.model_type.startswith("textmix-"):
-        raise ModelError(
-            f"'{config.name}' is a classifier that textmix trained; model.name takes an encoder, or a classifier of"
-            " transformers' own"
-        )
+        return _go_on(config, labels, of_tokens)
     model, tokenizer = _load_classifier(config, labels, of_tokens)
     if of_tokens and not tokenizer.is_fast:
         raise ModelError(f"the tokenizer of '{config.name}' does not tell the places of word pieces in a text")
@@ -135,6 +133,19 @@ def build_model(
         tokenizer.pad_token = tokenizer.eos_token
         model.config.get_text_config().pad_token_id = tokenizer.pad_token_id
     tokenizer.model_max_length = _max_length(config, encoder_config, tokenizer)
+    return LoadedModel(model, tokenizer)
+
+
+def _go_on(config: ModelConfig, labels: dict[str, Any], of_tokens: bool) -> LoadedModel:
+    """Load a classifier that textmix trained, with the classes of the labels."""
+    loaded = load_model(Path(config.name), config.trust_remote_code)
+    model, tokenizer = loaded.model.cpu(), loaded.tokenizer
+    check_continuable(model, labels, of_tokens, config.name)
+    keep_classes(model, labels["id2label"], config.name)
+    model.train()
+    freeze_lowest(model, config.freeze)
+    if config.max_length is not None:
+        tokenizer.model_max_length = config.max_length
     return LoadedModel(model, tokenizer)
 
 

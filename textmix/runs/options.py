@@ -5,6 +5,8 @@ from pathlib import Path
 
 from textmix.config.run import RunConfig, slug
 from textmix.data.sources import absolute, source_name
+from textmix.io.files import read_json
+from textmix.io.run_directory import CONFIG_FILE, MODEL
 from textmix.models.bundled import BUNDLED_MODELS
 from textmix.models.config import BUNDLED_VECTORS, WORD_MODELS
 from textmix.training.optimization import choose_precision
@@ -23,10 +25,14 @@ def resolve(config: RunConfig) -> RunConfig:
     directory = Path("runs") / f"{source_name(data.source)}-{slug(model.name)}-{config.mix.strategy}"
     # A built-in name takes precedence over a directory of the same name.
     is_local = model.name not in (*BUNDLED_MODELS, *WORD_MODELS) and Path(model.name).is_dir()
+    name = str(Path(model.name).absolute()) if is_local else model.name
+    if is_local and (Path(name) / CONFIG_FILE).is_file():  # of a run: its model
+        name = str(Path(name) / MODEL)
     vectors = model.words.vectors
     if vectors not in (None, BUNDLED_VECTORS):
         vectors = str(Path(vectors).absolute())
-    default_rate = _WORDS_LEARNING_RATE if model.name in WORD_MODELS else _LEARNING_RATE
+    of_words = model.name in WORD_MODELS or (is_local and _is_word_model(Path(name)))
+    default_rate = _WORDS_LEARNING_RATE if of_words else _LEARNING_RATE
     return replace(
         config,
         output_dir=config.output_dir or str(directory),
@@ -38,7 +44,7 @@ def resolve(config: RunConfig) -> RunConfig:
         ),
         model=replace(
             model,
-            name=str(Path(model.name).absolute()) if is_local else model.name,
+            name=name,
             words=replace(model.words, vectors=vectors),
         ),
         train=replace(
@@ -47,3 +53,12 @@ def resolve(config: RunConfig) -> RunConfig:
             precision=choose_precision(train.precision),
         ),
     )
+
+
+def _is_word_model(directory: Path) -> bool:
+    """Test whether a directory holds a word model that was trained before."""
+    file = directory / "config.json"
+    if not file.is_file():
+        return False
+    kind: str = read_json(file, lambda content: str(content.get("model_type")))
+    return kind in [f"textmix-{name}" for name in WORD_MODELS]

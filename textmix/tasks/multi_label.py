@@ -53,7 +53,7 @@ class LabelSet(LabelSpace):
     headline: ClassVar = ("micro_f1", "macro_f1", "nll")
 
     def extras(self) -> dict[str, Any]:
-        return {"thresholds": self.thresholds} if self.thresholds else {}
+        return {"thresholds": self.thresholds}
 
     @classmethod
     def from_config(cls, config: Any) -> Self:
