@@ -186,12 +186,14 @@ def test_rounded_attention_is_that_of_sdpa(monkeypatch: pytest.MonkeyPatch) -> N
     mask = (torch.arange(9) < torch.tensor([9, 4, 0])[:, None])[:, None, None].expand(3, 1, 9, 9)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         output, _ = byte_dropout_attention(nn.Module(), query, key, value, mask, dropout=0.4)
-        with sdpa_kernel(SDPBackend.MATH):
-            expected = F.scaled_dot_product_attention(query, key, value, mask)
+    # In float32, in which torch since 2.5 computes it for bfloat16, too.
+    with sdpa_kernel(SDPBackend.MATH):
+        expected = F.scaled_dot_product_attention(query.float(), key.float(), value.float(), mask).bfloat16()
     assert output.dtype == torch.bfloat16
     assert output.is_contiguous()
     assert not output[2].any()
-    torch.testing.assert_close(output, expected.transpose(1, 2), atol=1e-2, rtol=1e-2)
+    # Torch before 2.5 gives NaN for the row that attends to nothing.
+    torch.testing.assert_close(output[:2], expected.transpose(1, 2)[:2], atol=1e-2, rtol=1e-2)
 
 
 def test_weights_of_attention_are_dropped_out_in_training_alone(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -41,7 +41,7 @@ def draw_noise(size: int, keep: float, dtype: torch.dtype) -> Tensor:
     tied = np.flatnonzero(drawn == whole)
     mask[tied] = generator.random(len(tied)) < 256 * keep - whole
     scale = torch.ones((), dtype=dtype).div_(keep).view(_INTEGERS[dtype.itemsize]).numpy()
-    return torch.from_numpy(mask.view(np.uint8) * scale).view(dtype)
+    return torch.from_numpy(np.multiply(mask.view(np.uint8), scale, dtype=scale.dtype)).view(dtype)
 
 
 class ByteDropout(nn.Dropout):
