@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from tests.mixing import loops
 from tests.mixing.batches import generator, random_mask
-from textmix.mixing.functional import blend, union_alibi, union_mask
+from textmix.mixing.functional import blend, union_alibi, union_attention, union_mask
 from textmix.mixing.sampling import stack_pair
 
 PADDINGS = ["zero", "copy"]
@@ -213,6 +213,23 @@ class TestUnionMask:
         real = torch.tensor(self.UNITED)
         assert united.dtype == dtype
         assert torch.equal(united.bool(), real[:, None, :, None] & real[:, None, None, :])
+
+    @pytest.mark.parametrize("dtype", [torch.bool, torch.float32])
+    @pytest.mark.parametrize("attends", ["to everything", "to nothing"])
+    def test_tokens_in_front_of_a_text_add_nothing_to_the_union(self, dtype: torch.dtype, attends: str) -> None:
+        causal = torch.ones(4, 4, dtype=torch.bool).tril()
+        own = torch.tensor([[0, 0, 0, 1], [0, 0, 1, 1], [1, 1, 1, 1]]).bool()
+        allowed = causal & own[:, None, None, :]
+        filled = allowed | (~allowed.any(dim=-1, keepdim=True) if attends == "to everything" else False)
+        mask = filled if dtype == torch.bool else (~filled).float() * torch.finfo(torch.float32).min
+        rows = torch.tensor([[0, 1], [1, 2], [2, 0]])
+        united = union_attention(mask, rows, own)
+        assert united.dtype == dtype
+        expected = causal & (own[rows[:, 0]] | own[rows[:, 1]])[:, None, None, :]
+        real = united if dtype == torch.bool else united == 0
+        assert torch.equal(real[0, 0, 2:], expected[0, 0, 2:])
+        assert torch.equal(real[1:], expected[1:])
+        assert torch.equal(united[0, 0, :2], mask[0, 0, :2])  # padding in both
 
     @pytest.mark.parametrize("dtype", [torch.bool, torch.float32])
     def test_causal_masks_stay_causal(self, dtype: torch.dtype) -> None:

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from textmix.errors import ModelError
 from textmix.hooks.blocks import Mask
 from textmix.hooks.sites import Decoder, Sites
-from textmix.mixing.functional import union_alibi, union_mask
+from textmix.mixing.functional import union_alibi, union_attention, union_mask
 from textmix.mixing.mixer import Mixer
 from textmix.mixing.plan import MixPlan
 from textmix.mixing.site_names import EMBEDDINGS, POOLED, TOKENS, block_after, layer
@@ -212,12 +212,22 @@ class Forward:
             # It can be the given mask itself, which is already the union.
             assert self.own_mask is not None
             united = union_mask(self.own_mask, plan.rows).to(mask.dtype)
+        elif (real := self._real_positions(mask, kind)) is not None:
+            united = union_attention(mask, plan.rows, real)
         else:
             invert = torch.logical_not if mask.dtype == torch.bool else torch.neg
             united = union_mask(invert(mask) if kind.masked_is_one else mask, plan.rows, kind.batch)
             united = invert(united) if kind.masked_is_one else united
         self.united.append((mask, united))
         return united
+
+    def _real_positions(self, mask: Tensor, kind: Mask) -> Tensor | None:
+        """Return the real positions of each row (B, L), if a mask is (B, 1, L, L) and a larger value attends more."""
+        real = self.decoder_mask if self.in_decoder and kind.name == "attention_mask" else self.own_mask
+        if real is None or kind.masked_is_one or not (mask.dtype == torch.bool or mask.is_floating_point()):
+            return None
+        length = real.shape[1]
+        return real if mask.shape == (len(real), 1, length, length) else None
 
     def _unite_bias(self, bias: Tensor, kind: Mask) -> Tensor:
         """Mask a bias (B, N, L, L) anew; blocks pass it on, so that it can be united already."""

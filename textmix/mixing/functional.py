@@ -116,6 +116,28 @@ def union_mask(mask: Tensor, rows: Tensor, dim: int = 0) -> Tensor:
     return selected.view(*mask.shape[:dim], *rows.shape, *mask.shape[dim + 1 :]).amax(dim=dim + 1)
 
 
+def union_attention(mask: Tensor, rows: Tensor, real: Tensor) -> Tensor:
+    """Unite attention masks of texts; a token that may attend to nothing is united as one, whatever its mask says.
+
+    For torch before 2.5, and for some kernels, transformers lets such a token (padding in front of a text) attend to
+    everything, so that its attention is not NaN. United as it is, that would let the token of the other text attend
+    to its padding and to what follows it.
+
+    Args:
+        mask: Masks in which a larger value attends more, shape (B, 1, L, L), boolean or additive floats.
+        rows: The rows that each row is blended from, shape (B, K).
+        real: Real positions of each row, shape (B, L), bool.
+
+    Returns:
+        United masks, shape and dtype of `mask`; a token that attends to nothing in the union keeps its own mask.
+    """
+    lowest = False if mask.dtype == torch.bool else torch.finfo(mask.dtype).min
+    # A token that attends to something does not attend to padding.
+    nothing = (mask == mask[..., :1]).all(dim=-1, keepdim=True) & ~real.all(dim=-1).view(-1, 1, 1, 1)
+    united = union_mask(mask.masked_fill(nothing, lowest), rows)
+    return torch.where(union_mask(nothing.logical_not(), rows), united, mask)
+
+
 def _union_product(mask: Tensor, rows: Tensor) -> Tensor:
     """Unite masks (B, 1, L, L) that are products of a row's mask with itself, as in DeBERTa.
 
