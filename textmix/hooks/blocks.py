@@ -95,10 +95,13 @@ class Block:
         if name not in self.arguments:
             return args, kwargs
         index = self.arguments.index(name)
+        # The function is called on its own: torch.compile of torch 2.4 cannot leave the graph inside of a display.
         if kwargs.get(name) is not None:
-            return args, {**kwargs, name: function(kwargs[name])}
+            changed = function(kwargs[name])
+            return args, {**kwargs, name: changed}
         if index < len(args) and args[index] is not None:
-            return (*args[:index], function(args[index]), *args[index + 1 :]), kwargs
+            changed = function(args[index])
+            return (*args[:index], changed, *args[index + 1 :]), kwargs
         return args, kwargs
 
 
