@@ -45,6 +45,7 @@ def train_tokenizer(
         unk_token=UNKNOWN,
         sep_token=SEPARATOR,
         model_input_names=["input_ids", "attention_mask"],
+        add_prefix_space=kind == "bpe",  # transformers 4.57 would set it to False
     )
 
 
