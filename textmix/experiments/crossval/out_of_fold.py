@@ -85,4 +85,4 @@ def prediction_blocks(path: Path, rows: int) -> Iterator[pd.DataFrame]:
 def _kinds(path: Path) -> dict[str, Any]:
     columns = pd.read_csv(path, nrows=0).columns
     kinds = {name: np.float64 if name.startswith(PROBABILITY) else str for name in columns}
-    return {"dtype": kinds, "keep_default_na": False}
+    return {"dtype": kinds, "keep_default_na": False, "float_precision": "round_trip"}
