@@ -110,9 +110,9 @@ def _system_errors(target: Path) -> Iterator[None]:
 
 def _system_error(error: BaseException) -> int | None:
     """Find the errno behind an error: safetensors and tokenizers name it in the message, torch in the context."""
-    named = re.search(r"\(os error (\d+)\)", str(error))
+    named = re.search(r"\(os error (\d+)\)|Os \{ code: (\d+)", str(error))  # the second is of safetensors before 0.5
     if named:
-        return int(named[1])
+        return int(named[1] or named[2])
     return error.__context__.errno if isinstance(error.__context__, OSError) else None
 
 
