@@ -70,6 +70,8 @@ def _load_config(model: ModelConfig) -> Any:
     name = model.name
     path = resolve_model_path(name)
     try:
+        if Path(path).is_dir() and not (Path(path) / "config.json").is_file():
+            raise OSError("it has no config.json")  # transformers 4.57 guesses the kind of model from the path
         return AutoConfig.from_pretrained(path, trust_remote_code=model.trust_remote_code)
     except (OSError, ValueError, KeyError) as error:
         reason = _reason(error)
