@@ -70,7 +70,9 @@ def _evaluating(model: nn.Module) -> Iterator[None]:
     was_training = model.training
     model.eval()
     try:
-        with torch.inference_mode():
+        # In torch 2.4 processes on CPUs cannot exchange tensors in inference mode.
+        alone = not (torch.distributed.is_available() and torch.distributed.is_initialized())
+        with torch.inference_mode() if alone else torch.no_grad():
             yield
     finally:
         model.train(was_training)
