@@ -13,6 +13,7 @@ from transformers import BertForSequenceClassification
 from tests.support.commands import SMALL, fails, fails_quietly, snapshot, tells
 from tests.support.family_configs import bert_config
 from tests.support.topics import topic_rows
+from tests.support.versions import HAS_EXPORTER
 from textmix.cli.main import main
 from textmix.models.words.tokenizer_training import train_tokenizer
 
@@ -200,7 +201,7 @@ class TestTrust:
             ["predict", str(run), str(topics_csv)],
             ["evaluate", str(run)],
             ["inspect", str(run), str(topics_csv), "-n", "1"],
-            ["export", str(run)],
+            *([["export", str(run)]] if HAS_EXPORTER else []),
         ]
         for command in commands:
             assert "the file sets model.trust_remote_code" in fails(command, capsys)

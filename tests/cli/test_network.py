@@ -11,6 +11,7 @@ import pandas as pd
 from tests.support.commands import SMALL
 from tests.support.launching import ROOT
 from tests.support.topics import topic_rows
+from tests.support.versions import HAS_EXPORTER
 
 # A process of its own, without the offline variables that the tests set.
 GUARDED = """
@@ -47,7 +48,7 @@ def test_no_command_asks_the_network_for_local_and_built_in_data(tmp_path: Path)
         ["evaluate", run, "--data.source", str(tmp_path / "rows.jsonl"), "--output_dir", str(runs / "jsonl")],
         ["predict", run, str(tmp_path / "rows.parquet"), "--output", str(tmp_path / "predicted.csv")],
         ["inspect", run, str(tmp_path / "rows.csv"), "-n", "1"],
-        ["export", run],
+        *([["export", run]] if HAS_EXPORTER else []),
         ["compare", *train, "--strategies", "none,word", "--seeds", "1", "--output_dir", str(runs / "compare")],
         ["crossval", *train, "--folds", "2", "--output_dir", str(runs / "one")],
         ["crossval", *train, "--folds", "2", "--mix.strategy", "none", "--output_dir", str(runs / "two")],

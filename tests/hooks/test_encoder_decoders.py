@@ -11,6 +11,7 @@ from tests.support.batches import Batch
 from tests.support.families import BOTH, build, fresh
 from tests.support.family_configs import END, LLAMA_LIKE, VOCAB
 from tests.support.strategies import mix
+from tests.support.versions import needs_mask_functions
 from textmix.errors import ModelError
 from textmix.hooks.attach import attach
 from textmix.hooks.blocks import Mask
@@ -235,6 +236,7 @@ class TestRefusals:
         with attach(model, mix("word")), pytest.raises(ModelError, match="its decoder, but not at the last token"):
             model(**batch)
 
+    @needs_mask_functions
     def test_a_model_that_pools_its_decoder_after_its_classifier(self, batch: Batch) -> None:
         sizes = {**LLAMA_LIKE, "head_dim": 8}
         config = hf.T5GemmaConfig(encoder=sizes, decoder=sizes, num_labels=3, vocab_size=VOCAB, pad_token_id=0)

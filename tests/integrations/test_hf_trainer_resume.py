@@ -11,6 +11,7 @@ from transformers import EarlyStoppingCallback, Trainer
 
 from tests.integrations.conftest import MakeTrainer, tiny_bert, without_times
 from tests.support.nursery import Nursery
+from tests.support.versions import needs_torch_load
 from textmix import MixConfig, MixupCallback
 
 SAVING: dict[str, Any] = {"save_strategy": "steps", "save_steps": 3, "max_steps": 10, "gradient_accumulation_steps": 2}
@@ -32,6 +33,7 @@ def assert_same_run(one: Trainer, two: Trainer) -> None:
         assert torch.equal(first, second), name
 
 
+@needs_torch_load
 @pytest.mark.parametrize("step", [3, 6])
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda config: config["strategy"])
 def test_resuming_repeats_the_uninterrupted_run(
@@ -48,6 +50,7 @@ def test_resuming_repeats_the_uninterrupted_run(
     assert_same_run(whole, resumed)
 
 
+@needs_torch_load
 @pytest.mark.parametrize("restore", [False, True])
 def test_the_seed_of_the_checkpoint_goes_on(make_trainer: MakeTrainer, tmp_path: Path, restore: bool) -> None:
     """Whether the Trainer makes the callback again from the checkpoint or the user's stays."""
@@ -74,6 +77,7 @@ def test_the_state_is_plain_json(make_trainer: MakeTrainer, tmp_path: Path) -> N
     assert MixupCallback(**arguments).config == callback.config
 
 
+@needs_torch_load
 def test_a_run_begun_without_mixing_can_go_on_with_it(make_trainer: MakeTrainer, tmp_path: Path) -> None:
     make_trainer(**SAVING).train()
     resumed = make_trainer(MixupCallback(strategy="word"), output_dir=str(tmp_path / "other"), **SAVING)
@@ -84,6 +88,7 @@ def test_a_run_begun_without_mixing_can_go_on_with_it(make_trainer: MakeTrainer,
     assert "MixupCallback" in state["stateful_callbacks"]
 
 
+@needs_torch_load
 def test_a_mixed_run_can_go_on_without_mixing(make_trainer: MakeTrainer, tmp_path: Path) -> None:
     make_trainer(MixupCallback(strategy="word"), **SAVING).train()
     resumed = make_trainer(model=tiny_bert(), output_dir=str(tmp_path / "other"), **SAVING)
@@ -91,6 +96,7 @@ def test_a_mixed_run_can_go_on_without_mixing(make_trainer: MakeTrainer, tmp_pat
     assert "mix_lam" not in history(resumed)[-1]
 
 
+@needs_torch_load
 def test_two_processes_draw_differently_and_resume_alike(tmp_path: Path, nursery: Nursery) -> None:
     program = {"program": "tests.support.trainer_in_two_processes", "arguments": [str(tmp_path)]}
     codes = nursery.run_ranks([program, program])

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -167,7 +168,7 @@ def write_types(path: Path, chance: random.Random) -> None:
         strings.dictionary_encode(),
         strings.cast(pa.large_string()),
         strings.cast(pa.binary()),
-        strings.cast(pa.string_view()),
+        strings.cast(pa.string_view() if hasattr(pa, "string_view") else pa.large_string()),  # pyarrow 16
         pa.array([["a"]] * count),
         pa.array([{"a": 1}] * count),
         pa.array([decimal.Decimal(number % 3) for number in range(count)]),
@@ -180,7 +181,7 @@ def write_types(path: Path, chance: random.Random) -> None:
         pa.array([bool(number % 2) for number in range(count)]),
         pa.array([number % 3 for number in range(count)], pa.uint64()),
         pa.array([float("nan")] * count),
-        pa.array([chance.choice([0.5, 1.5, float("inf")]) for _ in range(count)], pa.float16()),
+        pa.array(np.array([chance.choice([0.5, 1.5, float("inf")]) for _ in range(count)], np.float16)),
         pa.StringArray.from_buffers(count, strings.buffers()[1], pa.py_buffer(b"\xff" * 1000)),
     ]
     table = {
