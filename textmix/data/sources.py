@@ -3,6 +3,7 @@
 import glob
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -172,7 +173,10 @@ def _read(read: Callable[[], Dataset], files: list[str], reading: Reading, kind:
     except DataError:
         raise
     except Exception as error:  # broken bytes raise many types, such as zlib.error
-        undecodable = explain_encoding(files, reading.encoding) if is_decoding_error(error) else None
+        undecodable = None
+        if is_decoding_error(error):
+            with suppress(Exception):  # it reads on, and a compressed file can be damaged further behind
+                undecodable = explain_encoding(files, reading.encoding)
         raise DataError(undecodable or explain(files, error)) from error
     if dataset.num_rows == 0:
         raise DataError(f"{', '.join(files)}: no rows")

@@ -204,3 +204,11 @@ def test_columns_may_be_many_but_not_any_number(tmp_path: Path, monkeypatch: pyt
     assert len(read(tmp_path / "a.jsonl", lines(*rows[:3]))) == 3
     with pytest.raises(DataError, match="has 4 columns; no more than 3 can be read"):
         read(tmp_path / "a.jsonl", lines(*rows))
+
+
+def test_a_truncated_archive_in_another_encoding_is_told(tmp_path: Path) -> None:
+    words = "".join(f'{{"text": "größe {number * 7919 % 10007}"}}\n' for number in range(20_000))
+    path = tmp_path / "a.jsonl.gz"
+    path.write_bytes(gzip.compress(words.encode("latin-1"))[:-9])
+    with pytest.raises(DataError, match=r"^cannot read .*a\.jsonl\.gz: "):
+        load_source(str(path))
