@@ -142,10 +142,10 @@ def test_scaling_divides_logits() -> None:
 def test_the_temperature_comes_from_validation_and_is_used_on_test() -> None:
     names = list("abcd")
     (labels, probabilities), (targets, outputs) = (predictions(2000, 3.0, seed) for seed in (1, 2))
-    scores = Classes(names).calibrated_scores((labels, probabilities), (targets, outputs))
-    assert scores["temperature"] == fit_temperature(labels, probabilities)
-    test = Classes(names).scores(targets, outputs)
-    scaled = Classes(names).scores(targets, scale(outputs, scores["temperature"]))
-    assert scores["scaled_nll"] == scaled["nll"] < test["nll"]
-    assert scores["scaled_ece"] == scaled["ece"] < test["ece"] / 2
+    space = Classes(names)
+    temperatures = space.temperatures(labels, probabilities)
+    assert temperatures == [fit_temperature(labels, probabilities)] * 4
+    test, scaled = space.scores(targets, outputs), space.scores(targets, space.scaled(outputs, temperatures))
+    assert scaled["nll"] < test["nll"]
+    assert scaled["ece"] < test["ece"] / 2
     assert scaled["accuracy"] == test["accuracy"]

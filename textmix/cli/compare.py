@@ -120,7 +120,7 @@ def _print_last(progress: "Progress") -> None:
         return
     run = progress.runs[progress.done - 1]
     metrics = progress.metrics[run.name][-1]
-    names = [name for name in COMPARED[run.config.known_task] if not name.startswith("scaled")]
+    names = [name for name in COMPARED[run.config.known_task] if not name.startswith(("scaled", "uncalibrated"))]
     scores = ", ".join(f"{name} {metrics['test'][name]:.4f}" for name in names)
     print(
         f"{progress.done}/{len(progress.runs)} {run.name}, {run.pair}: {scores};"

@@ -48,6 +48,8 @@ class RunConfig:
         validated = self.data.validation_source is not None or self.data.validation_fraction > 0
         if self.train.patience is not None and not validated:
             raise ConfigError("train.patience needs a validation split; set data.validation_fraction above 0")
+        if self.train.calibrate and not validated:
+            raise ConfigError("train.calibrate needs a validation split; set data.validation_fraction above 0")
         if self.train.tune_thresholds and not validated:
             raise ConfigError("train.tune_thresholds needs a validation split; set data.validation_fraction above 0")
         if self.task != "auto":

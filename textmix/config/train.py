@@ -35,6 +35,10 @@ class TrainConfig:
             For single_label: accuracy, macro_f1, micro_f1, weighted_f1, nll. For multi_label also samples_f1,
             subset_accuracy, hamming_loss, mean_average_precision and ranking_loss, but not accuracy. For regression:
             mse, mae, r2, pearson, spearman.
+        calibrate: Fit a temperature on the validation split (Guo et al. 2017), one for each label for multi_label, and
+            divide the last linear map of the saved model by it: probabilities are calibrated wherever the model is
+            used, and predicted classes do not change. Null means true with 200 validation rows or more. No effect on
+            regression, token_classification and soft labels.
         tune_thresholds: For multi_label: predict each label from the probability at which its F1 is highest on the
             validation split, instead of 0.5. The thresholds are saved with the model.
         patience: Stop after this number of epochs without improvement; null means never.
@@ -67,6 +71,7 @@ class TrainConfig:
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
     seed: int = 0
     metric: str | None = None
+    calibrate: bool | None = None
     tune_thresholds: bool = False
     patience: int | None = None
     log_steps: int = 10

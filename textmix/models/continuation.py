@@ -36,8 +36,8 @@ def keep_classes(model: Any, names: Mapping[int, str], where: str) -> None:
     kept = [name for name in after if name in before]
     if not kept:
         raise ModelError(
-            f"{where} was trained for {listed(before, 5)}, and none of these is among {listed(after, 5)}: start from its"
-            " encoder instead"
+            f"{where} was trained for {listed(before, 5)}, and none of these is among {listed(after, 5)}: start from"
+            " its encoder instead"
         )
     like = {"device": old.weight.device, "dtype": old.weight.dtype}
     new = nn.Linear(old.in_features, len(after), old.bias is not None, **like)

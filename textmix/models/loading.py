@@ -144,6 +144,7 @@ def _go_on(config: ModelConfig, labels: dict[str, Any], of_tokens: bool) -> Load
     model, tokenizer = loaded.model.cpu(), loaded.tokenizer
     check_continuable(model, labels, of_tokens, config.name)
     keep_classes(model, labels["id2label"], config.name)
+    model.config.temperatures = None  # of the classes before
     model.train()
     freeze_lowest(model, config.freeze)
     if config.max_length is not None:

@@ -1,22 +1,32 @@
 """Last stages of a run: scores of the best model, and the files of a finished run."""
 
+import logging
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from transformers import PreTrainedModel
 from transformers.utils import CONFIG_NAME
 
 from textmix.config.run import RunConfig
 from textmix.data.sources import source_name
 from textmix.data.splits import TEST, VALIDATION
+from textmix.errors import ModelError
 from textmix.inference.predictor import Predictor
 from textmix.io.files import replacing, write_json
 from textmix.io.run_directory import METRICS, MODEL, checkpoint_directory
+from textmix.models.calibration import fold_temperatures
 from textmix.runs.data import RunData
 from textmix.runs.evaluate import evaluate_rows, write_evaluation
 from textmix.tasks.evaluation import Evaluation
 from textmix.training.progress import TrainProgress
+
+# From this number of validation rows on a model is calibrated unless the options say otherwise.
+CALIBRATED_FROM = 200
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -40,6 +50,32 @@ def evaluate_splits(predictor: Predictor, data: RunData, test: bool = True) -> d
     return {name: evaluate_rows(predictor, data.splits[name], data.targets[name]) for name in names}
 
 
+def calibrate(predictor: Predictor, config: RunConfig, data: RunData, directory: Path) -> None:
+    """Calibrate the best model on the validation split, if it is asked for or has enough rows, and save it.
+
+    A model that was calibrated before a run was interrupted stays as it is.
+    """
+    rows = data.report.sizes.get(VALIDATION, 0)
+    asked = config.train.calibrate
+    if not (rows >= CALIBRATED_FROM if asked is None else asked) or getattr(
+        predictor.model.config, "temperatures", None
+    ):
+        return
+    validation = evaluate_rows(predictor, data.splits[VALIDATION], data.targets[VALIDATION])
+    temperatures = validation.space.temperatures(validation.targets, validation.outputs)
+    if not temperatures:
+        return
+    try:
+        fold_temperatures(predictor.model, temperatures)
+    except ModelError as error:
+        logger.info(f"warning: the model is not calibrated: {error}")
+        return
+    assert isinstance(predictor.model, PreTrainedModel)
+    with replacing(directory / MODEL) as temporary:
+        predictor.model.save_pretrained(temporary)
+        predictor.tokenizer.save_pretrained(temporary)
+
+
 def tune_thresholds(predictor: Predictor, data: RunData, directory: Path) -> None:
     """Tune the thresholds of labels on the validation split, and save them in the configuration of the best model."""
     validation = evaluate_rows(predictor, data.splits[VALIDATION], data.targets[VALIDATION])
@@ -50,10 +86,24 @@ def tune_thresholds(predictor: Predictor, data: RunData, directory: Path) -> Non
 
 
 def write_results(
-    directory: Path, config: RunConfig, data: RunData, evaluations: dict[str, Evaluation], progress: TrainProgress
+    directory: Path,
+    config: RunConfig,
+    data: RunData,
+    evaluations: dict[str, Evaluation],
+    temperatures: list[float],
+    progress: TrainProgress,
 ) -> RunResult:
-    """Write report.md, predictions.csv and metrics.json, and remove the checkpoints."""
-    metrics = _metrics(evaluations, progress, data.report.sizes)
+    """Write report.md, predictions.csv and metrics.json, and remove the checkpoints.
+
+    Args:
+        directory: Directory of the run.
+        config: Its options.
+        data: Its data.
+        evaluations: The evaluations of its best model.
+        temperatures: Those that the model is calibrated with; empty if it is not.
+        progress: The progress of training.
+    """
+    metrics = _metrics(evaluations, temperatures, progress, data.report.sizes)
     if TEST in evaluations:
         title = f"Test split of {source_name(config.data.source)}"
         write_evaluation(directory, title, data.splits[TEST], evaluations[TEST])
@@ -67,13 +117,26 @@ def remove_checkpoints(directory: Path) -> None:
     shutil.rmtree(checkpoint_directory(directory), ignore_errors=True)
 
 
+def _calibration(validation: Evaluation, test: Evaluation, temperatures: list[float]) -> dict[str, Any]:
+    """Score the test split as it would be without calibration, or, of a model that is not calibrated, with it."""
+    space, name = test.space, "uncalibrated"
+    inverse = [1 / temperature for temperature in temperatures]
+    if not temperatures:
+        temperatures = inverse = space.temperatures(validation.targets, validation.outputs)
+        name = "scaled"
+    if not temperatures:
+        return {}
+    scores = space.scores(test.targets, space.scaled(test.outputs, inverse))
+    found = {f"{name}_{metric}": scores[metric] for metric in ("nll", "ece") if metric in scores}
+    return {"temperature": float(np.exp(np.log(temperatures).mean())), **found}
+
+
 def _metrics(
-    evaluations: dict[str, Evaluation], progress: TrainProgress, sizes: dict[str, int]
+    evaluations: dict[str, Evaluation], temperatures: list[float], progress: TrainProgress, sizes: dict[str, int]
 ) -> dict[str, dict[str, Any]]:
     metrics = {name: {**item.scores(), "report": item.report()} for name, item in evaluations.items()}
     if TEST in evaluations and VALIDATION in evaluations:
-        validation, test = ((item.targets, item.outputs) for item in (evaluations[VALIDATION], evaluations[TEST]))
-        metrics[TEST] |= evaluations[TEST].space.calibrated_scores(validation, test)
+        metrics[TEST] |= _calibration(evaluations[VALIDATION], evaluations[TEST], temperatures)
     metrics["train"] = {
         "seconds": progress.seconds,
         "samples_per_second": progress.samples / progress.seconds,

@@ -30,7 +30,14 @@ from textmix.runs.environment import environment
 from textmix.runs.fitting import build_seeded_model, build_trainer, check_processes_agree, load_best, tokenize_splits
 from textmix.runs.options import resolve
 from textmix.runs.processes import end_process_group, process_group
-from textmix.runs.results import RunResult, evaluate_splits, remove_checkpoints, tune_thresholds, write_results
+from textmix.runs.results import (
+    RunResult,
+    calibrate,
+    evaluate_splits,
+    remove_checkpoints,
+    tune_thresholds,
+    write_results,
+)
 from textmix.training.cpu.memory import trim_memory
 from textmix.training.pooled import check_pooled
 from textmix.training.trainer import MixupTrainer, OnEvaluation, Reporting
@@ -150,10 +157,12 @@ def _fit(
         if not processes.is_main_process:
             return None
         best = load_best(config, directory)
+        calibrate(best, config, data, directory)
         if config.train.tune_thresholds:
             tune_thresholds(best, data, directory)
         evaluations = evaluate_splits(best, data, test)
-        return write_results(directory, config, data, evaluations, progress)
+        temperatures = getattr(best.model.config, "temperatures", None) or []
+        return write_results(directory, config, data, evaluations, temperatures, progress)
 
 
 @contextmanager

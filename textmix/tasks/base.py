@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
 PREDICTION, LABEL, PROBABILITY = "prediction", "label", "probability_"
 Columns = dict[str, list[Any]]
-# Targets and outputs of N rows.
-Scored = tuple[Array, Array]
 
 
 @dataclass(frozen=True)
@@ -133,9 +131,13 @@ class LabelSpace(ABC):
         """Return one of the scores."""
         return self.scores(targets, outputs)[metric]
 
-    def calibrated_scores(self, validation: Scored, test: Scored) -> dict[str, float]:
-        """Score test outputs that are calibrated on validation rows; empty where nothing is calibrated."""
-        return {}
+    def temperatures(self, targets: Array, outputs: Array) -> list[float]:
+        """Fit the temperature of each output on rows that the model was not trained on; empty where none is fitted."""
+        return []
+
+    def scaled(self, outputs: Array, temperatures: Sequence[float]) -> Array:
+        """Return what the outputs would be if the logits were divided by temperatures."""
+        return outputs
 
     @abstractmethod
     def report(self, targets: Array, outputs: Array) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from sklearn.metrics import (
 from textmix.data.cells import as_lists, as_string, as_strings, is_nested
 from textmix.data.label_format import Array, Labels, Strata
 from textmix.errors import DataError
-from textmix.evaluation.calibration import expected_calibration_error
+from textmix.evaluation.calibration import expected_calibration_error, fit_temperature, scale
 from textmix.evaluation.tables import Table
 from textmix.evaluation.thresholds import THRESHOLD, best_threshold
 from textmix.tasks.base import LABEL, PREDICTION, PROBABILITY, Columns, LabelSpace, Task, names_after, names_of
@@ -133,6 +133,15 @@ class LabelSet(LabelSpace):
             "nll": _binary_log_loss(true, outputs),
             "ece": _binary_calibration_error(true, outputs),
         }
+
+    def temperatures(self, targets: Array, outputs: Array) -> list[float]:
+        """Fit a temperature for each label."""
+        pairs = zip(targets.T.astype(int), outputs.T, strict=True)
+        return [fit_temperature(true, _two_classes(values)) for true, values in pairs]
+
+    def scaled(self, outputs: Array, temperatures: Sequence[float]) -> Array:
+        columns = zip(outputs.T, temperatures, strict=True)
+        return np.stack([scale(_two_classes(values), temperature)[:, 1] for values, temperature in columns], axis=1)
 
     def report(self, targets: Array, outputs: Array) -> dict[str, Any]:
         """Return scikit-learn's `classification_report` as a dictionary."""
@@ -287,5 +296,9 @@ def _binary_log_loss(true: Array, outputs: Array) -> float:
 
 def _binary_calibration_error(true: Array, outputs: Array) -> float:
 
-    values = outputs.reshape(-1)
-    return expected_calibration_error(true.reshape(-1), np.stack([1 - values, values], axis=1))
+    return expected_calibration_error(true.reshape(-1), _two_classes(outputs.reshape(-1)))
+
+
+def _two_classes(values: Array) -> Array:
+    """Return probabilities of a label, shape (N,), as those of absence and presence, shape (N, 2)."""
+    return np.stack([1 - values, values], axis=1)

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -17,7 +17,7 @@ from textmix.data.label_format import Array, Labels, Strata
 from textmix.errors import DataError, listed
 from textmix.evaluation.calibration import expected_calibration_error, fit_temperature, mean_log_loss, scale
 from textmix.evaluation.tables import Table
-from textmix.tasks.base import LABEL, PREDICTION, PROBABILITY, Columns, LabelSpace, Scored, Task, names_after
+from textmix.tasks.base import LABEL, PREDICTION, PROBABILITY, Columns, LabelSpace, Task, names_after
 from textmix.tasks.class_report import check_names, class_report, class_report_text, class_table
 from textmix.tasks.numbers import parse_numbers
 
@@ -103,19 +103,15 @@ class Classes(LabelSpace):
             scores["ece"] = expected_calibration_error(hard[known], outputs[known])
         return scores
 
-    def calibrated_scores(self, validation: Scored, test: Scored) -> dict[str, float]:
-        """Score test outputs after temperature scaling, which does not change accuracy and F1.
+    def temperatures(self, targets: Array, outputs: Array) -> list[float]:
+        """Fit one temperature for all classes; none where targets are probabilities."""
+        known = targets != UNKNOWN
+        if targets.ndim == 2 or not known.any():
+            return []
+        return [fit_temperature(targets[known], outputs[known])] * len(self.names)
 
-        Returns:
-            `temperature`, fitted on validation rows, and `nll` and `ece` of the scaled test outputs as `scaled_nll` and
-            `scaled_ece`; nothing where targets are probabilities or unknown.
-        """
-        (fitted, probabilities), (targets, outputs) = validation, test
-        if fitted.ndim == 2 or not (fitted >= 0).all() or not (targets >= 0).any():
-            return {}
-        temperature = fit_temperature(fitted, probabilities)
-        scores = self.scores(targets, scale(outputs, temperature))
-        return {"temperature": temperature, "scaled_nll": scores["nll"], "scaled_ece": scores["ece"]}
+    def scaled(self, outputs: Array, temperatures: Sequence[float]) -> Array:
+        return scale(outputs, temperatures[0])
 
     @property
     def _ids(self) -> list[int]:

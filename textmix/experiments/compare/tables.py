@@ -116,15 +116,22 @@ def report(comparison: Mapping[str, Any]) -> str:
 
 
 def _selection(config: Mapping[str, Any], strategies: Mapping[str, Mapping[str, Any]]) -> str:
-    if any("scaled_nll" in record for record in strategies.values()):
+    fitted = {"scaled_nll": "scaled_nll and scaled_ece", "uncalibrated_nll": "nll and ece"}
+    scores = next((what for name, what in fitted.items() for record in strategies.values() if name in record), None)
+    temperature = f", where the temperature of {scores} was fitted too" if scores is not None else ""
+    if scores is not None or _has_validation(config["data"]):
         return (
-            f"The best epoch of each run was chosen by {config['train']['metric']} on its validation split, where the"
-            " temperature of scaled_nll and scaled_ece was fitted too; the test split was used only for the scores."
+            f"The best epoch of each run was chosen by {config['train']['metric']} on its validation split{temperature};"
+            " the test split was used only for the scores."
         )
     return (
         "There is no validation split: each run keeps its last epoch, and no temperature is fitted. The test split"
         " was used only for the scores."
     )
+
+
+def _has_validation(data: Mapping[str, Any]) -> bool:
+    return data["validation_source"] is not None or data["validation_fraction"] > 0
 
 
 def _budget(config: Mapping[str, Any], strategies: Mapping[str, Mapping[str, Any]]) -> str:
