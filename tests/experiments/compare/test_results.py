@@ -26,14 +26,18 @@ def runs(*gains: list[float], count: int = 8) -> list[dict[str, Any]]:
 
 
 def comparison(
-    metrics: dict[str, list[dict[str, Any]]], baseline: str = "none", unit: str = "seed", **train: Any
+    metrics: dict[str, list[dict[str, Any]]],
+    baseline: str = "none",
+    unit: str = "seed",
+    validation: float = 0.1,
+    **train: Any,
 ) -> dict[str, Any]:
     settings = {"metric": "macro_f1", "max_steps": None, "epochs": 4, "patience": None, **train}
     return {
         "baseline": baseline,
         "pairs": [f"{unit} {number}" for number in range(len(metrics[baseline]))],
         "strategies": summarize(metrics, baseline),
-        "config": {"train": settings},
+        "config": {"train": settings, "data": {"validation_source": None, "validation_fraction": validation}},
     }
 
 
@@ -116,9 +120,10 @@ def test_the_report() -> None:
 
 def test_without_validation_nothing_is_scaled() -> None:
     metrics = {name: [run(0.9, scaled=False), run(0.8, scaled=False)] for name in ("none", "word")}
-    text = report(comparison(metrics))
+    text = report(comparison(metrics, validation=0.0))
     assert "scaled" not in text
     assert "There is no validation split" in text
+    assert "on its validation split; the test split" in report(comparison(metrics))
 
 
 def test_unequal_steps_are_told() -> None:
