@@ -36,7 +36,7 @@ class RunConfig:
     mix: MixConfig = field(default_factory=MixConfig)
     loss: LossConfig = field(default_factory=LossConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
-    task: Literal["auto", "single_label", "multi_label", "regression", "token_classification"] = "auto"
+    task: Literal["auto", TaskName] = "auto"
     output_dir: str | None = None
 
     def __post_init__(self) -> None:
