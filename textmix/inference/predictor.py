@@ -218,7 +218,8 @@ class Predictor:
         if isinstance(rows, pd.DataFrame):
             return rows.assign(**self._columns({str(name): rows[name] for name in rows}, progress))
         if isinstance(rows, pa.Table):
-            columns = {name: _cells(rows, name) for name in rows.column_names}
+            columns = {name: _cells(rows, name) for name in self.text_columns if name in rows.column_names}
+            columns = dict.fromkeys(rows.column_names) | columns
             for name, values in self._columns(columns, progress).items():
                 rows = rows.append_column(name, pa.array(values))
             return rows
@@ -266,7 +267,7 @@ class Predictor:
         for name in self.text_columns:
             if name not in columns:
                 raise DataError(f"the rows have no column '{name}'; they have {', '.join(columns)}")
-        texts = join_texts([_strings(columns[name]) for name in self.text_columns])
+        texts = join_texts([as_texts(columns[name]) for name in self.text_columns])
         outputs = self.outputs(texts[TEXT], texts.get(PAIR), progress=progress)
         predicted = write_outputs(self.space, self.tokenizer, texts[TEXT], outputs)
         taken = predicted.keys() & columns.keys()
@@ -291,12 +292,7 @@ def _find_model(path: str | Path, backend: Backend | None) -> tuple[Path, list[s
     return directory, columns, backend or ("onnx" if exported else "torch")
 
 
-def _strings(column: Any) -> list[str]:
-    values = column.to_pylist() if isinstance(column, pa.ChunkedArray) else column
-    return as_texts(values)
-
-
-def _cells(rows: pa.Table, name: str) -> Any:
-    """Return a column of a table; JSON text of lists of tokens as lists."""
+def _cells(rows: pa.Table, name: str) -> list[Any]:
+    """Return the cells of a column; JSON text of lists of tokens as lists."""
     column = rows.column(name)
-    return as_lists(column, None, name) if pa.types.is_string(column.type) and is_nested(rows.schema, name) else column
+    return as_lists(column, None, name) if is_nested(rows.schema, name) else column.to_pylist()
