@@ -218,8 +218,8 @@ class Predictor:
         if isinstance(rows, pd.DataFrame):
             return rows.assign(**self._columns({str(name): rows[name] for name in rows}, progress))
         if isinstance(rows, pa.Table):
-            columns = {name: _cells(rows, name) for name in self.text_columns if name in rows.column_names}
-            columns = dict.fromkeys(rows.column_names) | columns
+            columns: dict[str, Any] = dict.fromkeys(rows.column_names)
+            columns |= {name: _cells(rows, name) for name in self.text_columns if name in columns}
             for name, values in self._columns(columns, progress).items():
                 rows = rows.append_column(name, pa.array(values))
             return rows

@@ -121,8 +121,8 @@ def _selection(config: Mapping[str, Any], strategies: Mapping[str, Mapping[str, 
     temperature = f", where the temperature of {scores} was fitted too" if scores is not None else ""
     if scores is not None or _has_validation(config["data"]):
         return (
-            f"The best epoch of each run was chosen by {config['train']['metric']} on its validation split{temperature};"
-            " the test split was used only for the scores."
+            f"The best epoch of each run was chosen by {config['train']['metric']} on its validation"
+            f" split{temperature}; the test split was used only for the scores."
         )
     return (
         "There is no validation split: each run keeps its last epoch, and no temperature is fitted. The test split"
