@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.support.commands import QUICK, fails, snapshot, tells
+from tests.support.commands import QUICK, csv_of, fails, snapshot, tells
 from tests.support.task_files import CASES, ROWS, TOPICS, Case, has_topic, write_case
 from tests.support.topics import topic_rows
 from tests.support.versions import needs_exporter
@@ -273,6 +273,33 @@ class TestUnknownLabels:
             assert f"new: {rows} rows" in capsys.readouterr().out
             accuracy[choice] = json.loads((tmp_path / "out" / "metrics.json").read_text())["accuracy"]
         assert accuracy["wrong"] == pytest.approx(accuracy["skip"] * 8 / 10)
+
+
+class TestAbstaining:
+    def test_rows_of_little_confidence_are_marked(
+        self, run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        curve = json.loads((run / "metrics.json").read_text())["validation"]["coverage"]
+        assert curve[0]["share"] == 1.0
+        assert [point["share"] for point in curve] == sorted((point["share"] for point in curve), reverse=True)
+        asked = max(point["accuracy"] for point in curve)
+        point = next(point for point in curve if point["accuracy"] >= asked)
+        source = csv_of(tmp_path / "new.csv", "review\n" + "".join(f"{text}\n" for text, _ in topic_rows(30, seed=9)))
+        output = tmp_path / "out.csv"
+        arguments = ["predict", str(run), source, "--abstain", str(asked)]
+        assert main([*arguments, "--output", str(output)]) == 0
+        assert f"below a confidence of {point['threshold']:.4f}" in capsys.readouterr().err
+        table = pd.read_csv(output)
+        assert (table["abstain"] == (table["confidence"] < point["threshold"])).all()
+        assert main(arguments) == 0
+        lines = capsys.readouterr().out.splitlines()
+        assert [line.split("\t")[2] == "abstain" for line in lines] == table["abstain"].tolist()
+
+    def test_what_cannot_be_reached_is_told(self, run: Path, done: Done, capsys: pytest.CaptureFixture[str]) -> None:
+        assert tells(fails(["predict", str(run), "-", "--abstain", "1.5"], capsys), "--abstain", "at most 1")
+        if done.case.task != "single_label":
+            message = fails(["predict", done.path("run"), "-", "--abstain", "0.9"], capsys)
+            assert tells(message, "--abstain", "single_label", done.case.task)
 
 
 def test_thresholds_are_tuned_on_validation_rows_and_used_everywhere(

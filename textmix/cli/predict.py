@@ -1,6 +1,7 @@
 """`textmix predict`."""
 
 import json
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -11,15 +12,18 @@ from textmix.config.parsing import add_trust, check_trust, parse, read_run_confi
 from textmix.config.run import RunConfig
 from textmix.data.reading import Reading
 from textmix.errors import ConfigError
+from textmix.io.files import read_json
 from textmix.io.inputs import refuse_overwriting
 from textmix.io.quiet import quiet_libraries
-from textmix.io.run_directory import run_paths
+from textmix.io.run_directory import METRICS, run_paths
 
 if TYPE_CHECKING:
     from pyarrow import Table
 
     from textmix.data.windows import Source
     from textmix.inference.predictor import Predictor
+
+ABSTAIN = "abstain"
 
 
 def predict(arguments: list[str]) -> None:
@@ -41,14 +45,16 @@ def predict(arguments: list[str]) -> None:
     if output is not None:
         check_output(output)
         refuse_overwriting(output, [options["source"], *run_paths(Path(options["run"]))], "--output")
+    least = _least_confidence(options, config)
     source = open_source(options["source"], columns, reading, of_tokens=config.task == "token_classification")
     trim_memory()
     predictor.load()
     if output is None:
+        shown = [*_short(predictor.space.prediction_columns), *([ABSTAIN] if least is not None else [])]
         for window in source.windows:
-            _print_predictions(predictor(window), columns, _short(predictor.space.prediction_columns))
+            _print_predictions(_marked(predictor(window), least), columns, shown)
     else:
-        _write_predictions(predictor, source, output)
+        _write_predictions(predictor, source, output, least)
         print(f"saved to {output}")
 
 
@@ -76,8 +82,55 @@ def _parser() -> ArgumentParser:
     parser.add_argument(
         "--backend", type=Literal["torch", "onnx"], default="torch", help="onnx runs the model of `textmix export`"
     )
+    parser.add_argument(
+        "--abstain",
+        type=float | None,
+        default=None,
+        help="mark rows below the confidence that reached this accuracy on validation rows, as in 0.95, in a column"
+        " `abstain`",
+    )
     add_trust(parser)
     return parser
+
+
+def _least_confidence(options: Any, config: RunConfig) -> float | None:
+    """Return the confidence below which rows are marked, from the run's validation rows; None without `--abstain`."""
+    asked = options["abstain"]
+    if asked is None:
+        return None
+    from textmix.evaluation.coverage import Coverage, threshold_for
+
+    if not 0 < asked <= 1:
+        raise ConfigError(f"--abstain is an accuracy above 0 and at most 1, not {asked}")
+    metrics = read_json(Path(options["run"]) / METRICS, dict)
+    curve = [Coverage(**point) for point in metrics.get("validation", {}).get("coverage", [])]
+    if not curve:
+        raise ConfigError(
+            "--abstain needs a run of task single_label with a validation split, whose metrics.json has its coverage;"
+            f" this one has task {config.task}"
+        )
+    point = threshold_for(curve, asked)
+    if point is None:
+        best = max(curve, key=lambda point: point.accuracy)
+        raise ConfigError(
+            f"--abstain {asked}: no confidence reached this accuracy on the validation rows; the best was"
+            f" {best.accuracy:.4f}, on {best.share:.0%} of them"
+        )
+    print(
+        f"abstaining below a confidence of {point.threshold:.4f}: on validation rows {point.share:.0%} were predicted,"
+        f" with accuracy {point.accuracy:.4f}",
+        file=sys.stderr,
+    )
+    return point.threshold
+
+
+def _marked(rows: "Table", least: float | None) -> "Table":
+    """Add the column `abstain`, if rows of little confidence are to be marked."""
+    if least is None:
+        return rows
+    import pyarrow.compute as pc
+
+    return rows.append_column(ABSTAIN, pc.less(rows.column("confidence"), least))
 
 
 def _check(options: Any) -> None:
@@ -110,14 +163,14 @@ def _open_predictor(options: Any, config: RunConfig, columns: list[str]) -> "Pre
     )
 
 
-def _write_predictions(predictor: "Predictor", source: "Source", output: Path) -> None:
+def _write_predictions(predictor: "Predictor", source: "Source", output: Path, least: float | None) -> None:
     from tqdm.auto import tqdm
 
     from textmix.inference.writers import open_writer
 
     with open_writer(output) as write, tqdm(total=source.size, unit="row") as bar:
         for window in source.windows:
-            write(predictor(window, progress=bar.update))
+            write(_marked(predictor(window, progress=bar.update), least))
 
 
 def _print_predictions(rows: "Table", columns: list[str], shown: list[str]) -> None:
@@ -136,6 +189,8 @@ def _short(columns: list[str]) -> list[str]:
 
 def _shown(cell: Any) -> str:
     """Return a prediction as text: a number with four digits, entities as JSON."""
+    if isinstance(cell, bool):
+        return ABSTAIN if cell else ""
     if isinstance(cell, list):
         return json.dumps(cell, ensure_ascii=False)
     return f"{cell:.4f}" if isinstance(cell, float) else str(cell)

@@ -134,9 +134,15 @@ def _calibration(validation: Evaluation, test: Evaluation, temperatures: list[fl
 def _metrics(
     evaluations: dict[str, Evaluation], temperatures: list[float], progress: TrainProgress, sizes: dict[str, int]
 ) -> dict[str, dict[str, Any]]:
-    metrics = {name: {**item.scores(), "report": item.report()} for name, item in evaluations.items()}
+    metrics: dict[str, dict[str, Any]] = {
+        name: {**item.scores(), "report": item.report()} for name, item in evaluations.items()
+    }
     if TEST in evaluations and VALIDATION in evaluations:
         metrics[TEST] |= _calibration(evaluations[VALIDATION], evaluations[TEST], temperatures)
+    if VALIDATION in evaluations:
+        validation = evaluations[VALIDATION]
+        curve = validation.space.coverage(validation.targets, validation.outputs)
+        metrics[VALIDATION] |= {"coverage": [point._asdict() for point in curve]} if curve else {}
     metrics["train"] = {
         "seconds": progress.seconds,
         "samples_per_second": progress.samples / progress.seconds,

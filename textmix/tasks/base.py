@@ -12,6 +12,7 @@ import pandas as pd
 from textmix.data.config import DataConfig
 from textmix.data.label_format import Array, LabelFormat, Labels
 from textmix.errors import DataError, listed
+from textmix.evaluation.coverage import Coverage
 from textmix.tasks.names import METRICS, TaskName
 
 if TYPE_CHECKING:
@@ -130,6 +131,10 @@ class LabelSpace(ABC):
     def score(self, metric: str, targets: Array, outputs: Array) -> float:
         """Return one of the scores."""
         return self.scores(targets, outputs)[metric]
+
+    def coverage(self, targets: Array, outputs: Array) -> list[Coverage]:
+        """Return the accuracy on the rows of most confidence; empty where there is no confidence."""
+        return []
 
     def temperatures(self, targets: Array, outputs: Array) -> list[float]:
         """Fit the temperature of each output on rows that the model was not trained on; empty where none is fitted."""

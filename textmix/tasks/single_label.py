@@ -16,6 +16,7 @@ from textmix.data.cells import as_lists, as_strings, is_nested
 from textmix.data.label_format import Array, Labels, Strata
 from textmix.errors import DataError, listed
 from textmix.evaluation.calibration import expected_calibration_error, fit_temperature, mean_log_loss, scale
+from textmix.evaluation.coverage import Coverage, coverage_curve, coverage_table
 from textmix.evaluation.tables import Table
 from textmix.tasks.base import LABEL, PREDICTION, PROBABILITY, Columns, LabelSpace, Task, names_after
 from textmix.tasks.class_report import check_names, class_report, class_report_text, class_table
@@ -103,6 +104,9 @@ class Classes(LabelSpace):
             scores["ece"] = expected_calibration_error(hard[known], outputs[known])
         return scores
 
+    def coverage(self, targets: Array, outputs: Array) -> list[Coverage]:
+        return coverage_curve(_hard(targets) == outputs.argmax(axis=1), outputs.max(axis=1))
+
     def temperatures(self, targets: Array, outputs: Array) -> list[float]:
         """Fit one temperature for all classes; none where targets are probabilities."""
         known = targets != UNKNOWN
@@ -136,6 +140,9 @@ class Classes(LabelSpace):
         return [
             "## Classes",
             class_table("class", self.names, self.report(targets, outputs)).markdown(),
+            "## Coverage",
+            "Accuracy on the rows of most confidence: what `textmix predict --abstain` gains by leaving out others.",
+            coverage_table(self.coverage(targets, outputs)).markdown(),
             "## Confusion matrix",
             "Rows are true classes, columns are predicted classes.",
             Table(("", *self.names), rows).markdown(),
