@@ -275,6 +275,40 @@ class TestUnknownLabels:
         assert accuracy["wrong"] == pytest.approx(accuracy["skip"] * 8 / 10)
 
 
+def test_both_ends_of_long_texts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    middle = " ".join(["the"] * 30)
+    source = tmp_path / "long.csv"
+    source.write_text("text,label\n" + "".join(f"a {middle} {text},{label}\n" for text, label in ROWS))
+    arguments = ["train", "--data.source", str(source), *QUICK, "--model.max_length", "12"]
+    accuracy = {}
+    for kept in ("truncate", "head_tail"):
+        run = tmp_path / kept
+        assert main([*arguments, "--model.long_text", kept, "--output_dir", str(run)]) == 0
+        assert "100.0% of the training texts exceed 12 tokens" in capsys.readouterr().out
+        metrics = json.loads((run / "metrics.json").read_text())
+        assert metrics["train"]["truncated"] == 1.0
+        accuracy[kept] = metrics["test"]["accuracy"]
+    assert accuracy["head_tail"] > accuracy["truncate"]
+    short, long = (
+        Predictor.from_pretrained(tmp_path / "head_tail")([f"a {text} soup bread cheese"])
+        for text in ("the the", middle)
+    )
+    np.testing.assert_allclose(short.argmax(), long.argmax())
+    message = fails(
+        [
+            *arguments,
+            "--model.long_text",
+            "head_tail",
+            "--data.text_column",
+            "[text,label]",
+            "--data.label_column",
+            "x",
+        ],
+        capsys,
+    )
+    assert tells(message, "model.long_text head_tail", "pairs")
+
+
 class TestAbstaining:
     def test_rows_of_little_confidence_are_marked(
         self, run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -10,6 +10,7 @@ from datasets import Dataset
 from transformers import BatchEncoding, PreTrainedTokenizerBase
 
 from textmix.data.label_format import Array
+from textmix.data.long_text import HEAD_TAIL, LONG_TEXT, keep_head_and_tail
 from textmix.data.standardize import PAIR, TEXT, text_columns
 from textmix.data.tokens import piece_labels
 
@@ -18,6 +19,8 @@ def tokenize_batch(
     tokenizer: PreTrainedTokenizerBase, texts: list[str], pairs: list[str] | None = None, **options: Any
 ) -> BatchEncoding:
     """Tokenise texts, truncated to `tokenizer.model_max_length` tokens.
+
+    Of a tokenizer that says so (`keep_head_and_tail`), long texts lose their middle instead of their end.
 
     Args:
         tokenizer: The model's tokenizer.
@@ -28,6 +31,8 @@ def tokenize_batch(
     Returns:
         The model's inputs, each for N texts.
     """
+    if tokenizer.init_kwargs.get(LONG_TEXT) == HEAD_TAIL:
+        texts = keep_head_and_tail(tokenizer, texts, options.get("max_length") or tokenizer.model_max_length)
     encoded: BatchEncoding = tokenizer(texts, pairs, truncation=True, **options)
     return encoded
 

@@ -112,6 +112,8 @@ class ModelConfig:
             can. Only the command line can set it, not a file. It needs `head: native`.
         max_length: Maximum length of an input in tokens; longer inputs are cut. Null means the length that the
             checkpoint declares, at most 512.
+        long_text: What is kept of longer inputs: `truncate` keeps their begin, `head_tail` a quarter of the length from
+            their begin and three quarters from their end (Sun et al. 2019). Not for pairs and tokens.
         words: The vocabulary and the word vectors of a word model.
         textcnn: Options of a TextCNN.
         textrnn: Options of a TextRNN.
@@ -126,6 +128,7 @@ class ModelConfig:
     freeze: int | Literal["encoder"] = 0
     trust_remote_code: bool = False
     max_length: int | None = None
+    long_text: Literal["truncate", "head_tail"] = "truncate"
     words: WordOptions = field(default_factory=WordOptions)
     textcnn: TextCNNOptions = field(default_factory=TextCNNOptions)
     textrnn: TextRNNOptions = field(default_factory=TextRNNOptions)

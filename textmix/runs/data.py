@@ -69,6 +69,9 @@ def with_task(config: RunConfig) -> tuple[RunConfig, str]:
         raise ConfigError("label smoothing, class weights and the focal loss have no meaning for task regression")
     if config.mix.targets == "remix" and name != "single_label":
         raise ConfigError(f"mix.targets remix needs one class for each row; the task is {name}")
+    if config.model.long_text == "head_tail" and (name == "token_classification" or len(config.data.text_columns) > 1):
+        what = "pairs of texts" if len(config.data.text_columns) > 1 else "task token_classification"
+        raise ConfigError(f"model.long_text head_tail cannot cut {what}; leave it out")
     train = replace(config.train, metric=choose_metric(name, config.train.metric))
     return replace(config, task=name, train=train), line
 

@@ -12,6 +12,7 @@ from transformers import PreTrainedTokenizerBase
 from textmix.config.run import RunConfig
 from textmix.config.train import TrainConfig
 from textmix.data.label_format import Array
+from textmix.data.long_text import HEAD_TAIL, LONG_TEXT
 from textmix.data.splits import TRAIN, VALIDATION
 from textmix.data.standardize import IN_MEMORY
 from textmix.data.tokenization import LazyTokens, tokenize
@@ -40,6 +41,9 @@ def build_seeded_model(config: RunConfig, space: LabelSpace, texts: Iterable[str
     set_seed(config.train.seed)
     loaded = build_model(config.model, space.to_config(), texts, space.of_tokens)
     space.store(loaded.model.config)
+    loaded.tokenizer.init_kwargs.pop(LONG_TEXT, None)  # of a model that was trained before
+    if config.model.long_text == HEAD_TAIL:
+        loaded.tokenizer.init_kwargs[LONG_TEXT] = HEAD_TAIL
     return loaded
 
 

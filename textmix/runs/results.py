@@ -92,6 +92,7 @@ def write_results(
     evaluations: dict[str, Evaluation],
     temperatures: list[float],
     progress: TrainProgress,
+    truncated: float,
 ) -> RunResult:
     """Write report.md, predictions.csv and metrics.json, and remove the checkpoints.
 
@@ -102,8 +103,10 @@ def write_results(
         evaluations: The evaluations of its best model.
         temperatures: Those that the model is calibrated with; empty if it is not.
         progress: The progress of training.
+        truncated: Share of the training texts that are longer than the model's longest input.
     """
     metrics = _metrics(evaluations, temperatures, progress, data.report.sizes)
+    metrics["train"]["truncated"] = truncated
     if TEST in evaluations:
         title = f"Test split of {source_name(config.data.source)}"
         write_evaluation(directory, title, data.splits[TEST], evaluations[TEST])

@@ -9,6 +9,7 @@ from accelerate import PartialState
 
 from textmix.config.run import RunConfig
 from textmix.data.columns import Texts
+from textmix.data.long_text import long_share
 from textmix.data.splits import TRAIN
 from textmix.data.standardize import text_columns
 from textmix.errors import RunError, RunFinished, TrainingInterrupted
@@ -24,7 +25,7 @@ from textmix.io.run_directory import (
     has_finished,
     run_lock,
 )
-from textmix.models.loading import check_model
+from textmix.models.loading import LoadedModel, check_model
 from textmix.runs.data import RunData, read_data, with_task
 from textmix.runs.environment import environment
 from textmix.runs.fitting import build_seeded_model, build_trainer, check_processes_agree, load_best, tokenize_splits
@@ -116,12 +117,22 @@ def _prepare(
         logger.info(line)
     trim_memory()
     loaded = build_seeded_model(config, data.space, Texts(text_columns(data.splits[TRAIN])))
+    _tell_long_texts(config, data, loaded)
     rows = tokenize_splits(config, data, loaded)
     check_processes_agree(config, data, loaded.tokenizer)
     reporting = Reporting(config.to_dict(), on_evaluation, show_progress)
     trainer = build_trainer(config, loaded, rows, directory, reporting)
     trim_memory()
     return config, data, trainer
+
+
+def _tell_long_texts(config: RunConfig, data: RunData, loaded: LoadedModel) -> None:
+    share = long_share(loaded.tokenizer, data.splits[TRAIN])
+    if share:
+        part = "middle" if config.model.long_text == "head_tail" else "end"
+        hint = "" if part == "middle" else "; --model.long_text head_tail cuts their middle instead"
+        length = loaded.tokenizer.model_max_length
+        logger.info(f"{share:.1%} of the training texts exceed {length} tokens and lose their {part}{hint}")
 
 
 def _start_directory(config: RunConfig, directory: Path, data: RunData, resume: bool, stack: ExitStack) -> None:
@@ -162,7 +173,8 @@ def _fit(
             tune_thresholds(best, data, directory)
         evaluations = evaluate_splits(best, data, test)
         temperatures = getattr(best.model.config, "temperatures", None) or []
-        return write_results(directory, config, data, evaluations, temperatures, progress)
+        long = long_share(best.tokenizer, data.splits[TRAIN])
+        return write_results(directory, config, data, evaluations, temperatures, progress, long)
 
 
 @contextmanager
