@@ -46,7 +46,10 @@ class RunData:
 
     def fingerprint(self) -> tuple[Any, ...]:
         """Return a value that must be equal in all processes of a run: digests, labels and training targets."""
-        return self.report.digests, self.space, sha256(self.targets[TRAIN].tobytes()).hexdigest()
+        targets, digest = self.targets[TRAIN], sha256()
+        for part in targets if targets.dtype == object else [targets]:  # an array of objects holds their addresses
+            digest.update(part.tobytes())
+        return self.report.digests, self.space, digest.hexdigest()
 
 
 def with_task(config: RunConfig) -> tuple[RunConfig, str]:
