@@ -35,6 +35,7 @@ Array = npt.NDArray[np.float64]
 def commands(options: argparse.Namespace) -> dict[str, list[str]]:
     """Return the command for each data set."""
     shared = [sys.executable, "-m", "textmix", "compare", str(options.recipe), "--strategies", options.strategies]
+    shared += ["--train.calibrate", "false"]  # the tables have the errors of both, with and without
     trec = ["--data.source", str(options.data / "trec_train.csv")]
     trec += ["--data.test_source", str(options.data / "trec_test.csv"), "--seeds", str(options.pairs)]
     mr = ["--data.source", str(options.data / "mr.csv"), "--folds", str(options.pairs)]
