@@ -46,7 +46,7 @@ class TestTrain:
         assert metrics["test"]["accuracy"] == pytest.approx((table["label"] == table["prediction"]).mean())
         assert metrics["test"]["accuracy"] > 0.8
         own = {"accuracy", "macro_f1", "micro_f1", "weighted_f1", "nll", "ece", "report"}
-        assert set(metrics["validation"]) == own
+        assert set(metrics["validation"]) == own | {"coverage"}
         assert set(metrics["test"]) == {*own, "temperature", "scaled_nll", "scaled_ece"}
         assert metrics["test"]["report"]["food"]["support"] == 6
         assert metrics["train"]["rows"] == {"train": 64, "validation": 8, "test": 18}
