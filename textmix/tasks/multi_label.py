@@ -8,13 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-from sklearn.metrics import (
-    accuracy_score,
-    average_precision_score,
-    f1_score,
-    hamming_loss,
-    label_ranking_loss,
-)
+from sklearn.metrics import accuracy_score, average_precision_score, f1_score, hamming_loss, label_ranking_loss
 
 from textmix.data.cells import as_lists, as_string, as_strings, is_nested
 from textmix.data.label_format import Array, Labels, Strata
@@ -90,11 +84,14 @@ class LabelSet(LabelSpace):
 
     def decide(self, outputs: Array) -> Array:
         """Return which labels are predicted, shape (N, L), bool."""
-        return np.asarray(outputs >= (np.array(self.thresholds) if self.thresholds else THRESHOLD))
+        return np.asarray(outputs >= self._every_threshold)
 
     def borderline(self, outputs: Array, width: float) -> Array:
-        distance = np.abs(outputs - (np.array(self.thresholds) if self.thresholds else THRESHOLD))
-        return np.asarray((distance < width / 2).any(axis=1))
+        return np.asarray((np.abs(outputs - self._every_threshold) < width / 2).any(axis=1))
+
+    @property
+    def _every_threshold(self) -> Array:
+        return np.array(self.thresholds or [THRESHOLD] * len(self.names))
 
     def tuned(self, targets: Array, outputs: Array) -> Self:
         """Return the label space with the threshold of each label at which its F1 is highest.
@@ -112,8 +109,8 @@ class LabelSet(LabelSpace):
 
         Returns:
             F1 averaged in four ways (`micro_f1`, `macro_f1`, `weighted_f1`, `samples_f1`), 0 where nothing is true and
-            nothing predicted, as by default in scikit-learn; the share of rows whose labels are all
-            right (`subset_accuracy`); the share of wrong decisions (`hamming_loss`); the average precision, averaged
+            nothing predicted, as by default in scikit-learn; the share of rows whose labels are all right
+            (`subset_accuracy`); the share of wrong decisions (`hamming_loss`); the average precision, averaged
             over the labels that occur (`mean_average_precision`); the share of pairs of labels in the wrong order
             (`ranking_loss`); the mean negative log-likelihood of a decision (`nll`) and the calibration error of its
             probability (`ece`).
@@ -124,11 +121,12 @@ class LabelSet(LabelSpace):
             for average in ("micro", "macro", "weighted", "samples")
         }
         occurring = true.any(axis=0)
+        precision = average_precision_score(true[:, occurring], outputs[:, occurring]) if occurring.any() else 0.0
         return {
             **{name: float(value) for name, value in scores.items()},
             "subset_accuracy": float(accuracy_score(true, decided)),
             "hamming_loss": float(hamming_loss(true, decided)),
-            "mean_average_precision": _mean_average_precision(true[:, occurring], outputs[:, occurring]),
+            "mean_average_precision": float(precision),
             "ranking_loss": float(label_ranking_loss(true, outputs)),
             "nll": _binary_log_loss(true, outputs),
             "ece": _binary_calibration_error(true, outputs),
@@ -153,7 +151,7 @@ class LabelSet(LabelSpace):
 
     def report_sections(self, targets: Array, outputs: Array) -> list[str]:
         table = class_table("label", self.names, self.report(targets, outputs))
-        thresholds = np.atleast_2d(self.thresholds or [THRESHOLD] * len(self.names)).mean(axis=0)
+        thresholds = np.atleast_2d(self._every_threshold).mean(axis=0)
         rows = [(*row, f"{threshold:.3f}") for row, threshold in zip(table.rows, thresholds, strict=True)]
         return ["## Labels", Table((*table.header, "threshold"), rows).markdown()]
 
@@ -273,7 +271,7 @@ def _is_tuned(space: LabelSpace) -> bool:
 def _thresholds(spaces: Sequence[LabelSpace]) -> list[list[float]]:
     """Return the thresholds of each label space, with 0.5 where they are not tuned."""
     sets = [space for space in spaces if isinstance(space, LabelSet)]
-    return [space.thresholds or [THRESHOLD] * len(space.names) for space in sets]
+    return [space._every_threshold.tolist() for space in sets]
 
 
 def _indicators(labels: Labels, names: list[str]) -> Array:
@@ -285,17 +283,12 @@ def _indicators(labels: Labels, names: list[str]) -> Array:
     return np.asarray(present[labels.indices.to_numpy()])
 
 
-def _mean_average_precision(true: Array, outputs: Array) -> float:
-    return float(average_precision_score(true, outputs, average="macro")) if true.shape[1] else 0.0
-
-
 def _binary_log_loss(true: Array, outputs: Array) -> float:
     likelihoods = np.clip(np.where(true, outputs, 1 - outputs), np.finfo(np.float64).eps, 1)
     return float(-np.log(likelihoods).mean())
 
 
 def _binary_calibration_error(true: Array, outputs: Array) -> float:
-
     return expected_calibration_error(true.reshape(-1), _two_classes(outputs.reshape(-1)))
 
 

@@ -25,17 +25,20 @@ METRICS: dict[TaskName, dict[str, bool]] = {
     "regression": {"mse": False, "mae": False, "r2": True, "pearson": True, "spearman": True},
 }
 
+_OF_PROBABILITIES = {
+    "nll": False,
+    "ece": False,
+    "scaled_nll": False,
+    "scaled_ece": False,
+    "uncalibrated_nll": False,
+    "uncalibrated_ece": False,
+}
 # Scores of the test split that comparisons test; the `p_value` of a strategy is that of the first.
 COMPARED: dict[TaskName, dict[str, bool]] = {
     "single_label": {
         "accuracy": True,
         "macro_f1": True,
-        "nll": False,
-        "ece": False,
-        "scaled_nll": False,
-        "scaled_ece": False,
-        "uncalibrated_nll": False,
-        "uncalibrated_ece": False,
+        **_OF_PROBABILITIES,
     },
     "multi_label": {
         "micro_f1": True,
@@ -43,12 +46,7 @@ COMPARED: dict[TaskName, dict[str, bool]] = {
         "samples_f1": True,
         "subset_accuracy": True,
         "mean_average_precision": True,
-        "nll": False,
-        "ece": False,
-        "scaled_nll": False,
-        "scaled_ece": False,
-        "uncalibrated_nll": False,
-        "uncalibrated_ece": False,
+        **_OF_PROBABILITIES,
     },
     "regression": METRICS["regression"],
     "token_classification": METRICS["token_classification"],
