@@ -181,10 +181,6 @@ class MixupTrainer:
         )
 
 
-def _count(data: TrainingData) -> list[int]:
-    return data.space.counts(labels_of(data.train))
-
-
 def _balanced(loss: LossConfig, data: TrainingData) -> LossConfig:
     """Compute balanced weights where they do not follow from the class counts."""
     weights = data.space.balanced_weights(labels_of(data.train)) if loss.class_weights == "balanced" else None
