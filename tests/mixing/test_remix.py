@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from tests.mixing import loops
 from tests.mixing.batches import blending, generator
-from textmix.mixing.losses import IGNORED, remix
+from textmix.mixing.losses import IGNORED
+from textmix.mixing.remix import remix
 
 COUNTS = [90, 30, 9]  # training rows of three classes, for remix
 

@@ -118,8 +118,7 @@ def score(logits: Tensor, labels: Tensor, kind: ProblemType, scoring: Scoring = 
     With t a target, w the class weights, p the probabilities, ε and γ as in `LossConfig`, and the cost of a class
     `ℓ_c = (1 - p_c)^γ (-log p_c)`: classes score `sum_c t_c w_c ((1 - ε) ℓ_c + ε mean(ℓ))`; multi-label scores the mean
     over classes of the binary counterpart, whose targets are smoothed towards 1/2 and where w weighs the presence of a
-    label alone, as `pos_weight` of torch; numbers score the squared error,
-    averaged over C.
+    label alone, as `pos_weight` of torch; numbers score the squared error, averaged over C.
 
     The term that smoothing adds also has the weight of the row's own class. torch weighs each class of this term
     separately, so that with balanced weights every row trains the rarest classes (with 19 classes, one of which had 3
@@ -268,36 +267,3 @@ def blended_accuracy(logits: Tensor, blend: Blend) -> Tensor:
     earned = (blend.weights * (predicted == blend.labels)).sum()
     total = (blend.weights * (blend.labels != IGNORED)).sum()
     return (earned / total.clamp(min=torch.finfo(torch.float32).tiny)).float()
-
-
-def remix(weights: Tensor, rows: Tensor, labels: Tensor, counts: Tensor, kappa: float, tau: float) -> Tensor:
-    """Weigh targets by the rule of Remix (Chou et al. 2020, equation 5) for unbalanced classes.
-
-    Row i has n_i training rows in its class, its partner n_j: the partner's target takes all when n_i / n_j ≥ κ and
-    λ < τ; the row's own when n_i / n_j ≤ 1 / κ and 1 - λ < τ; else they share it as λ says. With several partners the
-    weight of the row itself is divided among them in proportion to theirs, and the rule is applied to each pair.
-
-    Args:
-        weights: Weights of the blended rows, shape (B, K), each row summing to 1; first the row itself.
-        rows: Which rows they are, shape (B, K).
-        labels: Integer class of each row, shape (B,); -100 for an ignored row.
-        counts: Training rows of each class, shape (C,).
-        kappa: κ.
-        tau: τ.
-
-    Returns:
-        Weights of the targets, shape (B, K), each row summing to 1.
-    """
-    classes = labels[rows]
-    sizes = counts.to(weights.dtype)[classes.clamp(min=0)]
-    ratio = sizes[:, :1] / sizes[:, 1:].clamp(min=1)
-    # If one of the two is ignored there is no ratio: NaN fails both comparisons, and λ stays.
-    ratio = ratio.masked_fill((classes[:, :1] == IGNORED) | (classes[:, 1:] == IGNORED), torch.nan)
-    lam, others = weights[:, :1], weights[:, 1:]
-    own = lam.expand_as(others)
-    own = torch.where((ratio <= 1 / kappa) & (1 - lam < tau), 1.0, own)
-    own = torch.where((ratio >= kappa) & (lam < tau), 0.0, own)
-    total, tiny = others.sum(dim=1, keepdim=True), torch.finfo(weights.dtype).tiny
-    # Partners whose weights are nearly 0 have no proportion: they share equally.
-    share = torch.where(total >= tiny, others / total.clamp(min=tiny), 1 / others.shape[1])
-    return torch.cat([(share * own).sum(dim=1, keepdim=True), share * (1 - own)], dim=1)

@@ -19,12 +19,12 @@ from textmix.mixing.losses import (
     blended_accuracy,
     blended_loss,
     items,
-    remix,
     resolve_problem_type,
     unmixed,
 )
 from textmix.mixing.plan import MixPlan, with_clean_rows
 from textmix.mixing.registry import build_strategy
+from textmix.mixing.remix import remix
 from textmix.mixing.sampling import scheduled_alpha, seeded
 from textmix.mixing.strategy import Strategy
 
