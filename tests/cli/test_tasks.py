@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from tests.support.commands import QUICK, csv_of, fails, snapshot, tells
-from tests.support.task_files import CASES, ROWS, TOPICS, Case, has_topic, write_case
+from tests.support.commands import csv_of, fails, snapshot, tells
+from tests.support.task_files import CASES, Case, write_case
 from tests.support.topics import topic_rows
 from tests.support.versions import needs_exporter
 from textmix import Predictor
@@ -252,63 +252,6 @@ def test_inspect_shows_the_labels(done: Done, capsys: pytest.CaptureFixture[str]
     assert all(isinstance(row["label"], str) for row in pair["rows"])
 
 
-class TestUnknownLabels:
-    @pytest.fixture
-    def other(self, run: Path, tmp_path: Path) -> list[str]:
-        """Rows for the run of all commands, two of which have a class that it never saw."""
-        rows = [*topic_rows(8, seed=5), ("a late train", "traffic"), ("a full bus", "traffic")]
-        source = tmp_path / "new.csv"
-        source.write_text("review,stars\n" + "".join(f"{text},{label}\n" for text, label in rows))
-        return ["evaluate", str(run), "--data.source", str(source), "--output_dir", str(tmp_path / "out")]
-
-    def test_they_are_refused_left_out_or_wrong(
-        self, other: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
-    ) -> None:
-        message = fails(other, capsys)
-        assert tells(message, "'traffic' (2 rows)", "--data.unknown_labels skip")
-        accuracy = {}
-        for choice, rows in (("skip", 8), ("wrong", 10)):
-            shutil.rmtree(tmp_path / "out", ignore_errors=True)
-            assert main([*other, "--data.unknown_labels", choice]) == 0
-            assert f"new: {rows} rows" in capsys.readouterr().out
-            accuracy[choice] = json.loads((tmp_path / "out" / "metrics.json").read_text())["accuracy"]
-        assert accuracy["wrong"] == pytest.approx(accuracy["skip"] * 8 / 10)
-
-
-def test_both_ends_of_long_texts(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    middle = " ".join(["the"] * 30)
-    source = tmp_path / "long.csv"
-    source.write_text("text,label\n" + "".join(f"a {middle} {text},{label}\n" for text, label in ROWS))
-    arguments = ["train", "--data.source", str(source), *QUICK, "--model.max_length", "12"]
-    accuracy = {}
-    for kept in ("truncate", "head_tail"):
-        run = tmp_path / kept
-        assert main([*arguments, "--model.long_text", kept, "--output_dir", str(run)]) == 0
-        assert "100.0% of the training texts exceed 12 tokens" in capsys.readouterr().out
-        metrics = json.loads((run / "metrics.json").read_text())
-        assert metrics["train"]["truncated"] == 1.0
-        accuracy[kept] = metrics["test"]["accuracy"]
-    assert accuracy["head_tail"] > accuracy["truncate"]
-    short, long = (
-        Predictor.from_pretrained(tmp_path / "head_tail")([f"a {text} soup bread cheese"])
-        for text in ("the the", middle)
-    )
-    np.testing.assert_allclose(short.argmax(), long.argmax())
-    message = fails(
-        [
-            *arguments,
-            "--model.long_text",
-            "head_tail",
-            "--data.text_column",
-            "[text,label]",
-            "--data.label_column",
-            "x",
-        ],
-        capsys,
-    )
-    assert tells(message, "model.long_text head_tail", "pairs")
-
-
 class TestAbstaining:
     def test_rows_of_little_confidence_are_marked(
         self, run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
@@ -334,104 +277,3 @@ class TestAbstaining:
         if done.case.task != "single_label":
             message = fails(["predict", done.path("run"), "-", "--abstain", "0.9"], capsys)
             assert tells(message, "--abstain", "single_label", done.case.task)
-
-
-def test_thresholds_are_tuned_on_validation_rows_and_used_everywhere(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    source = tmp_path / "wide.csv"
-    table = pd.DataFrame({"text": [text for text, _ in ROWS], **{name: has_topic(name) for name in TOPICS}})
-    table.to_csv(source, index=False)
-    columns = ["--data.source", str(source), "--data.label_column", "[food,music,sport]"]
-    options = [*columns, *QUICK, "--train.tune_thresholds", "true", "--loss.class_weights", "balanced"]
-    run = tmp_path / "run"
-    assert main(["train", *options, "--output_dir", str(run)]) == 0
-    thresholds = json.loads((run / "model" / "config.json").read_text())["thresholds"]
-    assert len(thresholds) == 3
-    assert thresholds != [0.5] * 3
-    predicted = pd.read_csv(run / "predictions.csv", keep_default_na=False)
-    values = predicted[[f"probability_{name}" for name in TOPICS]].to_numpy()
-    expected = ["|".join(np.array(TOPICS)[row >= thresholds]) for row in values]
-    assert predicted["prediction"].tolist() == expected
-    found = Predictor.from_pretrained(run)({"text": predicted["text"].tolist()})
-    assert found["prediction"] == expected
-    crossval = ["crossval", *options, "--folds", "2", "--output_dir", str(tmp_path / "cv")]
-    assert main(crossval) == 0
-    pooled = pd.read_csv(tmp_path / "cv" / "oof_predictions.csv", keep_default_na=False)
-    of_fold = [
-        json.loads((tmp_path / "cv" / f"fold-{fold}" / "model" / "config.json").read_text())["thresholds"]
-        for fold in (0, 1)
-    ]
-    for fold, prediction, row in zip(
-        pooled["fold"], pooled["prediction"], pooled[[f"probability_{name}" for name in TOPICS]].to_numpy(), strict=True
-    ):
-        assert prediction == "|".join(np.array(TOPICS)[row >= of_fold[fold]])
-    message = fails(["train", *options, "--data.validation_fraction", "0"], capsys)
-    assert tells(message, "train.tune_thresholds", "data.validation_fraction")
-
-
-def test_three_forms_of_the_same_labels_train_the_same_model(tmp_path: Path) -> None:
-    texts = [text for text, _ in ROWS]
-    sets = [[name for name in ("sport", "music") if has_topic(name)[row]] for row in range(60)]
-    wide = {name: [int(name in row) for row in sets] for name in ("sport", "music")}
-    pd.DataFrame({"text": texts, **wide}).to_csv(tmp_path / "wide.csv", index=False)
-    pd.DataFrame({"text": texts, "label": ["; ".join(row) for row in sets]}).to_csv(
-        tmp_path / "joined.csv", index=False
-    )
-    lines = [json.dumps({"text": text, "label": row}) + "\n" for text, row in zip(texts, sets, strict=True)]
-    (tmp_path / "lists.jsonl").write_text("".join(lines))
-    forms = {
-        "wide.csv": ["--data.label_column", "[sport,music]"],
-        "joined.csv": ["--data.label_separator", ";"],
-        "lists.jsonl": [],
-    }
-    for name, options in forms.items():
-        source = ["--data.source", str(tmp_path / name), *options]
-        assert main(["train", *source, *QUICK, "--output_dir", str(tmp_path / f"{name}.run")]) == 0
-    for file in ("model/model.safetensors", "predictions.csv"):
-        assert len({(tmp_path / f"{name}.run" / file).read_bytes() for name in forms}) == 1
-    metrics = [json.loads((tmp_path / f"{name}.run" / "metrics.json").read_text())["test"] for name in forms]
-    assert metrics[0] == metrics[1] == metrics[2]
-
-
-def test_a_word_model_goes_on_at_the_rate_of_word_models(run: Path, tmp_path: Path) -> None:
-    source = [
-        "--data.source",
-        str(run.parent / "topics.csv"),
-        "--data.text_column",
-        "review",
-        "--data.label_column",
-        "stars",
-    ]
-    options = [
-        "train",
-        *source,
-        "--model.name",
-        str(run),
-        "--train.max_steps",
-        "1",
-        "--output_dir",
-        str(tmp_path / "r"),
-    ]
-    assert main(options) == 0
-    config = (tmp_path / "r" / "config.yaml").read_text()
-    assert f"name: {run / 'model'}\n" in config
-    assert "learning_rate: 0.001\n" in config
-
-
-def test_options_of_another_task_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    source = tmp_path / "d.csv"
-    source.write_text("text,label\n" + "".join(f"{text},{label}\n" for text, label in ROWS))
-    options = ["train", "--data.source", str(source), *QUICK, "--output_dir", str(tmp_path / "r")]
-    for more, words in (
-        (["--train.metric", "mse"], ("train.metric", "single_label", "macro_f1")),
-        (["--train.tune_thresholds", "true"], ("train.tune_thresholds", "single_label")),
-        (["--task", "regression"], ("'label'", "not a number")),
-        (["--task", "regression", "--loss.label_smoothing", "0.1"], ("label smoothing", "regression")),
-        (["--task", "token_classification"], ("d: a cell holds", "not a list")),
-        (["--task", "multi_label"], ("--data.label_separator",)),
-        (["--task", "regression", "--mix.targets", "remix"], ("mix.targets remix", "regression")),
-        (["--task", "multilabel"], ("task", "multi_label")),
-    ):
-        assert tells(fails([*options, *more], capsys), *words), more
-    assert not (tmp_path / "r").exists()
