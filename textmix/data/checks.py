@@ -138,7 +138,7 @@ def check_data(
         _count_repeated(report, seen, texts, of_rows)
     report.classes = dict(classes.most_common()) if report.task != "regression" else {}
     report.similar_labels = similar_names(report.classes)
-    report.missing_names = [name for name in report.classes if name.strip().lower() in _MISSING]
+    report.missing_names = missing_names(report.classes)
     report.lengths = _measured(dataset, text, measure)
     return report
 
@@ -155,7 +155,7 @@ def row_warnings(rows: Dataset) -> list[str]:
 def name_warnings(names: Iterable[str]) -> list[str]:
     """Return what is probably wrong with the names of labels, a line each."""
     given = [*names]
-    missing = [name for name in given if name.strip().lower() in _MISSING]
+    missing = missing_names(given)
     lines = [f"labels named like a missing value: {listed(missing)}"] if missing else []
     similar = [" and ".join(map(repr, group)) for group in similar_names(given)]
     if similar:
@@ -230,6 +230,11 @@ def _count_repeated(report: DataReport, seen: dict[int, int], texts: list[str], 
             key, label = hash(text), hash(tuple(sorted(names)))
             report.duplicates += key in seen
             report.contradictions += seen.setdefault(key, label) != label
+
+
+def missing_names(names: Iterable[str]) -> list[str]:
+    """Return the names that are written like a missing value, such as `nan`."""
+    return [name for name in names if name.strip().lower() in _MISSING]
 
 
 def similar_names(names: Iterable[str]) -> list[list[str]]:
