@@ -2,7 +2,7 @@
 
 from typing import Literal, get_args
 
-from textmix.errors import ConfigError, did_you_mean
+from textmix.errors import ConfigError, nearest
 
 TaskName = Literal["single_label", "multi_label", "regression", "token_classification"]
 TASK_NAMES: tuple[TaskName, ...] = get_args(TaskName)
@@ -53,12 +53,13 @@ COMPARED: dict[TaskName, dict[str, bool]] = {
 }
 
 
-def choose_metric(task: TaskName, metric: str | None) -> str:
-    """Return the metric that selects the best epoch.
+def choose_metric(task: TaskName, metric: str | None, option: str = "train.metric") -> str:
+    """Return a metric of the task, such as the one that selects the best epoch.
 
     Args:
         task: The task.
         metric: The requested metric; None means the task's default.
+        option: The option that names it, for the error.
 
     Raises:
         ConfigError: If the task does not have the metric.
@@ -68,7 +69,5 @@ def choose_metric(task: TaskName, metric: str | None) -> str:
         return next(iter(known))
     if metric not in known:
         names = ", ".join(known)
-        raise ConfigError(
-            f"train.metric of task {task} must be one of {names}, not '{metric}'{did_you_mean(metric, known)}"
-        )
+        raise ConfigError(f"{option} of task {task} must be one of {names}, not '{metric}'{nearest(metric, known)}")
     return metric

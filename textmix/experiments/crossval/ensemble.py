@@ -14,7 +14,7 @@ from scipy.optimize import minimize
 from textmix.data.label_format import Array
 from textmix.data.standardize import ROW
 from textmix.data.windows import WINDOW
-from textmix.errors import ConfigError, RunError, listed
+from textmix.errors import RunError, listed
 from textmix.experiments.crossval.out_of_fold import OutOfFold, prediction_blocks, read_out_of_fold
 from textmix.experiments.crossval.submission import (
     COLUMNS,
@@ -29,6 +29,7 @@ from textmix.io.inputs import refuse_overwriting
 from textmix.io.run_directory import refuse_foreign
 from textmix.tasks.base import Columns, LabelSpace
 from textmix.tasks.evaluation import Evaluation
+from textmix.tasks.names import choose_metric
 
 ENSEMBLE = "ensemble.json"
 # Steps of weight in the search for accuracy and macro F1, from coarse to fine.
@@ -150,20 +151,6 @@ def read_runs(directories: list[Path]) -> list[OutOfFold]:
     return runs
 
 
-def _checked(metric: str | None, space: LabelSpace) -> str:
-    """Return the metric to fit weights for.
-
-    Raises:
-        ConfigError: If the task does not have it.
-    """
-    if metric is None:
-        return "nll" if "nll" in space.metrics else next(iter(space.metrics))
-    if metric not in space.metrics:
-        known = ", ".join(space.metrics)
-        raise ConfigError(f"--metric of task {space.task} must be one of {known}, not '{metric}'")
-    return metric
-
-
 def _check_alike(first: OutOfFold, where: Path, other: OutOfFold, directory: Path) -> None:
     if other.evaluation.space != first.evaluation.space:
         names, expected = listed(other.evaluation.space.names, 5), listed(first.evaluation.space.names, 5)
@@ -194,10 +181,14 @@ def combine_runs(directories: list[Path], target: Path, metric: str | None = Non
         ensemble on the rows that its weights were fitted on (`fitted`), and its unbiased estimate (`nested`).
 
     Raises:
+        ConfigError: If the task does not have the metric.
         RunError: If runs do not belong together, or the target is in use.
     """
     runs = read_runs(directories)
-    metric = _checked(metric, runs[0].evaluation.space)
+    space = runs[0].evaluation.space
+    if metric is None and "nll" in space.metrics:
+        metric = "nll"
+    metric = choose_metric(space.task, metric, "--metric")
     refuse_overwriting(target, directories, "output_dir")
     refuse_foreign(target, "an ensemble", (target / ENSEMBLE).is_file())
     layouts = [read_layout(directory) for directory in directories]
@@ -205,7 +196,6 @@ def combine_runs(directories: list[Path], target: Path, metric: str | None = Non
     result = {"metric": metric, **_scores([str(directory) for directory in directories], runs, found)}
     target.mkdir(parents=True, exist_ok=True)
     if layouts[0] is not None and None not in layouts:
-        space = runs[0].evaluation.space
         write_submission(target, layouts[0], _averaged_blocks(directories, layouts[0], space, found.weights))
     else:
         for name in (SUBMISSION, TEST_PROBABILITIES, COLUMNS):  # of an earlier ensemble in the same directory
