@@ -171,8 +171,9 @@ class AttachedMixer(Mixer):
         self._hooks.check_pooling(forward, logits)
         if logits.requires_grad:
             logits.register_hook(partial(self._recompute, forward))  # type: ignore[no-untyped-call]
-        loss = self.score(logits, forward.labels, forward.problem_type, forward.num_items, forward.sample_weight)
-        if plan is not None and plan.clean:
+        scored = logits if forward.mixed_logits is None else torch.cat([logits, forward.mixed_logits])
+        loss = self.score(scored, forward.labels, forward.problem_type, forward.num_items, forward.sample_weight)
+        if plan is not None and plan.clean and not forward.beside:
             output = _first_rows(output, plan.clean)
         return type(output)(**{**output, "loss": loss}) if isinstance(output, dict) else (loss, *output)
 

@@ -29,6 +29,7 @@ class Forward:
         own_mask: Real positions of each row before mixing, shape (B, L), bool.
         sites: The sites of the model.
         plan: The plan; None if the batch is not mixed.
+        mixed_logits: Logits of mixed sentence vectors beside which the clean ones are kept, shape (B, ...).
         ids: Token ids in the model's input, shape (B, L).
         decoder_mask: Positions of each row that a decoder reads, before mixing, shape (B, L), bool.
         given_mask: The mask in the model's input, if it changes at the site, shape (B, L).
@@ -38,6 +39,7 @@ class Forward:
         calls: Number of calls of each shared block.
         decoded: Last hidden state of a decoder, shape (B, L, H); only while the model runs.
         added: Number of padding positions that the model appends to its rows (Longformer).
+        beside: Whether the model runs on the clean rows, and its classifier a second time on the mixed ones.
         unmixed: Number of hidden states that are still to be mixed: at the site, and those of a decoder behind it.
         running: Whether the model is running; its blocks can run again later to recompute activations.
     """
@@ -51,6 +53,7 @@ class Forward:
     own_mask: Tensor | None
     sites: Sites
     plan: MixPlan | None = None
+    mixed_logits: Tensor | None = None
     ids: Tensor | None = None
     decoder_mask: Tensor | None = None
     given_mask: Tensor | None = None
@@ -60,11 +63,18 @@ class Forward:
     calls: dict[nn.Module, int] = field(default_factory=dict)
     decoded: Tensor | None = None
     added: int = 0
+    beside: bool = False
     unmixed: int = 1
     running: bool = True
 
     def prepare(self, kwargs: dict[str, Any], plan: MixPlan) -> dict[str, Any]:
-        """Double the inputs if clean rows are kept, mix token ids, and unite the masks if the site requires it."""
+        """Double the inputs if clean rows are kept, mix token ids, and unite the masks if the site requires it.
+
+        For sentence vectors nothing is doubled: the classifier alone runs on the mixed ones, beside the clean ones.
+        """
+        if plan.mixed is not None and plan.site == POOLED:
+            self.beside = True
+            plan = plan.mixed
         if plan.clean:
             kwargs = {
                 name: torch.cat([value, value]) if _has_rows(value, plan.clean) else value

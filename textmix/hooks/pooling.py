@@ -9,7 +9,7 @@ from textmix.mixing.functional import union_mask
 from textmix.mixing.site_names import POOLED
 
 
-def pool_last(forward: Forward, hidden: Tensor, pad: int | None) -> tuple[Tensor, Tensor]:
+def pool_last(forward: Forward, hidden: Tensor, pad: int | None) -> tuple[Tensor, Tensor, Tensor]:
     """Pool at the last real token, for decoders that pool after their classifier; mix if the site is `pooled`.
 
     Args:
@@ -18,7 +18,8 @@ def pool_last(forward: Forward, hidden: Tensor, pad: int | None) -> tuple[Tensor
         pad: Id of the padding token, which the decoders of transformers use to find the last real token.
 
     Returns:
-        The pooled vectors, shape (B, H), and `hidden` with these vectors at the positions that the model will pool.
+        The vectors before mixing and the pooled vectors, shape (B, H) each, and `hidden` with the latter at the
+        positions that the model will pool.
     """
     plan = forward.plan
     assert plan is not None
@@ -28,15 +29,16 @@ def pool_last(forward: Forward, hidden: Tensor, pad: int | None) -> tuple[Tensor
         own = positions[-1].expand(len(numbers))
     else:
         own = torch.where(forward.ids != pad, positions, 0).amax(dim=1)
+    vectors = hidden[numbers, own]
     if plan.site == POOLED:
-        pooled = forward.mix(hidden[numbers, own], None)
+        pooled = forward.mix(vectors, None)
     else:
         last = own[plan.rows].amax(dim=1) if plan.strategy.joins_masks else own
         pooled = hidden[numbers, last]
-    return pooled, hidden.index_put((numbers, own), pooled)
+    return vectors, pooled, hidden.index_put((numbers, own), pooled)
 
 
-def pool_mean(forward: Forward, hidden: Tensor) -> tuple[Tensor, Tensor]:
+def pool_mean(forward: Forward, hidden: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Average over the real positions, for models that average after their classifier; mix if the site is `pooled`.
 
     The average of a linear map is the linear map of the average.
@@ -46,21 +48,22 @@ def pool_mean(forward: Forward, hidden: Tensor) -> tuple[Tensor, Tensor]:
         hidden: Input of the classifier, shape (B, L, H).
 
     Returns:
-        The pooled vectors, shape (B, H), and hidden states (B, L, H) of which the model will pool these vectors.
+        The vectors before mixing and the pooled vectors, shape (B, H) each, and hidden states (B, L, H) of which the
+        model will pool the latter.
     """
     plan, mask = forward.plan, forward.own_mask
     assert plan is not None
     if mask is None:
-        pooled = hidden.mean(dim=1)
+        vectors = hidden.mean(dim=1)
     else:
         if plan.strategy.joins_masks and plan.site != POOLED:
             mask = union_mask(mask, plan.rows)
         weights = mask.to(hidden.dtype).unsqueeze(-1)
-        pooled = (weights * hidden).sum(dim=1) / weights.sum(dim=1)
+        vectors = (weights * hidden).sum(dim=1) / weights.sum(dim=1)
     if plan.site != POOLED:
-        return pooled, hidden  # the model itself averages over the union
-    pooled = forward.mix(pooled, None)
-    return pooled, pooled.unsqueeze(1).expand_as(hidden)
+        return vectors, vectors, hidden  # the model itself averages over the union
+    pooled = forward.mix(vectors, None)
+    return vectors, pooled, pooled.unsqueeze(1).expand_as(hidden)
 
 
 def pool_end(forward: Forward) -> tuple[Tensor, Tensor]:

@@ -163,20 +163,33 @@ class SiteHooks:
         forward = self._active()
         if forward is None or forward.plan is None:
             return None
-        hidden, pooled = args[0], forward.plan.site == POOLED
-        if hidden.dim() == 2:
-            return (forward.mix(hidden, None), *args[1:]) if pooled else None
-        if self._is_token_level(forward, hidden):
-            return (forward.mix(hidden, forward.own_mask), *args[1:]) if pooled else None
+        hidden, at_pooled = args[0], forward.plan.site == POOLED
+        if hidden.dim() == 2 or self._is_token_level(forward, hidden):
+            if not at_pooled:
+                return None
+            mixed = forward.mix(hidden, None if hidden.dim() == 2 else forward.own_mask)
+            if not forward.beside:
+                return (mixed, *args[1:])
+            self._run_beside(forward, module, hidden, mixed)
+            return None
         if forward.plan.site == TOKENS:
             return None  # the model pools at the last token of the mixed row
         if self._found.averages:
-            vectors, hidden = pool_mean(forward, hidden)
+            vectors, mixed, hidden = pool_mean(forward, hidden)
         else:
-            vectors, hidden = pool_last(forward, hidden, pad_token_id(self._model))
+            vectors, mixed, hidden = pool_last(forward, hidden, pad_token_id(self._model))
+        if forward.beside:
+            self._run_beside(forward, module, vectors, mixed)
+            return None
         if not self._pools_last:
-            self._pooled = module.forward(vectors), None
+            self._pooled = module.forward(mixed), None
         return (hidden, *args[1:])
+
+    def _run_beside(self, forward: Forward, module: nn.Module, clean: Tensor, mixed: Tensor) -> None:
+        """Run the classifier on mixed vectors; the model then runs it on the clean ones."""
+        forward.mixed_logits = module.forward(mixed)
+        if not self._pools_last:
+            self._pooled = module.forward(clean), None
 
     def _after_decoder(self, module: nn.Module, args: tuple[Any, ...], output: Any) -> None:
         forward = self._active()
@@ -206,6 +219,8 @@ class SiteHooks:
     def check_pooling(self, forward: Forward, logits: Tensor) -> None:
         """Check once that a model that pools after its classifier pools at the last token, or a decoder at its end.
 
+        Where the classifier has run beside the model, also that its outputs are the logits.
+
         Raises:
             ModelError: If it does not.
         """
@@ -214,6 +229,10 @@ class SiteHooks:
         (expected, found), self._pooled = self._pooled, None
         found = logits if found is None else found
         if found.shape != expected.shape or (found - expected).norm() > 0.05 * expected.norm():
+            if forward.beside:
+                raise ModelError(
+                    f"the logits of {forward.model} are not the outputs of its classifier: leave out regmix"
+                )
             where = "after its classifier, and not" if self._found.decoder is None else "its decoder, but not"
             how = "as the mean" if self._found.averages else "at the last token"
             raise ModelError(f"{forward.model} pools {where} {how} of each row: it can be mixed at {TOKENS} only")
