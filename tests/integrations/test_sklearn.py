@@ -48,6 +48,18 @@ def fitted() -> MixupClassifier:
     return small().fit(TEXTS, LABELS)
 
 
+def test_long_texts_in_windows() -> None:
+    filler = " ".join(["the"] * 20)
+    texts = [f"{filler} {text}" for text in TEXTS]
+    options = {"model.long_text": "windows", "model.max_length": 8}
+    fitted = small(options, strategy="sentence").fit(texts, LABELS, sample_weight=[1.0] * len(texts))
+    assert fitted.score(texts, LABELS) > 0.9
+    with pytest.raises(ConfigError, match=r"model\.long_text windows leaves sentence vectors to mix"):
+        small(options, strategy="word").fit(texts, LABELS)
+    with pytest.raises(ConfigError, match=r"model\.long_text windows cannot cut pairs of texts"):
+        small(options, strategy="sentence").fit(list(zip(texts, texts, strict=True)), LABELS)
+
+
 class TestFitted:
     def test_it_learns_and_predicts_by_class(self, fitted: MixupClassifier) -> None:
         assert textmix.MixupClassifier is MixupClassifier

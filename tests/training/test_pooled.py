@@ -10,6 +10,7 @@ from transformers import AutoModelForSequenceClassification, BertModel
 from tests.support.family_configs import bert_config
 from tests.support.topics import topic_rows
 from textmix.cli.main import main
+from textmix.data.long_text import LONG_TEXT, WINDOWS, split_windows
 from textmix.data.tokenization import tokenize
 from textmix.errors import ConfigError
 from textmix.mixing.config import MixConfig
@@ -49,6 +50,22 @@ def test_the_vectors_are_those_of_each_row_alone_without_dropout(checkpoint: Pat
         torch.testing.assert_close(logits, loaded.model(**alone).logits)
 
 
+def test_windows_are_averaged(checkpoint: Path) -> None:
+    loaded = build_model(
+        ModelConfig(name=str(checkpoint), freeze="encoder", max_length=8), Classes(["a", "b"]).to_config(), []
+    )
+    loaded.tokenizer.init_kwargs[LONG_TEXT] = WINDOWS
+    long = " ".join(text for text, _ in ROWS[:4])
+    rows = tokenize(Dataset.from_dict({"text": [long, "goal"]}), loaded.tokenizer, np.array([0, 1]))
+    pooled = pool_rows(loaded.model, loaded.tokenizer, rows, batch_size=2)
+    loaded.model.eval()
+    alone = [
+        loaded.model.pool(**{name: torch.tensor([ids]) for name, ids in w.items()}) for w in split_windows(rows[0])
+    ]
+    assert len(alone) > 2
+    torch.testing.assert_close(pooled["pooled"][0], torch.cat(alone).mean(dim=0))
+
+
 @pytest.mark.parametrize("strategy", ["none", "sentence", "batch"])
 def test_only_the_head_learns(checkpoint: Path, topics_csv: Path, tmp_path: Path, strategy: str) -> None:
     run = tmp_path / "run"
@@ -72,12 +89,15 @@ def test_only_the_head_learns(checkpoint: Path, topics_csv: Path, tmp_path: Path
             MixConfig(strategy="any", any={"choices": {"sentence": 1, "manifold": 1}}),
             r"mix\.strategy any mixes at another site",
         ),
-        (MixConfig(strategy="sentence", partner="length"), r"^mix\.partner length needs the tokens of a row"),
+        (
+            MixConfig(strategy="sentence", partner="length"),
+            r"^mix\.partner length needs the tokens of a row, but model\.",
+        ),
     ],
 )
 def test_what_needs_more_than_the_vectors_is_refused(mix: MixConfig, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        check_pooled(mix)
+        check_pooled(mix, "model.freeze encoder")
 
 
 @pytest.mark.parametrize("options", [{"head": "native"}, {"pooling": "attention"}])

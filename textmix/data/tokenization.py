@@ -10,7 +10,7 @@ from datasets import Dataset
 from transformers import BatchEncoding, PreTrainedTokenizerBase
 
 from textmix.data.label_format import Array
-from textmix.data.long_text import HEAD_TAIL, LONG_TEXT, keep_head_and_tail
+from textmix.data.long_text import HEAD_TAIL, LONG_TEXT, keep_head_and_tail, reads_windows, tokenize_windows
 from textmix.data.standardize import PAIR, TEXT, text_columns
 from textmix.data.tokens import piece_labels
 
@@ -37,21 +37,49 @@ def tokenize_batch(
     return encoded
 
 
+def encode_columns(
+    tokenizer: PreTrainedTokenizerBase,
+    texts: list[str],
+    pairs: list[str] | None = None,
+    most_windows: int | None = None,
+) -> dict[str, Any]:
+    """Tokenise texts in windows, of a tokenizer that says so, else like `tokenize_batch`.
+
+    Args:
+        tokenizer: The model's tokenizer.
+        texts: N texts.
+        pairs: The second sentences of N pairs.
+        most_windows: As in `tokenize_windows`.
+
+    Returns:
+        The model's inputs, each for N texts.
+    """
+    if reads_windows(tokenizer):
+        return tokenize_windows(tokenizer, texts, most_windows)
+    return dict(tokenize_batch(tokenizer, texts, pairs))
+
+
 def encode(
-    tokenizer: PreTrainedTokenizerBase, texts: list[str], pairs: list[str] | None = None
+    tokenizer: PreTrainedTokenizerBase,
+    texts: list[str],
+    pairs: list[str] | None = None,
+    most_windows: int | None = None,
 ) -> list[dict[str, list[int]]]:
-    """Tokenise texts like `tokenize_batch`; returns the model's inputs for each text."""
-    encoded = tokenize_batch(tokenizer, texts, pairs)
+    """Tokenise texts like `encode_columns`; returns the model's inputs for each text."""
+    encoded = encode_columns(tokenizer, texts, pairs, most_windows)
     return [dict(zip(encoded, values, strict=True)) for values in zip(*encoded.values(), strict=True)]
 
 
-def tokenize(rows: Dataset, tokenizer: PreTrainedTokenizerBase, labels: Array | None = None) -> Dataset:
-    """Tokenise the columns `text` and `text_pair` like `tokenize_batch`.
+def tokenize(
+    rows: Dataset, tokenizer: PreTrainedTokenizerBase, labels: Array | None = None, most_windows: int | None = None
+) -> Dataset:
+    """Tokenise the columns `text` and `text_pair` like `encode_columns`.
 
     Args:
         rows: N rows with `text` and perhaps `text_pair`.
         tokenizer: The model's tokenizer.
         labels: What the model is trained on, with N rows, which become a column; tags as in `encode_tagged`.
+        most_windows: As in `tokenize_windows`.
 
     Returns:
         A data set with the model's inputs and, if given, `labels`, in the same order.
@@ -61,7 +89,7 @@ def tokenize(rows: Dataset, tokenizer: PreTrainedTokenizerBase, labels: Array | 
     def encode_batch(batch: dict[str, list[str]], numbers: list[int]) -> dict[str, Any]:
         if tagged is not None:
             return encode_tagged(tokenizer, batch[TEXT], tagged[numbers])
-        return dict(tokenize_batch(tokenizer, batch[TEXT], batch.get(PAIR)))
+        return encode_columns(tokenizer, batch[TEXT], batch.get(PAIR), most_windows)
 
     encoded = rows.map(
         encode_batch, batched=True, with_indices=True, remove_columns=rows.column_names, load_from_cache_file=False
@@ -100,10 +128,14 @@ class LazyTokens:
         rows: N rows with `text` and perhaps `text_pair`.
         tokenizer: The model's tokenizer.
         labels: What the model is trained on, with N rows.
+        most_windows: As in `tokenize_windows`.
     """
 
-    def __init__(self, rows: Dataset, tokenizer: PreTrainedTokenizerBase, labels: Array) -> None:
+    def __init__(
+        self, rows: Dataset, tokenizer: PreTrainedTokenizerBase, labels: Array, most_windows: int | None = None
+    ) -> None:
         self.labels = labels
+        self._most_windows = most_windows
         self._columns = text_columns(rows)
         self._tokenizer = tokenizer
 
@@ -123,7 +155,8 @@ class LazyTokens:
         if _are_tags(self.labels):
             tagged = encode_tagged(self._tokenizer, texts[0], self.labels[numbers])
             return [dict(zip(tagged, values, strict=True)) for values in zip(*tagged.values(), strict=True)]
-        rows = encode(self._tokenizer, *texts)
+        pairs = texts[1] if len(texts) > 1 else None
+        rows = encode(self._tokenizer, texts[0], pairs, self._most_windows)
         return [{**row, "labels": label} for row, label in zip(rows, self.labels[numbers].tolist(), strict=True)]
 
 

@@ -27,7 +27,8 @@ class AttachedMixer(Mixer):
 
     In training mode, each forward pass with labels draws a plan, mixes the batch at the plan's site, and scores the
     logits against the blended targets. All other forward passes are unchanged. In addition to the labels a batch may
-    have `sample_weight`, shape (B,): the weight of each row.
+    have `sample_weight`, shape (B,): the weight of each row; and `windows`, shape (B,): the number of inputs of each
+    row, one after the other, whose sentence vectors are averaged before they are mixed.
 
     Create one with `attach`. It is a context manager: at the end of a `with` block it detaches.
 
@@ -135,8 +136,17 @@ class AttachedMixer(Mixer):
             kwargs = {"use_cache": False, **kwargs}  # as these models do when they get labels
         mask = _real_positions(kwargs)
         num_items, sample_weight = kwargs.pop("num_items_in_batch", None), kwargs.pop("sample_weight", None)
+        windows = kwargs.pop("windows", None)
         forward = self._forward = Forward(
-            self, type(model).__name__, problem_type(model), labels, num_items, sample_weight, mask, self._found
+            self,
+            type(model).__name__,
+            problem_type(model),
+            labels,
+            num_items,
+            sample_weight,
+            windows,
+            mask,
+            self._found,
         )
         if mask is None or mask.shape[1]:  # otherwise every text is empty
             finders = {
@@ -147,9 +157,9 @@ class AttachedMixer(Mixer):
         return (), kwargs if self.plan is None else forward.prepare(kwargs, self.plan)
 
     def _active(self) -> Forward | None:
-        """Return the current forward pass if its batch is mixed, else None."""
+        """Return the current forward pass if its batch is mixed or has windows to average, else None."""
         forward = self._forward
-        if forward is None or forward.plan is None or self._paused:
+        if forward is None or (forward.plan is None and forward.windows is None) or self._paused:
             return None
         # After the forward pass a block can run again to recompute its activations in the backward pass, which needs
         # the same plan. A block that is called separately must not be mixed.

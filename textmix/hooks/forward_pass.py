@@ -26,6 +26,8 @@ class Forward:
         labels: Targets of the batch, before mixing.
         num_items: `num_items_in_batch` of the stock Trainer.
         sample_weight: Weight of each row, before mixing, shape (B,); None when all weigh 1.
+        windows: Number of windows of each row, shape (B,), when a row is several inputs, whose sentence vectors are
+            averaged; None when it is one.
         own_mask: Real positions of each row before mixing, shape (B, L), bool.
         sites: The sites of the model.
         plan: The plan; None if the batch is not mixed.
@@ -50,6 +52,7 @@ class Forward:
     labels: Tensor
     num_items: Tensor | int | None
     sample_weight: Tensor | None
+    windows: Tensor | None
     own_mask: Tensor | None
     sites: Sites
     plan: MixPlan | None = None

@@ -13,6 +13,7 @@ from textmix.hooks.blocks import MEMORY, Arguments, Block, hidden_of
 from textmix.hooks.forward_pass import Forward
 from textmix.hooks.pooling import join_ends, pool_end, pool_last, pool_mean
 from textmix.hooks.sites import Sites, pad_token_id
+from textmix.mixing.functional import average_windows
 from textmix.mixing.site_names import EMBEDDINGS, POOLED, TOKENS, block_after, layer, site_before
 
 
@@ -22,7 +23,7 @@ class SiteHooks:
     Args:
         model: The classifier.
         sites: Its sites.
-        active: Returns the current forward pass; None if its batch is not mixed.
+        active: Returns the current forward pass; None if its batch is neither mixed nor has windows.
     """
 
     def __init__(self, model: nn.Module, sites: Sites, active: Callable[[], Forward | None]) -> None:
@@ -161,17 +162,19 @@ class SiteHooks:
 
     def _before_classifier(self, module: nn.Module, args: tuple[Tensor, ...]) -> tuple[Tensor, ...] | None:
         forward = self._active()
-        if forward is None or forward.plan is None:
+        if forward is None:
             return None
-        hidden, at_pooled = args[0], forward.plan.site == POOLED
+        hidden = args[0] if forward.windows is None else average_windows(args[0], forward.windows)
+        if forward.plan is None:
+            return (hidden, *args[1:])
         if hidden.dim() == 2 or self._is_token_level(forward, hidden):
-            if not at_pooled:
+            if forward.plan.site != POOLED:
                 return None
             mixed = forward.mix(hidden, None if hidden.dim() == 2 else forward.own_mask)
             if not forward.beside:
                 return (mixed, *args[1:])
             self._run_beside(forward, module, hidden, mixed)
-            return None
+            return (hidden, *args[1:])
         if forward.plan.site == TOKENS:
             return None  # the model pools at the last token of the mixed row
         if self._found.averages:

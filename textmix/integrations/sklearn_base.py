@@ -16,7 +16,8 @@ from textmix.config.parsing import with_options
 from textmix.config.run import RunConfig
 from textmix.data.config import DataConfig
 from textmix.data.label_format import Array
-from textmix.data.tokenization import tokenize_batch
+from textmix.data.long_text import TRAINED_WINDOWS
+from textmix.data.tokenization import encode_columns
 from textmix.errors import ConfigError, DataError, TrainingInterrupted, did_you_mean
 from textmix.inference.predictor import Predictor
 from textmix.integrations.sklearn_data import Rows, read_texts
@@ -24,7 +25,7 @@ from textmix.io.quiet import libraries_quiet
 from textmix.mixing.config import SECTIONS, MixConfig
 from textmix.models.loading import check_model
 from textmix.runs.fitting import build_seeded_model, build_trainer, load_best
-from textmix.runs.options import resolve
+from textmix.runs.options import check_long_text, resolve
 from textmix.tasks.base import LabelSpace
 from textmix.training.random_state import preserved_random_state
 from textmix.training.trainer import Reporting, TrainingData
@@ -166,8 +167,10 @@ def _dotted(mixing: Mapping[str, Any]) -> dict[str, Any]:
 
 def _train(config: RunConfig, rows: Rows, space: LabelSpace, targets: Array, verbose: bool) -> Predictor:
     """Build a model and train it in a temporary directory."""
+    check_long_text(config, len(rows.columns) > 1, space.of_tokens)
     loaded = build_seeded_model(config, space, [text for column in rows.columns for text in column])
-    cells: dict[str, Any] = {**tokenize_batch(loaded.tokenizer, *rows.columns), "labels": space.to_labels(targets)}
+    texts, pairs = rows.columns[0], rows.columns[1] if len(rows.columns) > 1 else None
+    cells = {**encode_columns(loaded.tokenizer, texts, pairs, TRAINED_WINDOWS), "labels": space.to_labels(targets)}
     if rows.weights is not None:
         cells["sample_weight"] = rows.weights.astype(np.float32)
     data = TrainingData(Dataset.from_dict(cells), None, space)

@@ -170,3 +170,16 @@ def union_alibi(alibi: Tensor, mask: Tensor, rows: Tensor) -> Tensor:
 def _numbers(mask: Tensor) -> Tensor:
     """Number the real positions of each row from 0; 0 elsewhere."""
     return (mask.cumsum(dim=1) - 1) * mask
+
+
+def average_windows(values: Tensor, counts: Tensor) -> Tensor:
+    """Average the vectors or logits of the windows of each text.
+
+    Args:
+        values: Those of the windows of all texts, one text after the other, shape (N, ...).
+        counts: Number of windows of each text, shape (B,), int64; they sum to N.
+
+    Returns:
+        Shape (B, ...), dtype of `values`.
+    """
+    return torch.segment_reduce(values, "mean", lengths=counts, axis=0, unsafe=True)  # checking would wait for a GPU

@@ -113,7 +113,9 @@ class ModelConfig:
         max_length: Maximum length of an input in tokens; longer inputs are cut. Null means the length that the
             checkpoint declares, at most 512.
         long_text: What is kept of longer inputs: `truncate` keeps their begin, `head_tail` a quarter of the length from
-            their begin and three quarters from their end (Sun et al. 2019). Not for pairs and tokens.
+            their begin and three quarters from their end (Sun et al. 2019). `windows` reads them whole, in windows of
+            `max_length` of which each repeats a quarter of the one before, and averages their logits; it mixes sentence
+            vectors only, and trains on at most 8 windows of a text. Neither is for pairs and tokens.
         words: The vocabulary and the word vectors of a word model.
         textcnn: Options of a TextCNN.
         textrnn: Options of a TextRNN.
@@ -128,7 +130,7 @@ class ModelConfig:
     freeze: int | Literal["encoder"] = 0
     trust_remote_code: bool = False
     max_length: int | None = None
-    long_text: Literal["truncate", "head_tail"] = "truncate"
+    long_text: Literal["truncate", "head_tail", "windows"] = "truncate"
     words: WordOptions = field(default_factory=WordOptions)
     textcnn: TextCNNOptions = field(default_factory=TextCNNOptions)
     textrnn: TextRNNOptions = field(default_factory=TextRNNOptions)
@@ -145,6 +147,8 @@ class ModelConfig:
             wrong.append("model.trust_remote_code needs model.head native, which saves the code with the model")
         if self.freeze == "encoder" and (self.head == "native" or self.pooling == "attention"):
             wrong.append("model.freeze encoder needs model.head linear and a pooling without weights")
+        if self.long_text == "windows" and self.head == "native":
+            wrong.append("model.long_text windows needs model.head linear: logits are averaged before its linear map")
         if wrong:
             raise ConfigError("; ".join(wrong))
 

@@ -10,8 +10,10 @@ from datasets import Dataset
 from torch import Tensor, nn
 from transformers import DataCollatorWithPadding, PreTrainedTokenizerBase
 
+from textmix.data.long_text import WINDOW_LENGTHS, split_windows
 from textmix.data.tokenization import encode
 from textmix.data.tokens import IGNORED
+from textmix.mixing.functional import average_windows
 
 Rows: TypeAlias = Sequence[dict[str, list[int]]] | Dataset
 # Number of texts tokenised at once: the output of the tokenizer takes many times the memory of the ids.
@@ -27,7 +29,8 @@ def predict_logits(
 
     Args:
         model: A classifier.
-        batches: Its inputs; `labels` are ignored.
+        batches: Its inputs; `labels` are ignored. `windows`, the number of inputs of each row, means that the logits of
+            a row are their average.
         gather: Collects the logits of all processes.
 
     Returns:
@@ -35,11 +38,19 @@ def predict_logits(
     """
     with _evaluating(model):
         # Copied to the CPU once, after all batches, so that a GPU does not wait after each batch.
-        logits = [
-            gather(model(**{name: value for name, value in batch.items() if name != "labels"}).logits).float()
-            for batch in batches
-        ]
-        return torch.cat(logits).cpu()
+        return torch.cat([gather(_batch_logits(model, batch)).float() for batch in batches]).cpu()
+
+
+def _batch_logits(model: nn.Module, batch: dict[str, Tensor]) -> Tensor:
+    inputs = {name: value for name, value in batch.items() if name not in ("labels", WINDOW_LENGTHS)}
+    counts = batch.get(WINDOW_LENGTHS)
+    if counts is None:
+        logits: Tensor = model(**inputs).logits
+        return logits
+    # Not more windows at a time than the batch has rows, so that long texts need no more memory.
+    parts = zip(*(torch.split(value, len(counts)) for value in inputs.values()), strict=True)
+    logits = torch.cat([model(**dict(zip(inputs, part, strict=True))).logits for part in parts])
+    return average_windows(logits.float(), counts)
 
 
 def predict_pieces(
@@ -96,14 +107,20 @@ def run_longest_first(
         model: A classifier with a `device`.
         run: Called with the inputs of each batch as keywords; returns a tensor with one row for each row of the batch.
         tokenizer: Pads the batches.
-        rows: N tokenised rows, at least one, indexed by number.
+        rows: N tokenised rows, at least one, indexed by number. Rows of several windows run window by window, and get
+            the average of the outputs.
         lengths: Number of tokens of each row.
-        batch_size: Maximum number of rows in a batch.
-        progress: Called with the number of rows after each batch.
+        batch_size: Maximum number of rows, or windows, in a batch.
+        progress: Called with the number of rows that each batch finishes.
 
     Returns:
         The outputs of `run` for all rows, in their order, shape (N, ...), float32, on the CPU.
     """
+    windows = [len(row[WINDOW_LENGTHS]) for row in rows] if WINDOW_LENGTHS in rows[0] else None
+    if windows is not None:
+        rows = [window for row in rows for window in split_windows(row)]
+        lengths = [len(window["input_ids"]) for window in rows]
+    finished = _finished_rows(windows)
     order = sorted(range(len(lengths)), key=lambda number: -lengths[number])
     collate, device = DataCollatorWithPadding(tokenizer), cast(torch.device, model.device)
     parts = []
@@ -112,11 +129,26 @@ def run_longest_first(
             numbers = order[start : start + batch_size]
             batch = collate([rows[number] for number in numbers])
             parts.append(run(**{name: _copy(value, device) for name, value in batch.items()}).float())
-            progress(len(numbers))
+            progress(finished(numbers))
         by_length = torch.cat(parts).cpu()
     results = torch.empty_like(by_length)
     results[order] = by_length
-    return results
+    return results if windows is None else average_windows(results, torch.tensor(windows))
+
+
+def _finished_rows(windows: list[int] | None) -> Callable[[list[int]], int]:
+    """Return what counts the rows whose last window is among those of a batch."""
+    if windows is None:
+        return len
+    left = list(windows)
+    owners = [row for row, count in enumerate(windows) for _ in range(count)]
+
+    def count(numbers: list[int]) -> int:
+        for number in numbers:
+            left[owners[number]] -= 1
+        return sum(left[row] == 0 for row in {owners[number] for number in numbers})
+
+    return count
 
 
 def _copy(values: Tensor, device: torch.device) -> Tensor:

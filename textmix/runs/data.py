@@ -20,6 +20,7 @@ from textmix.data.splits import TEST, TRAIN, VALIDATION, SplitReport, build_spli
 from textmix.data.standardize import LABEL
 from textmix.errors import ConfigError, DataError
 from textmix.io.run_directory import check_data
+from textmix.runs.options import check_long_text
 from textmix.tasks.base import LabelSpace, check_known
 from textmix.tasks.detect import Found, detect_task
 from textmix.tasks.names import choose_metric
@@ -72,9 +73,7 @@ def with_task(config: RunConfig) -> tuple[RunConfig, str]:
         raise ConfigError("label smoothing, class weights and the focal loss have no meaning for task regression")
     if config.mix.targets == "remix" and name != "single_label":
         raise ConfigError(f"mix.targets remix needs one class for each row; the task is {name}")
-    if config.model.long_text == "head_tail" and (name == "token_classification" or len(config.data.text_columns) > 1):
-        what = "pairs of texts" if len(config.data.text_columns) > 1 else "task token_classification"
-        raise ConfigError(f"model.long_text head_tail cannot cut {what}; leave it out")
+    check_long_text(config, len(config.data.text_columns) > 1, name == "token_classification")
     train = replace(config.train, metric=choose_metric(name, config.train.metric))
     return replace(config, task=name, train=train), line
 

@@ -12,10 +12,11 @@ from transformers import PreTrainedTokenizerBase
 from textmix.config.run import RunConfig
 from textmix.config.train import TrainConfig
 from textmix.data.label_format import Array
-from textmix.data.long_text import HEAD_TAIL, LONG_TEXT
+from textmix.data.long_text import LONG_TEXT, TRAINED_WINDOWS
 from textmix.data.splits import TRAIN, VALIDATION
 from textmix.data.standardize import IN_MEMORY
 from textmix.data.tokenization import LazyTokens, tokenize
+from textmix.errors import ModelError
 from textmix.inference.predictor import Predictor
 from textmix.io.run_directory import MODEL
 from textmix.models.loading import LoadedModel, build_model, load_model
@@ -42,8 +43,10 @@ def build_seeded_model(config: RunConfig, space: LabelSpace, texts: Iterable[str
     loaded = build_model(config.model, space.to_config(), texts, space.of_tokens)
     space.store(loaded.model.config)
     loaded.tokenizer.init_kwargs.pop(LONG_TEXT, None)  # of a model that was trained before
-    if config.model.long_text == HEAD_TAIL:
-        loaded.tokenizer.init_kwargs[LONG_TEXT] = HEAD_TAIL
+    if config.model.long_text != "truncate":
+        if not loaded.tokenizer.is_fast:
+            raise ModelError(f"the tokenizer of {config.model.name} is too slow for model.long_text; leave it out")
+        loaded.tokenizer.init_kwargs[LONG_TEXT] = config.model.long_text
     return loaded
 
 
@@ -56,11 +59,12 @@ def tokenize_splits(config: RunConfig, data: RunData, loaded: LoadedModel) -> Tr
         split, labels = data.splits[name], data.space.to_labels(data.targets[name])
         if config.model.freeze == "encoder":
             assert isinstance(loaded.model, MixupForSequenceClassification)
-            tokens = tokenize(split, loaded.tokenizer, labels)
+            tokens = tokenize(split, loaded.tokenizer, labels)  # all windows: they are computed once
             rows[name] = pool_rows(loaded.model, loaded.tokenizer, tokens, config.train.eval_batch_size)
         else:
             used = _count_rows_used(config.train) if name == TRAIN else math.inf
-            rows[name] = _tokenize(split, loaded.tokenizer, labels, used)
+            most_windows = TRAINED_WINDOWS if name == TRAIN else None
+            rows[name] = _tokenize(split, loaded.tokenizer, labels, used, most_windows)
     return TrainingData(rows[TRAIN], rows.get(VALIDATION), data.space)
 
 
@@ -109,8 +113,10 @@ def _count_rows_used(config: TrainConfig) -> float:
     return config.max_steps * config.accumulation_steps * config.batch_size * processes
 
 
-def _tokenize(rows: Dataset, tokenizer: PreTrainedTokenizerBase, labels: Array, used: float) -> Dataset | LazyTokens:
+def _tokenize(
+    rows: Dataset, tokenizer: PreTrainedTokenizerBase, labels: Array, used: float, most_windows: int | None
+) -> Dataset | LazyTokens:
     """Tokenise rows in advance, or on demand if there are many or only some are used."""
     if rows.num_rows > min(IN_MEMORY, used):
-        return LazyTokens(rows, tokenizer, labels)
-    return tokenize(rows, tokenizer, labels)
+        return LazyTokens(rows, tokenizer, labels, most_windows)
+    return tokenize(rows, tokenizer, labels, most_windows)

@@ -4,12 +4,15 @@ from dataclasses import replace
 from pathlib import Path
 
 from textmix.config.run import RunConfig, slug
+from textmix.data.long_text import WINDOWS
 from textmix.data.sources import absolute, source_name
+from textmix.errors import ConfigError
 from textmix.io.files import read_json
 from textmix.io.run_directory import CONFIG_FILE, MODEL
 from textmix.models.bundled import BUNDLED_MODELS
 from textmix.models.config import BUNDLED_VECTORS, WORD_MODELS
 from textmix.training.optimization import choose_precision
+from textmix.training.pooled import check_pooled
 
 # Encoders: Devlin et al. 2019. Word models: the default of Adam (Kingma and Ba 2015).
 _LEARNING_RATE, _WORDS_LEARNING_RATE = 5e-5, 1e-3
@@ -53,6 +56,25 @@ def resolve(config: RunConfig) -> RunConfig:
             precision=choose_precision(train.precision),
         ),
     )
+
+
+def check_long_text(config: RunConfig, pairs: bool, of_tokens: bool) -> None:
+    """Check that `model.long_text` suits the rows and the strategy.
+
+    Args:
+        config: All options.
+        pairs: Whether rows are pairs of texts.
+        of_tokens: Whether each token has a label.
+
+    Raises:
+        ConfigError: If it does not.
+    """
+    long_text = config.model.long_text
+    if long_text != "truncate" and (pairs or of_tokens):
+        what = "pairs of texts" if pairs else "task token_classification"
+        raise ConfigError(f"model.long_text {long_text} cannot cut {what}; leave it out")
+    if long_text == WINDOWS:
+        check_pooled(config.mix, "model.long_text windows")
 
 
 def _is_word_model(directory: Path) -> bool:

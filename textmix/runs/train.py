@@ -9,7 +9,7 @@ from accelerate import PartialState
 
 from textmix.config.run import RunConfig
 from textmix.data.columns import Texts
-from textmix.data.long_text import long_share
+from textmix.data.long_text import WINDOWS, long_share
 from textmix.data.splits import TRAIN
 from textmix.data.standardize import text_columns
 from textmix.errors import RunError, RunFinished, TrainingInterrupted
@@ -44,6 +44,13 @@ from textmix.training.pooled import check_pooled
 from textmix.training.trainer import MixupTrainer, OnEvaluation, Reporting
 
 logger = logging.getLogger(__name__)
+
+# What becomes of long texts.
+_FATES = {
+    "truncate": "lose their end; --model.long_text head_tail cuts their middle instead, windows reads them whole",
+    "head_tail": "lose their middle",
+    "windows": "are read in windows",
+}
 
 
 def train(
@@ -111,7 +118,7 @@ def _prepare(
     check_model(config.model, config.mix)
     config, line = with_task(config)
     if config.model.freeze == "encoder":
-        check_pooled(config.mix)
+        check_pooled(config.mix, "model.freeze encoder")
     data = read_data(config, siblings)
     if line:
         logger.info(line)
@@ -127,12 +134,9 @@ def _prepare(
 
 
 def _tell_long_texts(config: RunConfig, data: RunData, loaded: LoadedModel) -> None:
-    share = long_share(loaded.tokenizer, data.splits[TRAIN])
-    if share:
-        part = "middle" if config.model.long_text == "head_tail" else "end"
-        hint = "" if part == "middle" else "; --model.long_text head_tail cuts their middle instead"
+    if share := long_share(loaded.tokenizer, data.splits[TRAIN]):
         length = loaded.tokenizer.model_max_length
-        logger.info(f"{share:.1%} of the training texts exceed {length} tokens and lose their {part}{hint}")
+        logger.info(f"{share:.1%} of the training texts exceed {length} tokens and {_FATES[config.model.long_text]}")
 
 
 def _start_directory(config: RunConfig, directory: Path, data: RunData, resume: bool, stack: ExitStack) -> None:
@@ -173,8 +177,8 @@ def _fit(
             tune_thresholds(best, data, directory)
         evaluations = evaluate_splits(best, data, test)
         temperatures = getattr(best.model.config, "temperatures", None) or []
-        long = long_share(best.tokenizer, data.splits[TRAIN])
-        return write_results(directory, config, data, evaluations, temperatures, progress, long)
+        cut = 0.0 if config.model.long_text == WINDOWS else long_share(best.tokenizer, data.splits[TRAIN])
+        return write_results(directory, config, data, evaluations, temperatures, progress, cut)
 
 
 @contextmanager

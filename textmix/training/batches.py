@@ -1,6 +1,7 @@
 """The batches of an epoch: an order that depends only on seed and epoch, and the rows of each process."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from itertools import chain, islice
 from typing import Any, cast
 
@@ -18,6 +19,7 @@ from transformers import (
     default_data_collator,
 )
 
+from textmix.data.long_text import WINDOW_LENGTHS, split_windows
 from textmix.data.tokenization import LazyTokens, token_lists
 from textmix.mixing.sampling import seeded
 from textmix.mixing.site_names import POOLED
@@ -137,8 +139,18 @@ def row_lengths(data: Dataset | LazyTokens) -> npt.NDArray[np.integer[Any]]:
 def _padding(data: Dataset | LazyTokens, tokenizer: PreTrainedTokenizerBase) -> Callable[[Any], Any]:
     """Return what pads a batch; labels of word pieces are padded, too."""
     first = data[0] if len(data) else {}
+    if WINDOW_LENGTHS in first:
+        return partial(_pad_windows, DataCollatorWithPadding(tokenizer))
     of_pieces = isinstance(first.get("labels"), list) and all(isinstance(label, int) for label in first["labels"])
     return (DataCollatorForTokenClassification if of_pieces else DataCollatorWithPadding)(tokenizer)
+
+
+def _pad_windows(pad: DataCollatorWithPadding, rows: Sequence[Mapping[str, Any]]) -> dict[str, Tensor]:
+    """Pad the windows of rows as rows of their own; `windows` has their number for each row, shape (B,)."""
+    padded: dict[str, Tensor] = dict(pad([window for row in rows for window in split_windows(row)]))
+    of_rows = [name for name in ("labels", "sample_weight") if name in rows[0]]
+    values = {name: torch.tensor([row[name] for row in rows]) for name in of_rows}
+    return {**padded, **values, WINDOW_LENGTHS: torch.tensor([len(row[WINDOW_LENGTHS]) for row in rows])}
 
 
 def padded_loader(

@@ -12,8 +12,12 @@ from textmix.models.sequence_classifier import MixupForSequenceClassification
 from textmix.training.batches import row_lengths
 
 
-def check_pooled(mix: MixConfig) -> None:
+def check_pooled(mix: MixConfig, option: str) -> None:
     """Check that a strategy needs only the sentence vectors of the rows.
+
+    Args:
+        mix: How to mix.
+        option: The option that leaves only these, for the message.
 
     Raises:
         ConfigError: If it mixes at another site, or chooses partners by their tokens.
@@ -21,11 +25,11 @@ def check_pooled(mix: MixConfig) -> None:
     if not _mixes_only_pooled(mix):
         fitting = [name for name in STRATEGIES if name != "any" and _mixes_only_pooled(MixConfig(strategy=name))]
         raise ConfigError(
-            f"model.freeze encoder trains on sentence vectors, but mix.strategy {mix.strategy} mixes at another site;"
+            f"{option} leaves sentence vectors to mix, but mix.strategy {mix.strategy} mixes at another site;"
             f" use one of {', '.join(fitting)}"
         )
     if mix.partner in ("nearest", "farthest", "length"):
-        raise ConfigError(f"mix.partner {mix.partner} needs the tokens of a row, which model.freeze encoder drops")
+        raise ConfigError(f"mix.partner {mix.partner} needs the tokens of a row, but {option} leaves sentence vectors")
 
 
 def _mixes_only_pooled(mix: MixConfig) -> bool:
