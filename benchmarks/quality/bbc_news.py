@@ -26,12 +26,17 @@ def summarize(runs: list[dict[str, Any]]) -> dict[str, Any]:
     config = {**runs[0]["config"], "train": {**runs[0]["config"]["train"], "seed": None}}
     return {
         "seeds": [run["seed"] for run in runs],
-        "test": {name: mean_of([run["test"][name] for run in runs]) for name in runs[0]["test"]},
-        "validation": {name: mean_of([run["validation"][name] for run in runs]) for name in runs[0]["validation"]},
+        **{split: means([run[split] for run in runs]) for split in ("test", "validation")},
         "seconds": statistics.median(run["train"]["seconds"] for run in runs),
         "environment": runs[0]["environment"],
         "config": config,
     }
+
+
+def means(scores: list[dict[str, Any]]) -> dict[str, Any]:
+    """Return the means of all scores that are numbers."""
+    names = [name for name, value in scores[0].items() if isinstance(value, float)]
+    return {name: mean_of([one[name] for one in scores]) for name in names}
 
 
 def row(recipe: str, summary: dict[str, Any]) -> list[str]:

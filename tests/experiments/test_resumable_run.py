@@ -53,7 +53,7 @@ def test_a_run_can_be_followed_and_ended_and_goes_on_from_there(
     class EnoughError(Exception):
         pass
 
-    def follow(epoch: int, scores: dict[str, float]) -> None:
+    def follow(epoch: int, last: bool, scores: dict[str, float]) -> None:
         seen.append((epoch, scores["macro_f1"]))
         if len(seen) == 2:
             raise EnoughError

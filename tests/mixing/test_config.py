@@ -44,6 +44,7 @@ def test_numbers_above_0(name: str, value: float) -> None:
         ({"targets": "remix", "remix_kappa": NAN}, r"^mix\.remix_kappa must be at least 1, not nan$"),
         ({"start": 0.5, "stop": 0.5}, r"^mix\.start must come before mix\.stop, not 0\.5 and 0\.5$"),
         ({"regmix": -1.0}, r"^mix\.regmix must not be below 0, but is -1\.0$"),
+        ({"regmix": "yes"}, r"^mix\.regmix must be a number, auto or null, not 'yes'$"),
         ({"regmix": NAN}, r"^mix\.regmix must not be below 0, but is nan$"),
         ({"regmix": INF}, r"^mix\.regmix must not be below 0, but is inf$"),
         ({"manifold.layers": [0]}, r"^mix\.manifold\.layers must be distinct block numbers from 1 on, not \[0\]$"),

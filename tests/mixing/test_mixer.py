@@ -1,5 +1,7 @@
 """The mixer without a model: when it draws, from what, and how it scores."""
 
+from typing import Any
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -282,6 +284,32 @@ class TestScore:
         assert "accuracy" in made.metrics
         part = made.score(logits, labels, None, 8)
         assert part.item() == pytest.approx(total / 8, abs=1e-6)
+
+    @pytest.mark.parametrize(
+        ("strategy", "options", "eta"),
+        [
+            ("sentence", {}, 1.0),
+            ("batch", {}, 1.0),
+            ("any", {"any": {"choices": {"sentence": 1, "none": 1}}}, 1.0),
+            ("word", {}, None),
+            ("manifold", {}, None),
+            ("any", {"any": {"choices": {"sentence": 1, "word": 1}}}, None),
+            ("sentence", {"regmix": None}, None),
+            ("word", {"regmix": 0.5}, 0.5),
+        ],
+    )
+    def test_clean_rows_are_trained_on_where_they_cost_nothing(
+        self, strategy: str, options: dict[str, Any], eta: float | None
+    ) -> None:
+        made = Mixer(MixConfig(strategy=strategy, **options), LossConfig(), num_blocks=2)
+        found = LABELS[:4]
+        made.plan = next(plan for _ in range(50) if (plan := draw(made, found)) is not None)
+        assert made.plan.clean == (0 if eta is None else 4)
+        logits = torch.randn(4 if eta is None else 8, 3, generator=torch.Generator().manual_seed(1))
+        loss = made.score(logits, found, "single_label_classification", None)
+        explicit = Mixer(MixConfig(**{**options, "strategy": strategy, "regmix": eta}), LossConfig(), num_blocks=2)
+        explicit.plan = made.plan
+        assert loss == explicit.score(logits, found, "single_label_classification", None)
 
     def test_tokens_under_regmix(self) -> None:
         made = mixer("word", regmix=0.5)

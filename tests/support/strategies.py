@@ -17,5 +17,5 @@ NEEDS: dict[str, dict[str, Any]] = {
 
 
 def mix(strategy: str, **options: Any) -> MixConfig:
-    """Make a configuration with what the strategy must be told."""
-    return MixConfig(strategy=strategy, **{**NEEDS.get(strategy, {}), **options})
+    """Make a configuration of mixed rows alone, with what the strategy must be told."""
+    return MixConfig(strategy=strategy, **{"regmix": None, **NEEDS.get(strategy, {}), **options})

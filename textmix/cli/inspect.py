@@ -59,7 +59,7 @@ def inspect(arguments: list[str]) -> None:
     name, loss = options["run_or_model"], config.loss if config is not None else LossConfig()
     loaded, texts, fresh = _load(name, config, data, options["seed"], options["model"]["trust_remote_code"])
     length = _max_length(options["max_length"], loaded, texts.pairs is not None)
-    size = options["batch_size"] or max(config.train.batch_size if config is not None else _BATCH, 2)
+    size = options["batch_size"] or max((config and config.train.batch_size) or _BATCH, 2)
     counts = label_space(loaded.model.config).counts(texts.labels)
     mix = complete(mix, loss, lambda: special_ids(loaded.tokenizer), lambda: counts)
     drawing = DrawOptions(options["count"], size, length, options["seed"])

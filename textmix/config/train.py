@@ -1,12 +1,18 @@
 """TrainConfig: how a model is trained. Imports no torch, so that `--help` stays fast."""
 
-from dataclasses import dataclass, field
+import math
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from textmix.errors import ConfigError
 
-_COUNTS = ("epochs", "batch_size", "accumulation_steps", "eval_batch_size", "log_steps", "keep_checkpoints")
-_OPTIONAL_COUNTS = ("max_steps", "patience")
+_COUNTS = ("accumulation_steps", "eval_batch_size", "log_steps", "keep_checkpoints")
+_OPTIONAL_COUNTS = ("epochs", "batch_size", "max_steps", "patience")
+# The defaults of `epochs` and `batch_size`, measured in docs/defaults.md: 3 passes over 100 rows learn nothing.
+_EPOCHS, _FEWEST_STEPS = 3, 200
+_BATCH, _SMALL_BATCH, _FEW_ROWS = 32, 16, 1000
+# A checkpoint of an encoder takes as long as some ten steps.
+_SAVED_EPOCH = 50
 
 
 @dataclass(frozen=True)
@@ -14,10 +20,12 @@ class TrainConfig:
     """How the model is trained.
 
     Args:
-        epochs: Passes over the training split. Default: 3, within the 2 to 4 of Devlin et al. 2019.
+        epochs: Passes over the training split. Null means 3, within the 2 to 4 of Devlin et al. 2019, or as many as
+            make 200 steps (docs/defaults.md).
         max_steps: Number of optimizer steps, which overrides `epochs`; the schedule ends there too. Null means that
             `epochs` decides.
-        batch_size: Rows of a step. Default: 32 (Devlin et al. 2019).
+        batch_size: Rows of a step. Null means 32 (Devlin et al. 2019), or 16 with fewer than 1000 training rows
+            (docs/defaults.md).
         accumulation_steps: Batches for each optimizer step; each batch is mixed separately.
         group_by_length: Batch rows of similar length to reduce padding; the order of batches stays random.
         eval_batch_size: Rows of a batch in evaluation.
@@ -44,7 +52,8 @@ class TrainConfig:
         patience: Stop after this number of epochs without improvement; null means never.
         log_steps: Optimizer steps between two lines of history.jsonl.
         save_steps: Optimizer steps between checkpoints; each better epoch adds one. `epoch` saves one after each epoch,
-            null only when interrupted and before the final evaluation.
+            null only when interrupted and before the final evaluation. `auto` means `epoch`, or null where an epoch has
+            fewer than 50 steps.
         keep_checkpoints: Number of last checkpoints to keep, in addition to the checkpoint of the best epoch.
         ema_decay: Decay of an exponential moving average of the weights, which is evaluated and saved instead of the
             weights; it averages over about the last 1 / (1 - ema_decay) steps. Null means no average.
@@ -57,9 +66,9 @@ class TrainConfig:
             `wandb`, `trackio`; each needs the extra of the same name.
     """
 
-    epochs: int = 3
+    epochs: int | None = None
     max_steps: int | None = None
-    batch_size: int = 32
+    batch_size: int | None = None
     accumulation_steps: int = 1
     group_by_length: bool = True
     eval_batch_size: int = 64
@@ -75,7 +84,7 @@ class TrainConfig:
     tune_thresholds: bool = False
     patience: int | None = None
     log_steps: int = 10
-    save_steps: int | Literal["epoch"] | None = "epoch"
+    save_steps: int | Literal["epoch", "auto"] | None = "auto"
     keep_checkpoints: int = 1
     ema_decay: float | None = None
     cpu_speedups: bool = True
@@ -104,6 +113,21 @@ class TrainConfig:
         if wrong:
             raise ConfigError("; ".join(wrong))
 
+    def for_rows(self, rows: int, processes: int = 1) -> "TrainConfig":
+        """Fill in `batch_size` and `epochs` where they are null, and `save_steps` where it is `auto`.
+
+        Args:
+            rows: Number of training rows.
+            processes: Number of processes that share them.
+        """
+        batch_size = self.batch_size or (_SMALL_BATCH if rows < _FEW_ROWS else _BATCH)
+        steps = math.ceil(rows / (batch_size * self.accumulation_steps * processes))
+        epochs = self.epochs or max(_EPOCHS, math.ceil(_FEWEST_STEPS / steps))
+        save_steps = self.save_steps
+        if save_steps == "auto":
+            save_steps = "epoch" if steps >= _SAVED_EPOCH else None
+        return replace(self, batch_size=batch_size, epochs=epochs, save_steps=save_steps)
+
     def _counts_out_of_range(self) -> list[str]:
         wrong = []
         for name in (*_COUNTS, *_OPTIONAL_COUNTS):
@@ -113,7 +137,7 @@ class TrainConfig:
             elif value is not None and value >= 2**31:
                 wrong.append(f"train.{name} must be below 2**31, not {value}")
         if isinstance(self.save_steps, int) and self.save_steps < 1:
-            wrong.append("train.save_steps must be at least 1, epoch, or null")
+            wrong.append("train.save_steps must be at least 1, epoch, auto, or null")
         elif isinstance(self.save_steps, int) and self.save_steps >= 2**31:
             wrong.append(f"train.save_steps must be below 2**31, not {self.save_steps}")
         return wrong

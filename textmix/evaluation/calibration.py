@@ -1,4 +1,4 @@
-"""Calibration: the expected calibration error, and temperature scaling."""
+"""Calibration: log-likelihood, the expected calibration error, their intervals, and temperature scaling."""
 
 from typing import Any
 
@@ -6,7 +6,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.optimize import brentq
 from scipy.special import log_softmax, softmax
-from sklearn.metrics import log_loss
+
+from textmix.evaluation.intervals import mean_interval, row_interval
 
 Array = npt.NDArray[Any]
 
@@ -31,25 +32,45 @@ def expected_calibration_error(labels: Array, probabilities: Array, bins: int = 
         probabilities: Shape (N, C).
         bins: Number of bins; the m-th holds confidences in ((m - 1) / bins, m / bins].
     """
+    numbers, gaps = _gaps(labels, probabilities, bins)
+    return float(np.abs(np.bincount(numbers, weights=gaps, minlength=bins)).sum() / len(labels))
+
+
+def _gaps(labels: Array, probabilities: Array, bins: int) -> tuple[Array, Array]:
+    """Return for each prediction its bin, and whether it is right minus its confidence, shape (N,) each."""
     confidence = probabilities.max(axis=1).astype(np.float64)
     correct = probabilities.argmax(axis=1) == labels
-    numbers = np.clip(np.ceil(confidence * bins).astype(np.int64) - 1, 0, bins - 1)
-    gaps = np.bincount(numbers, weights=correct - confidence, minlength=bins)
-    return float(np.abs(gaps).sum() / len(labels))
+    return np.clip(np.ceil(confidence * bins).astype(np.int64) - 1, 0, bins - 1), correct - confidence
 
 
-def mean_log_loss(targets: Array, probabilities: Array) -> float:
-    """Return the mean negative log-likelihood of classes, or the cross-entropy to probabilities.
+def log_losses(targets: Array, probabilities: Array) -> Array:
+    """Return the negative log-likelihood of the class of each row, or its cross-entropy to probabilities, shape (N,).
 
     Args:
         targets: Class ids, shape (N,), or probabilities, shape (N, C).
         probabilities: Predicted probabilities, shape (N, C).
     """
-    predicted = probabilities.astype(np.float64)
+    costs = -np.log(np.clip(probabilities.astype(np.float64), np.finfo(np.float64).eps, 1))
     if targets.ndim == 1:
-        return float(log_loss(targets, predicted, labels=list(range(predicted.shape[1]))))
-    costs = -np.log(np.clip(predicted, np.finfo(np.float64).eps, 1))
-    return float((targets * costs).sum(axis=1).mean())
+        return np.asarray(np.take_along_axis(costs, targets.astype(np.int64)[:, None], axis=1)[:, 0])
+    return np.asarray((targets * costs).sum(axis=1))
+
+
+def calibration_intervals(targets: Array, probabilities: Array, decisions: int = 1) -> dict[str, list[float]]:
+    """Return the 95 % intervals of `nll` and `ece` over rows.
+
+    Args:
+        targets: As in `log_losses`, of N * decisions predictions.
+        probabilities: Shape (N * decisions, C).
+        decisions: Number of decisions of each of N rows, which are drawn together.
+    """
+    labels = targets.argmax(axis=1) if targets.ndim == 2 else targets
+    numbers, gaps = _gaps(labels, probabilities, _BINS)
+    rows = len(labels) // decisions
+    places = np.repeat(np.arange(rows), decisions) * _BINS + numbers
+    of_rows = np.bincount(places, weights=gaps / decisions, minlength=rows * _BINS).reshape(rows, _BINS)
+    losses = log_losses(targets, probabilities).reshape(rows, decisions).mean(axis=1)
+    return {"nll": mean_interval(losses), "ece": row_interval(of_rows, lambda means: np.abs(means).sum(axis=1))}
 
 
 def fit_temperature(labels: Array, probabilities: Array, prior_sd: float = PRIOR_SD) -> float:
@@ -106,3 +127,8 @@ def scale(probabilities: Array, temperature: float) -> Array:
 def _logits(probabilities: Array) -> Array:
     # The logarithms of a softmax equal its logits up to a constant for each row, which does not matter.
     return np.asarray(log_softmax(np.log(np.maximum(probabilities.astype(np.float64), _SMALLEST)), axis=1))
+
+
+def two_classes(values: Array) -> Array:
+    """Return probabilities of a label, shape (N,), as those of absence and presence, shape (N, 2)."""
+    return np.stack([1 - values, values], axis=1)

@@ -17,7 +17,13 @@ from textmix.training.trackers import flatten
 from textmix.training.trainer import OnEvaluation
 
 # Options that a run fills in from its data, with their value before.
-_FOUND = {"task": "auto", "train.metric": None}
+_FOUND = {
+    "task": "auto",
+    "train.metric": None,
+    "train.epochs": None,
+    "train.batch_size": None,
+    "train.save_steps": "auto",
+}
 
 
 @contextmanager
@@ -83,7 +89,7 @@ def train_or_resume(
 
 def _check_same(directory: Path, config: RunConfig) -> None:
     found, asked = (dict(flatten(asdict(one), ".")) for one in (read_run_config(directory), config))
-    # A run has the task and metric that were found from its data.
+    # A run has what was found from its data.
     free = {"output_dir", *(name for name, open_ in _FOUND.items() if asked.get(name) == open_)}
     different = sorted(name for name in asked.keys() - free if found.get(name) != asked[name])
     if different:

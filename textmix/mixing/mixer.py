@@ -26,6 +26,7 @@ from textmix.mixing.plan import MixPlan, with_clean_rows
 from textmix.mixing.registry import build_strategy
 from textmix.mixing.remix import remix
 from textmix.mixing.sampling import scheduled_alpha, seeded
+from textmix.mixing.site_names import POOLED
 from textmix.mixing.strategy import Strategy
 
 
@@ -77,9 +78,16 @@ class Mixer:
         self._hidden_size = hidden_size
         self._members = build_strategy(config).members
         self._sites = [member.sites(num_blocks) for member, _ in self._members]
+        self._regmix = self._clean_rows()
         self._chances = torch.tensor([chance for _, chance in self._members])
         self._tensors: dict[tuple[str, torch.device], Tensor] = {}
         self._check()
+
+    def _clean_rows(self) -> float | None:
+        """Return η of the mixed rows beside the clean ones; None for mixed rows alone."""
+        if self.config.regmix != "auto":
+            return self.config.regmix
+        return 1.0 if set(self.sites) <= {POOLED} else None
 
     def _check(self) -> None:
         wrong = []
@@ -155,7 +163,7 @@ class Mixer:
         plan = strategy.draw(batch, site, self.generator)
         if self.config.targets == "remix":
             plan = replace(plan, target_weights=self._remix(plan, labels))
-        return plan if self.config.regmix is None else with_clean_rows(plan)
+        return plan if self._regmix is None else with_clean_rows(plan)
 
     def apply(self, plan: MixPlan, hidden: Tensor, mask: Tensor | None) -> Tensor:
         """Mix a batch at the site of its plan; arguments as in `Strategy.apply`."""
@@ -257,7 +265,7 @@ class Mixer:
         loss = blended_loss(logits, blend, kind, scoring, num)
         self._scored = logits.detach(), blend, plan, are_classes(labels, kind)
         if clean_loss is not None:
-            loss = clean_loss + (self.config.regmix or 0.0) * loss
+            loss = clean_loss + (self._regmix or 0.0) * loss
         for observer in self.observers:
             observer.scored(rows, loss)
         return loss

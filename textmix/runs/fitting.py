@@ -109,6 +109,7 @@ def _count_rows_used(config: TrainConfig) -> float:
     """Return the maximum number of training rows that the run reads."""
     if config.max_steps is None:
         return math.inf
+    assert config.batch_size is not None
     processes: int = PartialState().num_processes
     return config.max_steps * config.accumulation_steps * config.batch_size * processes
 

@@ -23,6 +23,8 @@ from textmix.runs.evaluate import evaluate_rows, write_evaluation
 from textmix.tasks.evaluation import Evaluation
 from textmix.training.progress import TrainProgress
 
+# Ending of the keys of 95 % intervals over the test rows.
+INTERVAL = "_interval"
 # From this number of validation rows on a model is calibrated unless the options say otherwise.
 CALIBRATED_FROM = 200
 
@@ -129,8 +131,13 @@ def _calibration(validation: Evaluation, test: Evaluation, temperatures: list[fl
         name = "scaled"
     if not temperatures:
         return {}
-    scores = space.scores(test.targets, space.scaled(test.outputs, inverse))
-    found = {f"{name}_{metric}": scores[metric] for metric in ("nll", "ece") if metric in scores}
+    outputs = space.scaled(test.outputs, inverse)
+    scores, intervals = space.scores(test.targets, outputs), space.intervals(test.targets, outputs)
+    found: dict[str, Any] = {}
+    for metric in ("nll", "ece"):
+        if metric in scores:
+            found[f"{name}_{metric}"] = scores[metric]
+            found[f"{name}_{metric}{INTERVAL}"] = intervals[metric]
     return {"temperature": float(np.exp(np.log(temperatures).mean())), **found}
 
 
@@ -140,6 +147,10 @@ def _metrics(
     metrics: dict[str, dict[str, Any]] = {
         name: {**item.scores(), "report": item.report()} for name, item in evaluations.items()
     }
+    if TEST in evaluations:
+        test = evaluations[TEST]
+        intervals = test.space.intervals(test.targets, test.outputs)
+        metrics[TEST] |= {f"{name}{INTERVAL}": interval for name, interval in intervals.items()}
     if TEST in evaluations and VALIDATION in evaluations:
         metrics[TEST] |= _calibration(evaluations[VALIDATION], evaluations[TEST], temperatures)
     if VALIDATION in evaluations:

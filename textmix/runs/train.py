@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from accelerate import PartialState
@@ -40,6 +41,7 @@ from textmix.runs.results import (
     write_results,
 )
 from textmix.training.cpu.memory import trim_memory
+from textmix.training.distributed import ProcessGroup
 from textmix.training.pooled import check_pooled
 from textmix.training.trainer import MixupTrainer, OnEvaluation, Reporting
 
@@ -122,6 +124,7 @@ def _prepare(
     data = read_data(config, siblings)
     if line:
         logger.info(line)
+    config = replace(config, train=config.train.for_rows(data.splits[TRAIN].num_rows, ProcessGroup().size))
     trim_memory()
     loaded = build_seeded_model(config, data.space, Texts(text_columns(data.splits[TRAIN])))
     _tell_long_texts(config, data, loaded)

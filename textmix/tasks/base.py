@@ -132,6 +132,10 @@ class LabelSpace(ABC):
         """Return one of the scores."""
         return self.scores(targets, outputs)[metric]
 
+    def intervals(self, targets: Array, outputs: Array) -> dict[str, list[float]]:
+        """Return 95 % intervals of some of the scores over N rows; empty where none are computed."""
+        return {}
+
     def coverage(self, targets: Array, outputs: Array) -> list[Coverage]:
         """Return the accuracy on the rows of most confidence; empty where there is no confidence."""
         return []

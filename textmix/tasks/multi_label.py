@@ -13,7 +13,14 @@ from sklearn.metrics import accuracy_score, average_precision_score, f1_score, h
 from textmix.data.cells import as_lists, as_string, as_strings, is_nested
 from textmix.data.label_format import Array, Labels, Strata
 from textmix.errors import DataError
-from textmix.evaluation.calibration import expected_calibration_error, fit_temperature, scale
+from textmix.evaluation.calibration import (
+    calibration_intervals,
+    expected_calibration_error,
+    fit_temperature,
+    log_losses,
+    scale,
+    two_classes,
+)
 from textmix.evaluation.tables import Table
 from textmix.evaluation.thresholds import THRESHOLD, best_threshold
 from textmix.tasks.base import LABEL, PREDICTION, PROBABILITY, Columns, LabelSpace, Task, names_after, names_of
@@ -128,18 +135,22 @@ class LabelSet(LabelSpace):
             "hamming_loss": float(hamming_loss(true, decided)),
             "mean_average_precision": float(precision),
             "ranking_loss": float(label_ranking_loss(true, outputs)),
-            "nll": _binary_log_loss(true, outputs),
-            "ece": _binary_calibration_error(true, outputs),
+            "nll": float(log_losses(*_decisions(true, outputs)).mean()),
+            "ece": expected_calibration_error(*_decisions(true, outputs)),
         }
+
+    def intervals(self, targets: Array, outputs: Array) -> dict[str, list[float]]:
+        """Return the 95 % intervals of `nll` and `ece` over rows."""
+        return calibration_intervals(*_decisions(targets.astype(bool), outputs), decisions=len(self.names))
 
     def temperatures(self, targets: Array, outputs: Array) -> list[float]:
         """Fit a temperature for each label."""
         pairs = zip(targets.T.astype(int), outputs.T, strict=True)
-        return [fit_temperature(true, _two_classes(values)) for true, values in pairs]
+        return [fit_temperature(true, two_classes(values)) for true, values in pairs]
 
     def scaled(self, outputs: Array, temperatures: Sequence[float]) -> Array:
         columns = zip(outputs.T, temperatures, strict=True)
-        return np.stack([scale(_two_classes(values), temperature)[:, 1] for values, temperature in columns], axis=1)
+        return np.stack([scale(two_classes(values), temperature)[:, 1] for values, temperature in columns], axis=1)
 
     def report(self, targets: Array, outputs: Array) -> dict[str, Any]:
         """Return scikit-learn's `classification_report` as a dictionary."""
@@ -283,15 +294,6 @@ def _indicators(labels: Labels, names: list[str]) -> Array:
     return np.asarray(present[labels.indices.to_numpy()])
 
 
-def _binary_log_loss(true: Array, outputs: Array) -> float:
-    likelihoods = np.clip(np.where(true, outputs, 1 - outputs), np.finfo(np.float64).eps, 1)
-    return float(-np.log(likelihoods).mean())
-
-
-def _binary_calibration_error(true: Array, outputs: Array) -> float:
-    return expected_calibration_error(true.reshape(-1), _two_classes(outputs.reshape(-1)))
-
-
-def _two_classes(values: Array) -> Array:
-    """Return probabilities of a label, shape (N,), as those of absence and presence, shape (N, 2)."""
-    return np.stack([1 - values, values], axis=1)
+def _decisions(true: Array, outputs: Array) -> tuple[Array, Array]:
+    """Return the labels of N rows as N * L decisions between two classes, and the probabilities of these."""
+    return true.reshape(-1).astype(np.int8), two_classes(outputs.reshape(-1))

@@ -15,12 +15,20 @@ from sklearn.metrics import accuracy_score, confusion_matrix, f1_score
 from textmix.data.cells import as_lists, as_strings, is_nested
 from textmix.data.label_format import Array, Labels, Strata
 from textmix.errors import DataError, listed
-from textmix.evaluation.calibration import expected_calibration_error, fit_temperature, mean_log_loss, scale
+from textmix.evaluation.calibration import (
+    calibration_intervals,
+    expected_calibration_error,
+    fit_temperature,
+    log_losses,
+    scale,
+)
 from textmix.evaluation.coverage import Coverage, coverage_curve, coverage_table
+from textmix.evaluation.intervals import mean_interval
 from textmix.evaluation.tables import Table
 from textmix.tasks.base import LABEL, PREDICTION, PROBABILITY, Columns, LabelSpace, Task, names_after
 from textmix.tasks.class_report import check_names, class_report, class_report_text, class_table
 from textmix.tasks.numbers import parse_numbers
+from textmix.tasks.soft_labels import are_soft, read_soft, write_soft
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -28,12 +36,8 @@ if TYPE_CHECKING:
 # Reports have a line and predictions a column for each class; beyond this they are of no use.
 MOST_CLASSES = 10_000
 _FEW_CLASSES = 100
-# Probabilities that were rounded to two decimals do not sum to 1 exactly.
-_TOLERANCE = 0.02
 CONFIDENCE = "confidence"
 UNKNOWN = -1
-# Marks the string of probabilities; names of classes begin with no space.
-_SOFT = " "
 
 
 @dataclass(frozen=True)
@@ -51,14 +55,14 @@ class Classes(LabelSpace):
     headline: ClassVar = ("accuracy", "macro_f1", "nll")
 
     def known(self, labels: Labels) -> Array:
-        if _are_soft(labels):
+        if are_soft(labels):
             return np.ones(len(labels), dtype=bool)
         found = self._find(labels.dictionary)
         return np.asarray((found != UNKNOWN)[labels.indices.to_numpy()])
 
     def encode(self, labels: Labels) -> Array:
         codes = labels.indices.to_numpy()
-        if _are_soft(labels):
+        if are_soft(labels):
             rows = np.array([json.loads(label) for label in labels.dictionary.to_pylist()], dtype=np.float64)
             return np.asarray(rows[codes])
         found = self._find(labels.dictionary)
@@ -100,9 +104,16 @@ class Classes(LabelSpace):
         scores |= {name: float(value) for name, value in averages.items()}
         known = hard != UNKNOWN
         if known.any():
-            scores["nll"] = mean_log_loss(targets[known], outputs[known])
+            scores["nll"] = float(log_losses(targets[known], outputs[known]).mean())
             scores["ece"] = expected_calibration_error(hard[known], outputs[known])
         return scores
+
+    def intervals(self, targets: Array, outputs: Array) -> dict[str, list[float]]:
+        """Return the 95 % intervals of `accuracy`, `nll` and `ece` over rows."""
+        hard = _hard(targets)
+        found = {"accuracy": mean_interval(hard == outputs.argmax(axis=1))}
+        known = hard != UNKNOWN
+        return found | (calibration_intervals(targets[known], outputs[known]) if known.any() else {})
 
     def coverage(self, targets: Array, outputs: Array) -> list[Coverage]:
         return coverage_curve(_hard(targets) == outputs.argmax(axis=1), outputs.max(axis=1))
@@ -195,16 +206,16 @@ class SingleLabel(Task):
 
     def read(self, table: pa.Table, features: Mapping[str, Any], where: str) -> pa.Array:
         if len(self.columns) > 1:
-            return _soft(parse_numbers(table.select(self.columns), where), where)
+            return write_soft(parse_numbers(table.select(self.columns), where), where)
         [name] = self.columns
         if is_nested(table.schema, name):
-            return _soft(_probabilities(as_lists(table.column(name), features[name], where), where), where)
+            return write_soft(read_soft(as_lists(table.column(name), features[name], where), where), where)
         labels = pc.utf8_trim_whitespace(as_strings(table.column(name), features[name]))
         return pc.utf8_lower(labels) if self.lowercase else labels
 
     def strata(self, labels: Labels) -> Strata:
         dictionary = labels.dictionary
-        if _are_soft(labels):
+        if are_soft(labels):
             names = self._soft_names(dictionary)
             values = np.array([json.loads(label) for label in dictionary.to_pylist()]).argmax(axis=1)
             return Strata(values[labels.indices.to_numpy()], names)
@@ -217,7 +228,7 @@ class SingleLabel(Task):
         Raises:
             DataError: If there is only one class, or so many that the column cannot hold classes.
         """
-        if _are_soft(everything):
+        if are_soft(everything):
             return Classes(self._soft_names(everything.dictionary))
         return Classes(class_names(everything, where))
 
@@ -258,36 +269,3 @@ def in_order(names: set[str]) -> list[str]:
 def _hard(targets: Array) -> Array:
     """Return class ids, shape (N,): of probabilities those of the most likely classes."""
     return np.asarray(targets.argmax(axis=1)) if targets.ndim == 2 else targets
-
-
-def _are_soft(labels: Labels) -> bool:
-    return len(labels.dictionary) > 0 and labels.dictionary[0].as_py().startswith(_SOFT)
-
-
-def _probabilities(lists: list[list[Any] | None], where: str) -> Array:
-    """Return lists of C probabilities as an array, shape (N, C); NaN for missing lists."""
-    width = next((len(row) for row in lists if row), 0)
-    for number, row in enumerate(lists):
-        if row and (len(row) != width or not all(isinstance(value, int | float) for value in row)):
-            raise DataError(
-                f"{where}: row {number + 1} has the labels {str(row)[:60]}, not {width} probabilities; lists of names"
-                " are --task multi_label"
-            )
-    return np.array([row or [np.nan] * width for row in lists], dtype=np.float64).reshape(len(lists), width)
-
-
-def _soft(rows: Array, where: str) -> pa.Array:
-    """Write probabilities, shape (N, C), as JSON; rows with a missing number are missing."""
-    known: Array = np.asarray(np.isfinite(rows).all(axis=1))
-    totals = rows.sum(axis=1)
-    wrong = np.flatnonzero(known & ((rows < 0).any(axis=1) | (np.abs(totals - 1) > _TOLERANCE)))
-    if len(wrong):
-        raise DataError(
-            f"{where}: row {wrong[0] + 1} has {rows[wrong[0]].tolist()}, whose sum is {totals[wrong[0]]:.4g};"
-            " single_label takes probabilities from several columns or lists, which sum to 1 in each row (0/1 columns"
-            " are --task multi_label)"
-        )
-    with np.errstate(invalid="ignore"):
-        shares = rows / totals[:, None]
-    cells = [f"{_SOFT}{json.dumps(share)}" if full else "" for share, full in zip(shares.tolist(), known, strict=True)]
-    return pa.array(cells, pa.string())

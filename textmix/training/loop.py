@@ -242,7 +242,7 @@ class TrainingLoop:
                 f"epoch {progress.epoch}: validation {headline(space, scores)}{' (best so far)' if improved else ''}"
             )
         if self.trainer.reporting.on_evaluation is not None:
-            self.trainer.reporting.on_evaluation(progress.epoch, scores)
+            self.trainer.reporting.on_evaluation(progress.epoch, self._done(), scores)
 
     def _evaluate(self, loader: DataLoader[Any]) -> dict[str, float]:
         assert self.trainer.data.validation is not None

@@ -30,8 +30,9 @@ from textmix.training.progress import TrainProgress
 from textmix.training.sharding import prepare_sharding, sharded_by
 from textmix.training.trackers import check_trackers, finish_trackers
 
-# Called after each evaluation with the number of finished epochs and the scores; an exception ends training.
-OnEvaluation = Callable[[int, dict[str, float]], None]
+# Called after each evaluation with the number of finished epochs, whether it was the last one, and the scores; an
+# exception ends training.
+OnEvaluation = Callable[[int, bool, dict[str, float]], None]
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,7 @@ class MixupTrainer:
         model: A sequence classifier.
         tokenizer: Its tokenizer; it pads the batches and is saved with the model.
         data: The rows.
-        config: How to train; `learning_rate` must be set.
+        config: How to train; `learning_rate` must be set; `batch_size` and `epochs` are filled in.
         mix: How to mix; missing class counts and special tokens are filled in.
         loss: How to score; balanced class weights are computed from the training rows.
         directory: Directory of the run.
@@ -103,7 +104,8 @@ class MixupTrainer:
         self.model = model
         self.tokenizer = tokenizer
         self.data = data
-        self.config = config
+        self.processes = ProcessGroup()
+        self.config = config = config.for_rows(len(data.train), self.processes.size)
         self.loss = _balanced(loss, data)
         self.mix = complete(
             mix, self.loss, lambda: special_ids(tokenizer), lambda: data.space.counts(labels_of(data.train))
@@ -111,13 +113,13 @@ class MixupTrainer:
         self.directory = directory
         self.reporting = reporting or Reporting()
         self.precision = choose_precision(config.precision)
-        self.processes = ProcessGroup()
         self.progress = TrainProgress()
         self._mixer()  # checks the sites of the model
         with run_accelerator(config, self.precision, directory) as accelerator:
             prepare_sharding(accelerator, model, config, mix)
         self._lengths = row_lengths(data.train) if config.group_by_length else None
         steps_per_epoch = math.ceil(len(self._batches()) / config.accumulation_steps)
+        assert config.epochs is not None
         self.total_steps = config.max_steps or steps_per_epoch * config.epochs
 
     def train(self, resume: bool = False) -> TrainProgress:
@@ -170,6 +172,7 @@ class MixupTrainer:
 
     def _batches(self) -> EpochBatches:
         config = self.config
+        assert config.batch_size is not None
         return EpochBatches(
             len(self.data.train),
             config.batch_size,

@@ -60,12 +60,12 @@ def scripted(monkeypatch: pytest.MonkeyPatch) -> list[RunConfig]:
         rate = config.train.learning_rate
         assert rate is not None
         scores: dict[str, float] = {}
-        for epoch in range(1, config.train.epochs + 1):
+        for epoch in range(1, (config.train.epochs or 3) + 1):
             scores = {"macro_f1": 1 / (1 + abs(np.log(rate / 0.01))), "nll": rate}
-            on_evaluation(epoch, scores)
+            on_evaluation(epoch, epoch == (config.train.epochs or 3), scores)
         (Path(str(config.output_dir)) / "model").mkdir(parents=True)
         (Path(str(config.output_dir)) / "config.yaml").write_text(config.to_yaml())
-        return {"validation": scores, "train": {"epochs": config.train.epochs, "seconds": 1.0}}
+        return {"validation": scores, "train": {"epochs": config.train.epochs or 3, "seconds": 1.0}}
 
     monkeypatch.setattr(module, "train_or_resume", trained)
     return runs
@@ -218,7 +218,7 @@ class TestKilled:
 
         def dies(config: RunConfig, **others: Any) -> dict[str, Any]:
             if len(scripted) == 1:
-                others["on_evaluation"](1, {"macro_f1": 0.5})
+                others["on_evaluation"](1, False, {"macro_f1": 0.5})
                 raise KeyboardInterrupt
             return works(config, **others)
 

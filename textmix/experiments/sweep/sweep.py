@@ -18,7 +18,6 @@ from optuna.trial import FrozenTrial, Trial, TrialState
 
 from textmix.config.parsing import with_options
 from textmix.config.run import RunConfig
-from textmix.config.train import TrainConfig
 from textmix.errors import ConfigError, ModelError, RunError, TrainingError, TrainingInterrupted, one_line
 from textmix.experiments.resumable_run import train_or_resume
 from textmix.experiments.sweep.report import best_of, write_report
@@ -183,7 +182,7 @@ class Sweep:
             config = self._configure(trial)
             others = (self._run_directory(number) for number in range(trial.number))
             sibling = next((run for run in others if data_digests(run) is not None), None)
-            evaluated = partial(self._evaluated, trial, config.train)
+            evaluated = partial(self._evaluated, trial)
             metrics = train_or_resume(config, test=False, sibling=sibling, on_evaluation=evaluated, show_progress=False)
         except optuna.TrialPruned:
             self._finish(trial, TrialState.PRUNED)
@@ -198,13 +197,12 @@ class Sweep:
             trial.set_user_attr("seconds", metrics["train"]["seconds"])
             self._finish(trial, TrialState.COMPLETE, metrics["validation"][self.metric])
 
-    def _evaluated(self, trial: Trial, train: TrainConfig, epoch: int, scores: dict[str, float]) -> None:
+    def _evaluated(self, trial: Trial, epoch: int, last: bool, scores: dict[str, float]) -> None:
         # A resumed trial may repeat an epoch that it has already reported.
         known = self._study.get_trials(deepcopy=False)[trial.number].intermediate_values
         if epoch not in known:
             trial.report(scores[self.metric], epoch)
-        last = train.max_steps is None and epoch == train.epochs  # pruning would save nothing
-        if not last and trial.should_prune():
+        if not last and trial.should_prune():  # after the last epoch it would save nothing
             trial.set_user_attr("epochs", epoch)
             raise optuna.TrialPruned
 
