@@ -8,7 +8,7 @@ from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parents[1]
 # Those of `make lowest`, where torch is too old for `export`.
-EXTRAS = ("bundled", "vectors", "plots", "sweep", "excel")
+EXTRAS = ("bundled", "vectors", "plots", "sweep", "excel", "lora")
 
 
 def bounds() -> list[tuple[str, str, str]]:

@@ -4,7 +4,15 @@ from typing import Any
 import pytest
 
 from textmix.errors import ConfigError
-from textmix.models.config import WORD_MODELS, FastTextOptions, ModelConfig, TextCNNOptions, TextRNNOptions, WordOptions
+from textmix.models.config import (
+    WORD_MODELS,
+    FastTextOptions,
+    LoraOptions,
+    ModelConfig,
+    TextCNNOptions,
+    TextRNNOptions,
+    WordOptions,
+)
 
 WRONG: list[tuple[dict[str, Any], str]] = [
     ({"name": "minilm", "words": WordOptions(static=True)}, r"^model\.words has no effect with model\.name minilm"),
@@ -32,6 +40,25 @@ WRONG: list[tuple[dict[str, Any], str]] = [
         for name in WORD_MODELS
         for option, value in {"encoder_dropout": 0.1, "freeze": 1, "pooling": "mean", "head": "native"}.items()
     ),
+    *(
+        ({"name": name, "lora": LoraOptions(8)}, rf"^model\.lora has no effect with model\.name {name}; leave it out")
+        for name in WORD_MODELS
+    ),
+    *(
+        ({"freeze": count, "lora": LoraOptions(8)}, r"^model\.freeze has no effect with model\.lora, which freezes")
+        for count in (1, "encoder")
+    ),
+    *(
+        ({"lora": LoraOptions(**options)}, rf"^without model\.lora\.rank there is no effect of {names}; set the rank")
+        for options, names in (
+            ({"alpha": 4.0}, r"model\.lora\.alpha"),
+            ({"dropout": 0.1, "targets": ["query"]}, r"model\.lora\.dropout, model\.lora\.targets"),
+        )
+    ),
+    ({"lora": LoraOptions(0)}, r"^model\.lora\.rank must be at least 1, not 0"),
+    ({"lora": LoraOptions(8, alpha=0.0)}, r"^model\.lora\.alpha must be a number above 0, not 0"),
+    ({"lora": LoraOptions(8, dropout=1.0)}, r"^model\.lora\.dropout must lie in \[0, 1\), not 1"),
+    ({"lora": LoraOptions(8, targets=[])}, r"^model\.lora\.targets must name a linear map; null means all"),
 ]
 
 

@@ -13,11 +13,11 @@ from textmix.io.locks import locked
 CONFIG_FILE, ENVIRONMENT, DATA = "config.yaml", "environment.json", "data.json"
 METRICS, REPORT, PREDICTIONS, HISTORY = "metrics.json", "report.md", "predictions.csv", "history.jsonl"
 RESIDUALS = "residuals.png"
-MODEL, CHECKPOINTS, ONNX, EVALUATIONS = "model", "checkpoints", "onnx", "evaluations"
+MODEL, ADAPTER, CHECKPOINTS, ONNX, EVALUATIONS = "model", "adapter", "checkpoints", "onnx", "evaluations"
 PROFILE, TENSORBOARD = "profile", "tensorboard"
 # Files of a run other than its configuration and environment; a new run in the directory removes them.
 _FILES = (METRICS, REPORT, PREDICTIONS, HISTORY, DATA)
-_DIRECTORIES = (CHECKPOINTS, MODEL, ONNX, EVALUATIONS, PROFILE, TENSORBOARD)
+_DIRECTORIES = (CHECKPOINTS, MODEL, ADAPTER, ONNX, EVALUATIONS, PROFILE, TENSORBOARD)
 
 # The SHA-256 of the rows of each split; None for a split that was made of the training rows.
 Digests: TypeAlias = Mapping[str, str | None]

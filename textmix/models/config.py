@@ -82,6 +82,28 @@ class FastTextOptions:
     buckets: int = 50_000
 
 
+@dataclass(frozen=True)
+class LoraOptions:
+    """Low-rank adapters (LoRA, Hu et al. 2021): the encoder is frozen, and adapters on its linear maps are trained.
+
+    They need the extra `lora`. The head is trained, too.
+
+    Args:
+        rank: Rank of the adapters; null means none. 8 is the rank of Hu et al. 2021 for RoBERTa (appendix D).
+        alpha: An adapter is scaled by alpha / rank. Null means twice the rank, as in the code of Hu et al. 2021 for
+            RoBERTa base.
+        dropout: Dropout on the inputs of the adapters, in addition to the encoder's own. Default: 0, as in peft.
+        targets: Linear maps of the encoder that get adapters: names, or ends of them, such as `[query, value]` for
+            BERT. Null means all linear maps of the blocks, which Dettmers et al. 2023 found to be needed to reach full
+            fine-tuning.
+    """
+
+    rank: int | None = None
+    alpha: float | None = None
+    dropout: float = 0.0
+    targets: list[str] | None = None
+
+
 # The word models, each with its own section of options, and a line for `textmix models`.
 WORD_MODELS = {
     "textcnn": "TextCNN: convolutions over word vectors, max over time (Kim 2014)",
@@ -120,6 +142,7 @@ class ModelConfig:
         textcnn: Options of a TextCNN.
         textrnn: Options of a TextRNN.
         fasttext: Options of a FastText.
+        lora: Low-rank adapters on a frozen encoder.
     """
 
     name: str = "minilm"
@@ -135,6 +158,7 @@ class ModelConfig:
     textcnn: TextCNNOptions = field(default_factory=TextCNNOptions)
     textrnn: TextRNNOptions = field(default_factory=TextRNNOptions)
     fasttext: FastTextOptions = field(default_factory=FastTextOptions)
+    lora: LoraOptions = field(default_factory=LoraOptions)
 
     def __post_init__(self) -> None:
         """Check every field and report all errors at once.
@@ -169,14 +193,24 @@ class ModelConfig:
             yield "model.words.vectors bundled needs model.words.tokenizer word"
         if not of_words and self.words != WordOptions():
             yield f"model.words {beside}; leave it out"
+        if self.lora.rank is None:
+            idle = [
+                f"model.lora.{name}" for name, value in vars(self.lora).items() if value != vars(LoraOptions())[name]
+            ]
+            if idle:
+                yield f"without model.lora.rank there is no effect of {', '.join(idle)}; set the rank, to 8 for example"
+        elif of_words:
+            yield f"model.lora {beside}; leave it out"
+        elif self.freeze:
+            yield "model.freeze has no effect with model.lora, which freezes the whole encoder; leave one of them out"
         for name in WORD_MODELS:
             options = getattr(self, name)
             if self.name != name and options != type(options)():
                 yield f"model.{name} {beside}; leave it out"
 
     def _out_of_range(self) -> Iterator[str]:
-        for name in ("dropout", "encoder_dropout"):
-            rate = getattr(self, name)
+        rates = {"dropout": self.dropout, "encoder_dropout": self.encoder_dropout, "lora.dropout": self.lora.dropout}
+        for name, rate in rates.items():
             if rate is not None and not 0 <= rate < 1:
                 yield f"model.{name} must lie in [0, 1), not {rate}"
         if isinstance(self.freeze, int) and self.freeze < 0:
@@ -190,6 +224,7 @@ class ModelConfig:
             "textrnn.num_hidden_layers": self.textrnn.num_hidden_layers,
             "fasttext.ngrams": self.fasttext.ngrams,
             "fasttext.buckets": self.fasttext.buckets,
+            "lora.rank": self.lora.rank,
         }
         for name, count in counts.items():
             if count is not None and count < 1:
@@ -200,3 +235,7 @@ class ModelConfig:
             yield f"model.words.vocab_size must be at least 10, not {self.words.vocab_size}"
         if not self.textcnn.kernel_sizes or min(self.textcnn.kernel_sizes) < 1:
             yield f"model.textcnn.kernel_sizes must be sizes of at least 1, not {self.textcnn.kernel_sizes}"
+        if self.lora.alpha is not None and not 0 < self.lora.alpha < float("inf"):
+            yield f"model.lora.alpha must be a number above 0, not {self.lora.alpha}"
+        if self.lora.targets == []:
+            yield "model.lora.targets must name a linear map; null means all of the blocks"

@@ -18,13 +18,16 @@ from transformers import (
 )
 
 import textmix.models.auto  # noqa: F401  # so that the Auto classes know the models of textmix
-from textmix.errors import ModelError, RunError
+from textmix.errors import ModelError, RunError, TextmixError
 from textmix.hooks.sites import find_sites
 from textmix.io.compat import current_accelerator
 from textmix.mixing.config import MixConfig
 from textmix.models.bundled import BUNDLED_MODELS, resolve_model_path
 from textmix.models.config import WORD_MODELS, ModelConfig
 from textmix.models.continuation import check_continuable, keep_classes
+from textmix.models.encoder_config import MixupEncoderConfig
+from textmix.models.encoders import load_encoder
+from textmix.models.lora import add_adapters, base_of, import_peft, is_adapter, merge_saved
 from textmix.models.pooling_choice import declared_max_length
 from textmix.models.sequence_classifier import MixupForSequenceClassification
 from textmix.models.token_classifier import MixupForTokenClassification
@@ -57,22 +60,25 @@ def check_model(config: ModelConfig, mix: MixConfig | None = None) -> None:
         mix: How to mix; None if it is not known yet.
 
     Raises:
-        ModelError: If neither a built-in model nor a directory nor a hub model has that name, or a word model lacks a
-            site that the strategy needs.
+        ModelError: If neither a built-in model nor a directory nor a hub model has that name, a word model lacks a site
+            that the strategy needs, or peft is needed and not installed.
     """
+    if config.lora.rank is not None:
+        import_peft()
     if config.name not in WORD_MODELS:
-        _load_config(config)
+        _load_config(config.name, config.trust_remote_code)
     elif mix is not None:
         check_word_model_sites(config, mix)
 
 
-def _load_config(model: ModelConfig) -> Any:
-    name = model.name
+def _load_config(name: str, trust_remote_code: bool) -> Any:
     path = resolve_model_path(name)
     try:
         if Path(path).is_dir() and not (Path(path) / "config.json").is_file():
+            if is_adapter(path):
+                raise OSError("it is an adapter that textmix has not written or not finished: it has no config.json")
             raise OSError("it has no config.json")  # transformers 4.57 guesses the kind of model from the path
-        return AutoConfig.from_pretrained(path, trust_remote_code=model.trust_remote_code)
+        return AutoConfig.from_pretrained(path, trust_remote_code=trust_remote_code)
     except (OSError, ValueError, KeyError) as error:
         reason = _reason(error)
         hint = ", ".join([*BUNDLED_MODELS, *WORD_MODELS])
@@ -88,7 +94,7 @@ def load_tokenizer(config: ModelConfig) -> PreTrainedTokenizerBase:
     Raises:
         ModelError: If the model cannot be found.
     """
-    encoder_config = _load_config(config)
+    encoder_config = _load_config(config.name, config.trust_remote_code)
     try:
         tokenizer = AutoTokenizer.from_pretrained(
             resolve_model_path(config.name), trust_remote_code=config.trust_remote_code
@@ -120,9 +126,16 @@ def build_model(
         word_model, vocabulary = build_word_model(config, labels, texts)
         vocabulary.model_max_length = config.max_length or LONGEST
         return LoadedModel(word_model, vocabulary)
-    encoder_config = _load_config(config)
-    if encoder_config.model_type.startswith("textmix-"):
-        return _go_on(config, labels, of_tokens)
+    encoder_config = _load_config(config.name, config.trust_remote_code)
+    trained = is_adapter(resolve_model_path(config.name)) or encoder_config.model_type.startswith("textmix-")
+    loaded = _go_on(config, labels, of_tokens) if trained else _begin(config, encoder_config, labels, of_tokens)
+    if config.lora.rank is not None:
+        add_adapters(loaded.model, config.lora, config.name)
+    return loaded
+
+
+def _begin(config: ModelConfig, encoder_config: Any, labels: dict[str, Any], of_tokens: bool) -> LoadedModel:
+    """Load an encoder with a new head, or a classifier of transformers."""
     model, tokenizer = _load_classifier(config, labels, of_tokens)
     if of_tokens and not tokenizer.is_fast:
         raise ModelError(f"the tokenizer of '{config.name}' does not tell the places of word pieces in a text")
@@ -142,6 +155,8 @@ def _go_on(config: ModelConfig, labels: dict[str, Any], of_tokens: bool) -> Load
     """Load a classifier that textmix trained, with the classes of the labels."""
     loaded = load_model(Path(config.name), config.trust_remote_code)
     model, tokenizer = loaded.model.cpu(), loaded.tokenizer
+    if config.head != "native" and not model.config.model_type.startswith("textmix-"):
+        raise ModelError(f"{config.name} was trained with model.head native; add --model.head native")
     check_continuable(model, labels, of_tokens, config.name)
     keep_classes(model, labels["id2label"], config.name)
     model.config.temperatures = None  # of the classes before
@@ -244,7 +259,39 @@ def load_model(directory: Path, trust_remote_code: bool = False) -> LoadedModel:
         config = AutoConfig.from_pretrained(directory, trust_remote_code=trust_remote_code)
         of_tokens = any(name.endswith(_OF_TOKENS) for name in config.architectures or [])
         auto: Any = AutoModelForTokenClassification if of_tokens else AutoModelForSequenceClassification
-        model = auto.from_pretrained(directory, use_safetensors=True, trust_remote_code=trust_remote_code)
+        if is_adapter(directory):
+            model: Any = _load_adapter(directory, config, of_tokens, trust_remote_code)
+        else:
+            model = auto.from_pretrained(directory, use_safetensors=True, trust_remote_code=trust_remote_code)
+    except TextmixError:
+        raise
     except (OSError, ValueError, SafetensorError) as error:
         raise RunError(f"cannot load the model at {directory}: {_reason(error)}") from error
     return LoadedModel(model.to(current_accelerator() or "cpu").eval(), tokenizer)
+
+
+def _load_adapter(directory: Path, config: Any, of_tokens: bool, trust_remote_code: bool) -> PreTrainedModel:
+    """Load the model that an adapter was trained on, with the adapter's head, and merge the adapter into it."""
+    name = base_of(directory)
+    options = {"use_safetensors": True, "trust_remote_code": trust_remote_code, "dtype": torch.float32}
+    auto: Any = AutoModelForTokenClassification if of_tokens else AutoModelForSequenceClassification
+    kind = MixupForTokenClassification if of_tokens else MixupForSequenceClassification
+    path = resolve_model_path(name)
+    model: PreTrainedModel
+    try:
+        if is_adapter(path) or _load_config(name, trust_remote_code).model_type.startswith("textmix-"):  # it went on
+            base: Any = load_model(Path(name), trust_remote_code).model.cpu()
+            model = type(base)(config)
+            shapes = {key: weight.shape for key, weight in model.state_dict().items()}
+            kept = {key: weight for key, weight in base.state_dict().items() if weight.shape == shapes[key]}
+            model.load_state_dict(kept, strict=False)  # without its head, if that had other classes
+        elif isinstance(config, MixupEncoderConfig):
+            encoder, _ = load_encoder(path, config.encoder, (), options)
+            model = kind(config, encoder=encoder)
+        else:
+            model = auto.from_pretrained(path, config=config, ignore_mismatched_sizes=True, **options)
+        merge_saved(model, directory)
+        return model
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+        where = f"the adapter {directory}, which was trained on '{name}'"
+        raise ModelError(f"cannot load {where}: {_reason(error)}") from error
