@@ -67,6 +67,7 @@ TESTED_BELOW = (
     "docs/prediction.md",
     "docs/strategies.md",
     "docs/other_libraries.md",
+    "docs/models.md",
 )
 
 
@@ -102,6 +103,18 @@ def test_the_predictor_takes_what_the_page_gives_it(names: dict[str, Any]) -> No
     options += ["--model.name", "textcnn", "--mix.strategy", "word", "--train.epochs", "1"]
     assert main(["train", *options, "--output_dir", "runs/NAME"]) == 0
     run_blocks(Page("docs/prediction.md"), names)
+
+
+def test_peft_takes_the_adapter_of_a_run(names: dict[str, Any]) -> None:
+    lines = [f"{text},{label}" for text, label in zip(names["texts"], names["labels"], strict=True)]
+    Path("topics.csv").write_text("\n".join(["text,label", *lines, ""]))
+    options = ["--data.source", "topics.csv", "--model.name", "minilm", "--model.lora.rank", "8"]
+    assert main(["train", *options, "--train.max_steps", "1", "--output_dir", "runs/NAME"]) == 0
+    adapted = run_blocks(Page("docs/models.md"), names)["adapted"]
+    batch = names["tokenizer"](["the soup is hot"], return_tensors="pt")
+    saved = MixupForSequenceClassification.from_pretrained("runs/NAME/model")
+    with torch.no_grad():
+        torch.testing.assert_close(adapted.eval()(**batch).logits, saved.eval()(**batch).logits)
 
 
 def test_other_libraries_take_a_saved_model(names: dict[str, Any]) -> None:

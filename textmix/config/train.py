@@ -29,8 +29,8 @@ class TrainConfig:
         accumulation_steps: Batches for each optimizer step; each batch is mixed separately.
         group_by_length: Batch rows of similar length to reduce padding; the order of batches stays random.
         eval_batch_size: Rows of a batch in evaluation.
-        learning_rate: Highest learning rate; null means 5e-5 for encoders (Devlin et al. 2019) and 1e-3 for models of
-            words (Kingma and Ba 2015).
+        learning_rate: Highest learning rate; null means 5e-5 for encoders (Devlin et al. 2019), 5e-4 for adapters
+            (Hu et al. 2021), and 1e-3 for models of words (Kingma and Ba 2015).
         weight_decay: Decoupled weight decay, except for biases and normalisations. Default: 0.01 (Devlin et al. 2019).
         schedule: Learning rate after the warm-up: `linear` or `cosine` to zero, or `constant`.
         warmup_ratio: Share of the steps over which the learning rate rises from zero. Default: 0.1 (Devlin et al. 2019

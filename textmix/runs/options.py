@@ -14,8 +14,9 @@ from textmix.models.config import BUNDLED_VECTORS, WORD_MODELS
 from textmix.training.optimization import choose_precision
 from textmix.training.pooled import check_pooled
 
-# Encoders: Devlin et al. 2019. Word models: the default of Adam (Kingma and Ba 2015).
-_LEARNING_RATE, _WORDS_LEARNING_RATE = 5e-5, 1e-3
+# Encoders: Devlin et al. 2019. Adapters: Hu et al. 2021 for RoBERTa base (appendix D); ten times that of encoders, as
+# Schulman et al. 2025 recommend. Word models: the default of Adam (Kingma and Ba 2015).
+_LEARNING_RATE, _LORA_LEARNING_RATE, _WORDS_LEARNING_RATE = 5e-5, 5e-4, 1e-3
 
 
 def resolve(config: RunConfig) -> RunConfig:
@@ -35,7 +36,8 @@ def resolve(config: RunConfig) -> RunConfig:
     if vectors not in (None, BUNDLED_VECTORS):
         vectors = str(Path(vectors).absolute())
     of_words = model.name in WORD_MODELS or (is_local and _is_word_model(Path(name)))
-    default_rate = _WORDS_LEARNING_RATE if of_words else _LEARNING_RATE
+    encoder_rate = _LEARNING_RATE if model.lora.rank is None else _LORA_LEARNING_RATE
+    default_rate = _WORDS_LEARNING_RATE if of_words else encoder_rate
     return replace(
         config,
         output_dir=config.output_dir or str(directory),

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from accelerate import PartialState
+from transformers import PreTrainedModel
 
 from textmix.config.run import RunConfig
 from textmix.data.columns import Texts
@@ -17,6 +18,7 @@ from textmix.errors import RunError, RunFinished, TrainingInterrupted
 from textmix.io.files import write_json, write_text
 from textmix.io.inputs import refuse_overwriting
 from textmix.io.run_directory import (
+    ADAPTER,
     CONFIG_FILE,
     DATA,
     ENVIRONMENT,
@@ -27,6 +29,7 @@ from textmix.io.run_directory import (
     run_lock,
 )
 from textmix.models.loading import LoadedModel, check_model
+from textmix.models.lora import finish_adapters
 from textmix.runs.data import RunData, read_data, with_task
 from textmix.runs.environment import environment
 from textmix.runs.fitting import build_seeded_model, build_trainer, check_processes_agree, load_best, tokenize_splits
@@ -178,6 +181,9 @@ def _fit(
         calibrate(best, config, data, directory)
         if config.train.tune_thresholds:
             tune_thresholds(best, data, directory)
+        if config.model.lora.rank is not None:
+            assert isinstance(best.model, PreTrainedModel)
+            finish_adapters(best.model, best.tokenizer, directory / ADAPTER)
         evaluations = evaluate_splits(best, data, test)
         temperatures = getattr(best.model.config, "temperatures", None) or []
         cut = 0.0 if config.model.long_text == WINDOWS else long_share(best.tokenizer, data.splits[TRAIN])

@@ -21,8 +21,9 @@ from textmix.data.tokenization import labels_of
 from textmix.errors import TrainingInterrupted
 from textmix.hooks.attached_mixer import AttachedMixer
 from textmix.io.files import replacing
-from textmix.io.run_directory import MODEL, PROFILE
+from textmix.io.run_directory import ADAPTER, MODEL, PROFILE
 from textmix.models.logits import predict_logits, predict_pieces
+from textmix.models.lora import has_adapters, merged, save_adapters
 from textmix.tasks.evaluation import Evaluation, headline
 from textmix.tasks.names import choose_metric
 from textmix.tasks.token_classification import as_objects
@@ -261,10 +262,13 @@ class TrainingLoop:
         weights = whole_weights(self.accelerator, self.model)
         self.accelerator.wait_for_everyone()
         if self.accelerator.is_main_process:
-            with replacing(self.trainer.directory / MODEL) as temporary:
-                model: Any = self.bare_model if self.average is None else self.average.module
+            directory = self.trainer.directory
+            model: Any = self.bare_model if self.average is None else self.average.module
+            with replacing(directory / MODEL) as temporary, merged(model):
                 model.save_pretrained(temporary, state_dict=weights)
                 self.trainer.tokenizer.save_pretrained(temporary)
+            if has_adapters(model):
+                save_adapters(model, directory / ADAPTER)
 
     def _save_is_due(self) -> bool:
         """Return whether to save a checkpoint after this epoch; with a number of steps, after the best epoch."""

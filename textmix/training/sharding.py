@@ -10,6 +10,7 @@ from textmix.config.train import TrainConfig
 from textmix.errors import ConfigError
 from textmix.hooks.sites import find_sites
 from textmix.mixing.config import MixConfig
+from textmix.models.lora import has_adapters
 
 _SHARDED = {DistributedType.FSDP: "FSDP", DistributedType.DEEPSPEED: "DeepSpeed"}
 _BY_MEANING = ("nearest", "farthest")
@@ -48,6 +49,8 @@ def prepare_sharding(accelerator: Accelerator, model: nn.Module, config: TrainCo
         wrong.append("checkpoints are not supported: set train.save_steps to null")
     if config.ema_decay is not None:
         wrong.append("weights cannot be averaged: set train.ema_decay to null")
+    if has_adapters(model):
+        wrong.append("adapters are not supported: leave out model.lora")
     if "ssmix" in mix.names:
         wrong.append("strategy ssmix does not work: it needs gradients of a second pass")
     if mix.partner in _BY_MEANING:

@@ -14,7 +14,7 @@ from textmix.experiments.compare.results import summarize
 from textmix.experiments.compare.variants import NONE, Variant
 from textmix.experiments.resumable_run import removed_if_unused, train_or_resume
 from textmix.io.inputs import refuse_overwriting
-from textmix.io.run_directory import CONFIG_FILE, DATA, MODEL, check_data, data_digests, refuse_foreign
+from textmix.io.run_directory import ADAPTER, CONFIG_FILE, DATA, MODEL, check_data, data_digests, refuse_foreign
 from textmix.runs.data import with_task
 from textmix.runs.environment import environment
 from textmix.runs.options import resolve
@@ -190,5 +190,6 @@ def _train(run: PlannedRun, keep_models: bool, sibling: Path | None) -> dict[str
     except TextmixError as error:
         raise type(error)(f"{run.name}, {run.pair}: {error}") from error
     if not keep_models:
-        shutil.rmtree(directory / MODEL, ignore_errors=True)
+        for name in (MODEL, ADAPTER):
+            shutil.rmtree(directory / name, ignore_errors=True)
     return metrics

@@ -26,7 +26,7 @@ from textmix.io.compat import stored_trial
 from textmix.io.files import write_text
 from textmix.io.inputs import refuse_overwriting
 from textmix.io.locks import locked
-from textmix.io.run_directory import MODEL, check_parents, checkpoint_directory, data_digests, refuse_foreign
+from textmix.io.run_directory import ADAPTER, MODEL, check_parents, checkpoint_directory, data_digests, refuse_foreign
 from textmix.models.loading import check_model
 from textmix.runs.data import with_task
 from textmix.runs.options import resolve
@@ -225,7 +225,8 @@ class Sweep:
                 (run.parent / f"{run.name}.lock").unlink(missing_ok=True)
                 rmtree(checkpoint_directory(run), ignore_errors=True)
                 if trial is not best:
-                    rmtree(run / MODEL, ignore_errors=True)
+                    for name in (MODEL, ADAPTER):
+                        rmtree(run / name, ignore_errors=True)
 
     def _report(self) -> dict[str, Any]:
         return write_report(self.directory, self._study, self.metric, self._run_directory, self._space)
