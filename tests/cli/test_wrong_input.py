@@ -49,7 +49,7 @@ WRONG_DATA = {
         ["--train.epoch=1"],
         r"unknown option --train\.epoch; did you mean '--train\.epochs'\?",
     ),
-    "wrong type": ("", ["--train.epochs", "many"], r'Parser key "train\.epochs": Expected .*int.* Got value: many$'),
+    "wrong type": ("", ["--train.epochs", "many"], r'Parser key "train\.epochs": .*int.* Given value: many$'),
     "wrong choice": (
         "",
         ["--model.pooling", "meen"],
@@ -69,7 +69,7 @@ WRONG_DATA = {
     ),
     "layer too deep": (
         "text,label\n" + BODY,
-        ["--mix.manifold.layers", "[9]"],
+        ["--mix.strategy", "manifold", "--mix.manifold.layers", "[9]"],
         r"TextCNN has no site layer:9 for strategy 'manifold'; it offers tokens, embeddings, layer:1, pooled",
     ),
     "unknown strategy in choices": (
@@ -90,7 +90,7 @@ WRONG_DATA = {
     "choices without any": (
         "",
         ["--mix.any.choices", "{word: 1}"],
-        r"mix\.any\.choices has no effect with strategy 'manifold'",
+        r"mix\.any\.choices has no effect with strategy 'sentence'",
     ),
     "an option of another strategy": (
         "",

@@ -45,7 +45,7 @@ class TestRandomness:
         assert [other.draw(labels(8)).partner.tolist() for _ in range(3)] == ahead
 
     def test_manifold_draws_every_site_about_equally(self) -> None:
-        mixer = attach(fresh("BERT, linear head"), MixConfig(manifold={"layers": [1, 3]}))
+        mixer = attach(fresh("BERT, linear head"), MixConfig(strategy="manifold", manifold={"layers": [1, 3]}))
         sites = [mixer.draw(labels(2)).site for _ in range(3000)]
         counts = {site: sites.count(site) for site in set(sites)}
         assert set(counts) == {"embeddings", "layer:1", "layer:3"}
@@ -60,7 +60,7 @@ class TestRandomness:
 class TestMetrics:
     def test_lam_weighted_accuracy_and_mean_lam(self, ragged: Batch) -> None:
         model = fresh("BERT")
-        with attach(model, strategy="sentence", per_sample=True) as mixer:
+        with attach(model, strategy="sentence", per_sample=True, regmix=None) as mixer:
             predicted = model(**ragged).logits.argmax(-1)
             plan, labels = mixer.plan, ragged["labels"]
             earned = [
@@ -94,7 +94,7 @@ class TestLabels:
     def test_declared_kinds_are_scored_as_such(self, ragged: Batch, problem_type: str, labels: torch.Tensor) -> None:
         model = fresh("BERT")
         model.config.problem_type = problem_type
-        with attach(model, strategy="sentence", per_sample=True) as mixer:
+        with attach(model, strategy="sentence", per_sample=True, regmix=None) as mixer:
             output = model(**{**ragged, "labels": labels})
             plan = mixer.plan
         functions = {

@@ -140,7 +140,7 @@ class TestErrors:
     def test_a_missing_site_names_those_there_are(self) -> None:
         model = fresh("TextCNN")
         with pytest.raises(ModelError, match=r"no site layer:2 .* offers tokens, embeddings, layer:1, pooled"):
-            attach(model, MixConfig(manifold={"layers": [1, 2]}))
+            attach(model, MixConfig(strategy="manifold", manifold={"layers": [1, 2]}))
         assert hooks(model) == hooks(fresh("TextCNN"))
 
     def test_a_model_without_sites_is_refused(self) -> None:
@@ -165,7 +165,7 @@ class TestErrors:
             def forward(self, hidden_states: torch.Tensor, *args: object, **kwargs: object) -> object:
                 return BaseModelOutputWithPastAndCrossAttentions(last_hidden_state=hidden_states)
 
-        attach(model, MixConfig(manifold={"layers": [2]}))
+        attach(model, MixConfig(strategy="manifold", manifold={"layers": [2]}))
         skips = Skips()
         skips.layer = model.encoder.encoder.layer
         model.encoder.encoder = skips

@@ -80,7 +80,7 @@ def config_for(site: str, **options: Any) -> MixConfig:
         return MixConfig(**{"strategy": "cutmix", "special_ids": SPECIAL_IDS, "per_sample": True, **options})
     strategy = {"embeddings": "word", "pooled": "sentence"}.get(site, "manifold")
     layers = {"manifold": {"layers": [int(site.split(":")[1])]}} if strategy == "manifold" else {}
-    return MixConfig(strategy=strategy, alpha=ALPHA, per_sample=True, **layers, **options)
+    return MixConfig(strategy=strategy, alpha=ALPHA, per_sample=True, regmix=None, **layers, **options)
 
 
 def mixed_forward(

@@ -47,9 +47,12 @@ def test_numbers_above_0(name: str, value: float) -> None:
         ({"regmix": "yes"}, r"^mix\.regmix must be a number, auto or null, not 'yes'$"),
         ({"regmix": NAN}, r"^mix\.regmix must not be below 0, but is nan$"),
         ({"regmix": INF}, r"^mix\.regmix must not be below 0, but is inf$"),
-        ({"manifold.layers": [0]}, r"^mix\.manifold\.layers must be distinct block numbers from 1 on, not \[0\]$"),
-        ({"manifold.layers": [2, 2]}, r"^mix\.manifold\.layers must be distinct block numbers"),
-        ({"manifold.layers": []}, r"^mix\.manifold\.layers must be distinct block numbers"),
+        (
+            {"strategy": "manifold", "manifold.layers": [0]},
+            r"^mix\.manifold\.layers must be distinct block numbers from 1 on, not \[0\]$",
+        ),
+        ({"strategy": "manifold", "manifold.layers": [2, 2]}, r"^mix\.manifold\.layers must be distinct block numbers"),
+        ({"strategy": "manifold", "manifold.layers": []}, r"^mix\.manifold\.layers must be distinct block numbers"),
         ({"class_counts": []}, r"^mix\.class_counts must be numbers of rows, not \[\]$"),
         ({"targets": "remix", "remix_kappa": INF}, r"^mix\.remix_kappa must be at least 1, not inf$"),
         ({"class_counts": [3, -1]}, r"^mix\.class_counts must be numbers of rows, not \[3, -1\]$"),
@@ -110,7 +113,7 @@ def test_all_wrong_values_are_reported_at_once() -> None:
 
 def test_the_ends_of_the_ranges_are_allowed() -> None:
     MixConfig(lam="fixed", lam_value=0.0, probability=0.0, regmix=0.0)
-    MixConfig(lam="fixed", lam_value=1.0, probability=1.0, manifold={"layers": [1]}, class_counts=[0])
+    MixConfig("manifold", lam="fixed", lam_value=1.0, probability=1.0, manifold={"layers": [1]}, class_counts=[0])
     MixConfig(strategy="cutmix", cutmix={"level": "embeddings", "keep": 1.0})
     MixConfig(strategy="multi", multi={"rows": 2}, partner="farthest", neighbours=1)
     MixConfig(targets="remix", remix_tau=1.0, remix_kappa=1.0, start=0.0, stop=1e-3)

@@ -146,7 +146,7 @@ class TestSites:
         }
 
     def test_manifold_keeps_to_the_layers_asked_for(self) -> None:
-        strategy = build_strategy(MixConfig(manifold={"layers": [2, 5]}))
+        strategy = build_strategy(MixConfig(strategy="manifold", manifold={"layers": [2, 5]}))
         assert strategy.sites(6) == ("embeddings", "layer:2", "layer:5")
 
     def test_cutmix_cuts_embeddings_when_asked_to(self) -> None:

@@ -121,7 +121,11 @@ class TestFreezing:
     ("model", "mix", "offered"),
     [
         (ModelConfig(name="fasttext"), MixConfig(strategy="manifold"), "tokens, embeddings, pooled"),
-        (ModelConfig(name="textcnn"), MixConfig(manifold={"layers": [2]}), "tokens, embeddings, layer:1, pooled"),
+        (
+            ModelConfig(name="textcnn"),
+            MixConfig("manifold", manifold={"layers": [2]}),
+            "tokens, embeddings, layer:1, pooled",
+        ),
     ],
 )
 def test_sites_of_models_of_words_are_checked_before_the_data_are_read(
@@ -131,5 +135,6 @@ def test_sites_of_models_of_words_are_checked_before_the_data_are_read(
         check_model(model, mix)
     check_model(model, MixConfig(strategy="word"))
     check_model(
-        ModelConfig(name="textrnn", textrnn=TextRNNOptions(num_hidden_layers=2)), MixConfig(manifold={"layers": [2]})
+        ModelConfig(name="textrnn", textrnn=TextRNNOptions(num_hidden_layers=2)),
+        MixConfig("manifold", manifold={"layers": [2]}),
     )

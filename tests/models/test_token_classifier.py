@@ -142,7 +142,7 @@ def test_clean_rows_beside_mixed_ones_are_a_mean_of_their_own(tagged: Batch) -> 
 
 def test_accuracy_weighs_every_label_of_a_token(tagged: Batch) -> None:
     model, labels = fresh("BERT, linear head", "tokens"), tagged["labels"]
-    with attach(model, strategy="sentence", per_sample=True) as mixer:
+    with attach(model, strategy="sentence", per_sample=True, regmix=None) as mixer:
         predicted = model(**tagged).logits.argmax(-1)
     plan = mixer.plan
     earned = total = 0.0

@@ -155,4 +155,4 @@ def test_a_resumed_run_repeats_the_uninterrupted_one(tmp_path: Path, mix: MixCon
 
 def test_a_site_that_the_model_lacks_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="TextCNN has no site layer:4"):
-        trainer(tmp_path, mix=MixConfig(manifold={"layers": [4]}))
+        trainer(tmp_path, mix=MixConfig(strategy="manifold", manifold={"layers": [4]}))

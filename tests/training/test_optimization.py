@@ -92,7 +92,7 @@ class TestPrecision:
         ({"epochs": 0}, "train.epochs must be at least 1"),
         ({"accumulation_steps": 2**31}, r"train.accumulation_steps must be below 2\*\*31, not 2147483648"),
         ({"batch_size": 0}, "train.batch_size must be at least 1"),
-        ({"save_steps": 0}, "train.save_steps must be at least 1, epoch, or null"),
+        ({"save_steps": 0}, "train.save_steps must be at least 1, epoch, auto, or null"),
         ({"patience": -1}, "train.patience must be at least 1, or null"),
         ({"learning_rate": 0.0}, "train.learning_rate must be above 0"),
         ({"learning_rate": float("nan")}, "train.learning_rate must be above 0"),

@@ -39,10 +39,10 @@ class TrainConfig:
         precision: `fp32`, `bf16`, `fp16` (GPU only), or `auto`: bf16 if the GPU supports it or the CPU has AMX or
             avx512_bf16, otherwise fp32.
         seed: Seed of splits, initial weights, batch order, dropout and mixing.
-        metric: Metric of the validation split that selects the best epoch; null means macro_f1, or mse for regression.
-            For single_label: accuracy, macro_f1, micro_f1, weighted_f1, nll. For multi_label also samples_f1,
-            subset_accuracy, hamming_loss, mean_average_precision and ranking_loss, but not accuracy. For regression:
-            mse, mae, r2, pearson, spearman.
+        metric: Metric of the validation split that selects the best epoch; null means macro_f1 (nll with fewer than 100
+            validation rows: docs/defaults.md), or mse for regression. For single_label: accuracy, macro_f1, micro_f1,
+            weighted_f1, nll. For multi_label also samples_f1, subset_accuracy, hamming_loss, mean_average_precision and
+            ranking_loss, but not accuracy. For regression: mse, mae, r2, pearson, spearman.
         calibrate: Fit a temperature on the validation split (Guo et al. 2017), one for each label for multi_label, and
             divide the last linear map of the saved model by it: probabilities are calibrated wherever the model is
             used, and predicted classes do not change. Null means true with 200 validation rows or more. No effect on

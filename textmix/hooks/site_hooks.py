@@ -32,6 +32,7 @@ class SiteHooks:
         self._active = active
         self._pooled: tuple[Tensor, Tensor | None] | None = None
         self._pools_last = False
+        self._pools_first = False
         self._appends = False
         self._behind_blocks = False
 
@@ -170,6 +171,7 @@ class SiteHooks:
         if hidden.dim() == 2 or self._is_token_level(forward, hidden):
             if forward.plan.site != POOLED:
                 return None
+            self._pools_first = True
             mixed = forward.mix(hidden, None if hidden.dim() == 2 else forward.own_mask)
             if not forward.beside:
                 return (mixed, *args[1:])
@@ -232,7 +234,7 @@ class SiteHooks:
         (expected, found), self._pooled = self._pooled, None
         found = logits if found is None else found
         if found.shape != expected.shape or (found - expected).norm() > 0.05 * expected.norm():
-            if forward.beside:
+            if self._pools_first:
                 raise ModelError(
                     f"the logits of {forward.model} are not the outputs of its classifier: leave out regmix"
                 )

@@ -54,7 +54,7 @@ class RunData:
 
 
 def with_task(config: RunConfig) -> tuple[RunConfig, str]:
-    """Fill in the task, which `auto` finds from the data, and the metric that selects the best epoch.
+    """Fill in the task, which `auto` finds from the data.
 
     Returns:
         The options, and a line about a task that was found, else an empty one.
@@ -74,8 +74,8 @@ def with_task(config: RunConfig) -> tuple[RunConfig, str]:
     if config.mix.targets == "remix" and name != "single_label":
         raise ConfigError(f"mix.targets remix needs one class for each row; the task is {name}")
     check_long_text(config, len(config.data.text_columns) > 1, name == "token_classification")
-    train = replace(config.train, metric=choose_metric(name, config.train.metric))
-    return replace(config, task=name, train=train), line
+    choose_metric(name, config.train.metric)
+    return replace(config, task=name), line
 
 
 def find_task(data: DataConfig) -> Found:

@@ -12,7 +12,7 @@ from transformers import PreTrainedModel
 from textmix.config.run import RunConfig
 from textmix.data.columns import Texts
 from textmix.data.long_text import WINDOWS, long_share
-from textmix.data.splits import TRAIN
+from textmix.data.splits import TRAIN, VALIDATION
 from textmix.data.standardize import text_columns
 from textmix.errors import RunError, RunFinished, TrainingInterrupted
 from textmix.io.files import write_json, write_text
@@ -43,6 +43,7 @@ from textmix.runs.results import (
     tune_thresholds,
     write_results,
 )
+from textmix.tasks.names import selection_metric
 from textmix.training.cpu.memory import trim_memory
 from textmix.training.distributed import ProcessGroup
 from textmix.training.pooled import check_pooled
@@ -127,7 +128,7 @@ def _prepare(
     data = read_data(config, siblings)
     if line:
         logger.info(line)
-    config = replace(config, train=config.train.for_rows(data.splits[TRAIN].num_rows, ProcessGroup().size))
+    config = _for_rows(config, data.report.sizes)
     trim_memory()
     loaded = build_seeded_model(config, data.space, Texts(text_columns(data.splits[TRAIN])))
     _tell_long_texts(config, data, loaded)
@@ -137,6 +138,13 @@ def _prepare(
     trainer = build_trainer(config, loaded, rows, directory, reporting)
     trim_memory()
     return config, data, trainer
+
+
+def _for_rows(config: RunConfig, sizes: dict[str, int]) -> RunConfig:
+    """Fill in the options that depend on the number of rows."""
+    metric = selection_metric(config.known_task, config.train.metric, sizes.get(VALIDATION, 0))
+    train = replace(config.train.for_rows(sizes[TRAIN], ProcessGroup().size), metric=metric)
+    return replace(config, train=train)
 
 
 def _tell_long_texts(config: RunConfig, data: RunData, loaded: LoadedModel) -> None:

@@ -25,7 +25,7 @@ from textmix.io.run_directory import ADAPTER, MODEL, PROFILE
 from textmix.models.logits import predict_logits, predict_pieces
 from textmix.models.lora import has_adapters, merged, save_adapters
 from textmix.tasks.evaluation import Evaluation, headline
-from textmix.tasks.names import choose_metric
+from textmix.tasks.names import selection_metric
 from textmix.tasks.token_classification import as_objects
 from textmix.training.batches import EpochBatches, padded_loader
 from textmix.training.ema import averaged
@@ -234,7 +234,9 @@ class TrainingLoop:
         scores = self._evaluate(self._validation_loader)
         line = {"step": progress.step, "epoch": progress.epoch, "validation": scores}
         add_history(self.accelerator, self.trainer.directory, progress, line)
-        space, metric = self.trainer.data.space, choose_metric(self.trainer.data.space.task, config.metric)
+        space, rows = self.trainer.data.space, self.trainer.data.validation
+        assert rows is not None
+        metric = selection_metric(space.task, config.metric, len(rows))
         improved = progress.record_epoch(scores[metric], more_is_better=space.metrics[metric])
         if improved:
             self._save_model()

@@ -133,7 +133,7 @@ def cross_validate(crossval: CrossValidation) -> tuple[OutOfFold, dict[str, Any]
             except TrainingInterrupted as stop:
                 message = f"stopped in {crossval.folds[fold]}; run the same command again to resume"
                 raise TrainingInterrupted(message, stop.number) from None
-            scores.append({name: value for name, value in metrics["test"].items() if name != "report"})
+            scores.append({name: value for name, value in metrics["test"].items() if isinstance(value, float)})
             logger.info(f"fold-{fold} ({fold + 1} of {count}): {headline(crossval.space, scores[-1])}")
     out_of_fold = _collect(crossval)
     summary = summarize(scores, out_of_fold.evaluation)

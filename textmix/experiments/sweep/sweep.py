@@ -65,7 +65,8 @@ class Sweep:
         if "model.name" not in space:
             check_model(config.model)
         resolved, _ = with_task(resolve(config))  # raises errors of the base configuration before the first trial
-        config = replace(config, task=resolved.task, train=replace(config.train, metric=resolved.train.metric))
+        metric = choose_metric(resolved.known_task, config.train.metric)
+        config = replace(config, task=resolved.task, train=replace(config.train, metric=metric))
         assert config.output_dir is not None
         self.directory = Path(config.output_dir)
         refuse_overwriting(self.directory, config.inputs, "output_dir")
