@@ -145,8 +145,8 @@ class TestModels:
     ) -> None:
         columns = ["--data.text_column", "review", "--data.label_column", "stars"]
         pairs = pairs_of([encoder, source, *columns, "-n", "12"], capsys)
-        assert {pair["strategy"] for pair in pairs} == {"manifold"}
-        assert {pair["site"] for pair in pairs} <= {"embeddings", "layer:1", "layer:2", "layer:3"}
+        assert {pair["strategy"] for pair in pairs} == {"sentence"}
+        assert {pair["site"] for pair in pairs} == {"pooled"}
         assert "its saliency means little" in shown([encoder, source, *columns, "--strategy", "ssmix"], capsys)
 
     def test_the_model_of_a_run_keeps_its_own(self, run: Path, source: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -271,7 +271,14 @@ class TestWrongInput:
                 "--mix.batch.temperature",
                 "2",
             ): r"mix\.batch\.temperature has no effect with",
-            (str(run), source, "--mix.manifold.layers", "[9]"): r"TextCNN has no site layer:9",
+            (
+                str(run),
+                source,
+                "--strategy",
+                "manifold",
+                "--mix.manifold.layers",
+                "[9]",
+            ): r"TextCNN has no site layer:9",
             (str(run), source, "--mix.class_counts", "[1]"): r"mix\.class_counts has 1 numbers for the 3 classes",
             (str(run), source, "-n", "0"): r"--count must be at least 1, not 0",
             (str(run), source, "-n", "many"): r'Parser key "count": .* Got value: many$',

@@ -21,7 +21,8 @@ class TestEvaluate:
         # What needs a temperature is said of the run alone, which has fitted one on its validation split.
         assert again.pop("about") == {"run": str(run), "data": None}
         assert again == {name: value for name, value in scores.items() if name in again}
-        assert scores.keys() - again.keys() == {"temperature", "scaled_nll", "scaled_ece"}
+        fitted = {"scaled_nll", "scaled_nll_interval", "scaled_ece", "scaled_ece_interval"}
+        assert scores.keys() - again.keys() == {"temperature", *fitted}
         assert "precision" in capsys.readouterr().out
 
     def test_a_directory_with_something_else_is_left_alone(

@@ -46,8 +46,12 @@ class TestTrain:
         assert metrics["test"]["accuracy"] == pytest.approx((table["label"] == table["prediction"]).mean())
         assert metrics["test"]["accuracy"] > 0.8
         own = {"accuracy", "macro_f1", "micro_f1", "weighted_f1", "nll", "ece", "report"}
+        own |= {"accuracy_interval", "nll_interval", "ece_interval"}
         assert set(metrics["validation"]) == own | {"coverage"}
-        assert set(metrics["test"]) == {*own, "temperature", "scaled_nll", "scaled_ece"}
+        scaled = {"scaled_nll", "scaled_nll_interval", "scaled_ece", "scaled_ece_interval"}
+        assert set(metrics["test"]) == {*own, "temperature", *scaled}
+        low, high = metrics["test"]["nll_interval"]
+        assert low < metrics["test"]["nll"] < high
         assert metrics["test"]["report"]["food"]["support"] == 6
         assert metrics["train"]["rows"] == {"train": 64, "validation": 8, "test": 18}
         assert metrics["train"]["seconds"] > 0
@@ -222,7 +226,7 @@ class TestTrain:
     def test_a_full_disk_ends_a_run_with_one_line_and_it_goes_on_later(
         self, topics_csv: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
     ) -> None:
-        arguments = ["train", "--data.source", str(topics_csv), *QUICK]
+        arguments = ["train", "--data.source", str(topics_csv), *QUICK, "--train.save_steps", "epoch"]
         assert main([*arguments, "--output_dir", str(tmp_path / "whole")]) == 0
         original, directory = TrainingLoop._save, tmp_path / "parts"
 

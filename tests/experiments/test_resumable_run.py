@@ -20,7 +20,7 @@ def recipe(source: Path, directory: Path) -> RunConfig:
         DataConfig(source=str(source)),
         ModelConfig("textcnn", words=WordOptions(min_frequency=1, embedding_dim=8), textcnn=TextCNNOptions(4)),
         MixConfig(strategy="word"),
-        train=TrainConfig(epochs=1),
+        train=TrainConfig(epochs=1, save_steps="epoch"),
         output_dir=str(directory),
     )
 
@@ -47,7 +47,7 @@ def test_an_interrupted_run_is_resumed(topics_csv: Path, tmp_path: Path) -> None
 def test_a_run_can_be_followed_and_ended_and_goes_on_from_there(
     topics_csv: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    config = replace(recipe(topics_csv, tmp_path / "c"), train=TrainConfig(epochs=3))
+    config = replace(recipe(topics_csv, tmp_path / "c"), train=TrainConfig(epochs=3, save_steps="epoch"))
     seen: list[tuple[int, float]] = []
 
     class EnoughError(Exception):

@@ -78,7 +78,7 @@ def test_only_the_head_learns(checkpoint: Path, topics_csv: Path, tmp_path: Path
         assert torch.equal(weight, before[name])
     lines = [json.loads(line) for line in (run / "history.jsonl").read_text().splitlines()]
     losses = [line["loss"] for line in lines if "loss" in line]
-    assert losses[-1] < losses[0] < 2
+    assert losses[-1] < losses[0] < 4  # clean and mixed
 
 
 @pytest.mark.parametrize(

@@ -40,7 +40,7 @@ def evaluate(arguments: list[str]) -> None:
     }
     _check_same_evaluation(target, about, chosen=options["output_dir"] is not None)
     evaluation, rows, where = evaluate_run(directory, config, data)
-    write_json(target / METRICS, {"about": about, **evaluation.scores(), "report": evaluation.report()})
+    write_json(target / METRICS, {"about": about, **evaluation.metrics()})
     write_evaluation(target, f"{directory.name} on {where}", rows, evaluation)
     print_evaluation(evaluation, where)
     print(f"saved to {target}")

@@ -20,11 +20,11 @@ from textmix.io.run_directory import METRICS, MODEL, checkpoint_directory
 from textmix.models.calibration import fold_temperatures
 from textmix.runs.data import RunData
 from textmix.runs.evaluate import evaluate_rows, write_evaluation
-from textmix.tasks.evaluation import Evaluation
+from textmix.tasks.evaluation import Evaluation, with_intervals
 from textmix.training.progress import TrainProgress
 
-# Ending of the keys of 95 % intervals over the test rows.
-INTERVAL = "_interval"
+# The scores that a temperature changes.
+_OF_PROBABILITIES = ("nll", "ece")
 # From this number of validation rows on a model is calibrated unless the options say otherwise.
 CALIBRATED_FROM = 200
 
@@ -133,24 +133,17 @@ def _calibration(validation: Evaluation, test: Evaluation, temperatures: list[fl
         return {}
     outputs = space.scaled(test.outputs, inverse)
     scores, intervals = space.scores(test.targets, outputs), space.intervals(test.targets, outputs)
-    found: dict[str, Any] = {}
-    for metric in ("nll", "ece"):
-        if metric in scores:
-            found[f"{name}_{metric}"] = scores[metric]
-            found[f"{name}_{metric}{INTERVAL}"] = intervals[metric]
-    return {"temperature": float(np.exp(np.log(temperatures).mean())), **found}
+    return {
+        "temperature": float(np.exp(np.log(temperatures).mean())),
+        **{f"{name}_{metric}": scores[metric] for metric in _OF_PROBABILITIES},
+        **with_intervals({metric: intervals[metric] for metric in _OF_PROBABILITIES}, f"{name}_"),
+    }
 
 
 def _metrics(
     evaluations: dict[str, Evaluation], temperatures: list[float], progress: TrainProgress, sizes: dict[str, int]
 ) -> dict[str, dict[str, Any]]:
-    metrics: dict[str, dict[str, Any]] = {
-        name: {**item.scores(), "report": item.report()} for name, item in evaluations.items()
-    }
-    if TEST in evaluations:
-        test = evaluations[TEST]
-        intervals = test.space.intervals(test.targets, test.outputs)
-        metrics[TEST] |= {f"{name}{INTERVAL}": interval for name, interval in intervals.items()}
+    metrics: dict[str, dict[str, Any]] = {name: item.metrics() for name, item in evaluations.items()}
     if TEST in evaluations and VALIDATION in evaluations:
         metrics[TEST] |= _calibration(evaluations[VALIDATION], evaluations[TEST], temperatures)
     if VALIDATION in evaluations:

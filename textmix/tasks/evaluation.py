@@ -1,5 +1,6 @@
 """Evaluation: targets and outputs of rows, with their scores and reports."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,6 +45,11 @@ class Evaluation:
         """Return a detailed report as plain values."""
         return self.space.report(self.targets, self.outputs)
 
+    def metrics(self) -> dict[str, Any]:
+        """Return scores, the report, and 95 % intervals, whose keys end in `_interval`, as in metrics.json."""
+        intervals = self.space.intervals(self.targets, self.outputs)
+        return {**self.scores(), "report": self.report(), **with_intervals(intervals)}
+
     def report_text(self) -> str:
         """Return the report as text for a terminal."""
         return self.space.report_text(self.targets, self.outputs)
@@ -58,6 +64,11 @@ class Evaluation:
         """Return a table with the texts, the targets and the outputs of every row."""
         space = self.space
         return pd.DataFrame({**texts, **space.write_targets(self.targets), **space.write_outputs(self.outputs)})
+
+
+def with_intervals(intervals: Mapping[str, list[float]], prefix: str = "") -> dict[str, list[float]]:
+    """Return intervals of scores under the keys that they have in metrics.json."""
+    return {f"{prefix}{name}_interval": interval for name, interval in intervals.items()}
 
 
 def headline(space: LabelSpace, scores: dict[str, float]) -> str:

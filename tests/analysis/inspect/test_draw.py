@@ -77,7 +77,7 @@ def plans(monkeypatch: pytest.MonkeyPatch) -> list[MixPlan]:
     def record(self: Mixer, *args: Any, **kwargs: Any) -> MixPlan | None:
         plan = original(self, *args, **kwargs)
         assert plan is not None
-        found.append(plan)
+        found.append(plan.mixed or plan)
         return plan
 
     monkeypatch.setattr(Mixer, "draw", record)

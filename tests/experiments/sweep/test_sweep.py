@@ -41,7 +41,7 @@ def recipe(source: Path, directory: Path, **train: Any) -> RunConfig:
     model = ModelConfig(name="textcnn", max_length=12)
     size = {"model.words.embedding_dim": 8, "model.textcnn.num_filters": 4}
     config = with_options(RunConfig(DataConfig(source=str(source)), model, MixConfig(strategy="word")), size)
-    train = {"epochs": 1, "batch_size": 16, **train}
+    train = {"epochs": 1, "batch_size": 16, "save_steps": "epoch", **train}
     return replace(config, train=TrainConfig(**train), output_dir=str(directory))
 
 
