@@ -46,9 +46,12 @@ def test_the_interval_of_the_calibration_error_covers_that_of_many_rows() -> Non
     assert covered >= 48
 
 
-def test_the_estimate_lies_within() -> None:
-    random = np.random.default_rng(4)
-    labels, probabilities = random.integers(3, size=200), random.dirichlet([1, 1, 1], size=200)
+@pytest.mark.parametrize("seed", range(8))
+def test_the_estimate_lies_within(seed: int) -> None:
+    """Also of few rows and of a calibrated model, whose resamples all have a larger error."""
+    random = np.random.default_rng(seed)
+    probabilities = random.dirichlet([1, 1, 1], size=60)
+    labels = (random.random(60)[:, None] > probabilities.cumsum(axis=1)).sum(axis=1)
     found = calibration_intervals(labels, probabilities)
     assert found["nll"][0] < log_losses(labels, probabilities).mean() < found["nll"][1]
     assert found["ece"][0] < expected_calibration_error(labels, probabilities) < found["ece"][1]

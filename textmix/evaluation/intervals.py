@@ -14,10 +14,10 @@ _DRAWS, _DRAWS_AT_ONCE = 20_000_000, 10_000_000
 
 
 def row_interval(rows: Array, statistic: Callable[[Array], Array]) -> list[float]:
-    """Compute the 95 % interval of a statistic by drawing rows with replacement (the basic bootstrap, Efron 1979).
+    """Compute the 95 % interval of a statistic by drawing rows with replacement (the bootstrap, Efron 1979).
 
-    The basic interval mirrors the percentiles at the estimate: the calibration error of a resample is larger than that
-    of the rows, and percentiles alone would lie above the estimate.
+    The percentiles are shifted by the mean difference of the resamples from the estimate: the calibration error of a
+    resample is larger than that of the rows, and the percentiles alone would lie above the estimate.
 
     Args:
         rows: Values of each of N rows, shape (N, K).
@@ -34,8 +34,9 @@ def row_interval(rows: Array, statistic: Callable[[Array], Array]) -> list[float
         weights = random.multinomial(count, np.full(count, 1 / count), size=min(at_once, resamples - start))
         found.append(statistic(weights @ rows / count))
     [estimate] = statistic(rows.mean(axis=0, keepdims=True))
-    low, high = np.percentile(np.concatenate(found), [2.5, 97.5])
-    return [max(0.0, float(2 * estimate - high)), float(2 * estimate - low)]
+    drawn = np.concatenate(found)
+    low, high = np.percentile(drawn, [2.5, 97.5]) + estimate - drawn.mean()
+    return [max(0.0, float(low)), float(high)]
 
 
 def mean_interval(values: Array) -> list[float]:
