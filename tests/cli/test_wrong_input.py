@@ -67,6 +67,11 @@ WRONG_DATA = {
         ["--model.name", "minilm", "--model.max_length", "9999"],
         r"model\.max_length 9999 exceeds the 512",
     ),
+    "shots of numbers": (
+        "text,label\na,1.5\nb,2.5\nc,3.5\nd,4.5\n",
+        ["--task", "regression", "--data.shots", "2"],
+        r"data\.shots needs one class for each row; the task is regression",
+    ),
     "layer too deep": (
         "text,label\n" + BODY,
         ["--mix.strategy", "manifold", "--mix.manifold.layers", "[9]"],

@@ -1,5 +1,6 @@
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import pytest
 from datasets import ClassLabel, Dataset, DatasetDict, Features, Value
@@ -217,6 +218,35 @@ def test_max_train_samples_is_a_stratified_sample(tmp_path: Path) -> None:
     assert same.sizes["train"] > 100
 
 
+class TestShots:
+    def texts(self, source: str, shots: int | None, seed: int = 0, **options: Any) -> dict[str, list[str]]:
+        splits, _ = split_rows(DataConfig(source, shots=shots, **options), seed)
+        return {name: split["text"][:] for name, split in splits.items()}
+
+    def test_each_class_gives_as_many_rows_before_validation_rows_are_chosen(self, tmp_path: Path) -> None:
+        source = csv(tmp_path / "d.csv", [*rows(200), ("odd one", "c"), ("odd two", "c"), ("odd three", "c")])
+        splits, report = split_rows(DataConfig(source, shots=8, validation_fraction=0.25), 0)
+        drawn = Counter(splits["train"]["label"][:]) + Counter(splits["validation"]["label"][:])
+        assert (drawn["a"], drawn["b"]) == (8, 8)
+        assert 0 < drawn["c"] < 4
+        assert "fewer rows than data.shots, all kept for training: c" in report.lines()
+        whole, _ = split_rows(DataConfig(source), 0)
+        assert splits["test"].to_dict() == whole["test"].to_dict()
+
+    def test_few_are_among_many_and_seeds_draw_others(self, tmp_path: Path) -> None:
+        source = csv(tmp_path / "d.csv", rows(200))
+        few, many = (set(self.texts(source, shots, validation_fraction=0)["train"]) for shots in (4, 16))
+        assert few < many
+        assert (len(few), len(many)) == (8, 32)
+        same = {"validation_fraction": 0, "split_seed": 5}
+        assert self.texts(source, 4, **same) == self.texts(source, 4, seed=1, **same)
+        assert set(self.texts(source, 4, seed=1, validation_fraction=0)["train"]) != few
+
+    def test_more_than_there_are_is_all(self, tmp_path: Path) -> None:
+        source = csv(tmp_path / "d.csv", rows(50))
+        assert self.texts(source, 1000) == self.texts(source, None)
+
+
 def test_a_class_that_a_sample_loses_is_a_class_still(tmp_path: Path) -> None:
     given = rows(300) + [(f"rare {number}", "rare") for number in range(3)]
     for seed in range(5):
@@ -239,6 +269,8 @@ def test_dropped_rows_are_counted(tmp_path: Path) -> None:
         ({"source": "x", "test_fraction": 1.0}, "data.test_fraction must lie between 0 and 1"),
         ({"source": "x", "validation_fraction": 1.0}, "data.validation_fraction must lie in"),
         ({"source": "x", "max_train_samples": 0}, "data.max_train_samples must be at least 1"),
+        ({"source": "x", "shots": 0}, "data.shots must be at least 1, not 0"),
+        ({"source": "x", "shots": 8, "max_train_samples": 9}, "data.shots and data.max_train_samples both choose"),
         ({"source": "x", "split_seed": -1}, "data.split_seed must lie in"),
         ({"source": "x", "text_column": "label"}, "data.text_column must name at least one column"),
         ({"source": "x", "text_column": []}, "data.text_column must name at least one column"),

@@ -50,6 +50,8 @@ class DataConfig:
             contains (order: training, validation, test). Otherwise they are only reported.
         drop_missing: Leave out rows with an empty or missing text or label, instead of stopping with an error.
         max_train_samples: Train on a stratified sample of at most this many rows; null means all rows.
+        shots: Keep this many rows of each class, drawn by the seed of the splits before a validation split is made of
+            them; the labels of the others are not used. For experiments with few labels; null keeps all rows.
         folds: Number of folds of `source`, one of which is the test split; null means no folds. `textmix crossval`
             sets it for each of its runs.
         fold: Fold used as the test split, counted from 0.
@@ -77,6 +79,7 @@ class DataConfig:
     deduplicate: bool = False
     drop_missing: bool = False
     max_train_samples: int | None = None
+    shots: int | None = None
     folds: int | None = None
     fold: int | None = None
     group_column: str | None = None
@@ -100,8 +103,11 @@ class DataConfig:
             wrong.append(f"data.test_fraction must lie between 0 and 1, not {self.test_fraction}")
         if not 0 <= self.validation_fraction < 1:
             wrong.append(f"data.validation_fraction must lie in [0, 1), not {self.validation_fraction}")
-        if self.max_train_samples is not None and self.max_train_samples < 1:
-            wrong.append(f"data.max_train_samples must be at least 1, not {self.max_train_samples}")
+        for name in ("max_train_samples", "shots"):
+            if getattr(self, name) is not None and getattr(self, name) < 1:
+                wrong.append(f"data.{name} must be at least 1, not {getattr(self, name)}")
+        if self.max_train_samples is not None and self.shots is not None:
+            wrong.append("data.shots and data.max_train_samples both choose training rows; leave one out")
         if self.split_seed is not None and not 0 <= self.split_seed < 2**32:
             wrong.append(f"data.split_seed must lie in [0, 2**32), not {self.split_seed}")
         if self.group_column is not None and self.group_column in self.label_columns:

@@ -34,6 +34,7 @@ class SplitReport:
             whose text the second contains, after removal.
         rare: Classes with too few rows to be in every split; their rows are all in the training split.
         scarce: Classes with fewer rows than there are folds.
+        few: Classes with fewer rows than `data.shots`.
         digests: For each split the SHA-256 of the rows that were read for it; None where it was made of the training
             rows. With the same options, equal digests mean equal splits.
     """
@@ -44,6 +45,7 @@ class SplitReport:
     duplicates: dict[str, int] = field(default_factory=dict)
     rare: list[str] = field(default_factory=list)
     scarce: list[str] = field(default_factory=list)
+    few: list[str] = field(default_factory=list)
     digests: dict[str, str | None] = field(default_factory=dict)
 
     def lines(self) -> list[str]:
@@ -57,6 +59,8 @@ class SplitReport:
             lines.append(f"too few rows to split, all kept for training: {listed(self.rare)}")
         if self.scarce:
             lines.append(f"fewer rows than folds, so that test splits of some folds lack them: {listed(self.scarce)}")
+        if self.few:
+            lines.append(f"fewer rows than data.shots, all kept for training: {listed(self.few)}")
         shared = {pair: count for pair, count in self.duplicates.items() if count}
         for pair, count in shared.items():
             first, second = pair.split("/")
@@ -105,6 +109,8 @@ def build_splits(config: DataConfig, labels: LabelFormat, seed: int) -> Splits:
         splits[TRAIN] = select_rows(splits[TRAIN], numbers != config.fold)
     fractions = {TEST: config.test_fraction, VALIDATION: config.validation_fraction}
     for name, share in fractions.items():
+        if name == VALIDATION and config.shots is not None:
+            splits[TRAIN], report.few = splitter.shots(splits[TRAIN], config.shots)
         if name not in splits and share > 0:
             option = f"data.{name}_fraction {share}"
             splits[TRAIN], splits[name] = splitter.carve(splits[TRAIN], share, option)

@@ -70,6 +70,26 @@ class Splitter:
         kept, _ = self._split(rows, surplus, option)
         return kept
 
+    def shots(self, rows: Dataset, count: int) -> tuple[Dataset, list[str]]:
+        """Draw rows of each class; those of a smaller count are among those of a larger one.
+
+        Args:
+            rows: Rows of which each has one class.
+            count: Number of rows of each class.
+
+        Returns:
+            The rows in their order, and the classes that have fewer, all of whose rows are taken.
+        """
+        strata = self.labels.strata(categories(rows, LABEL))
+        order = np.random.default_rng(self.seed).permutation(rows.num_rows)
+        of_classes = order[np.argsort(strata.values[order], kind="stable")]
+        starts = np.cumsum(strata.counts) - strata.counts
+        ranks = np.arange(rows.num_rows) - np.repeat(starts, strata.counts)
+        wanted = np.zeros(rows.num_rows, dtype=bool)
+        wanted[of_classes[ranks < count]] = True
+        few = [name for name, own in zip(strata.names, strata.counts, strict=True) if 0 < own < count]
+        return select_rows(rows, wanted), few
+
     def _split(self, rows: Dataset, size: float, option: str) -> tuple[Dataset, Dataset]:
         """Split off a stratified part, given as a share or a number of rows; classes of one row stay in the first."""
         strata = self.labels.strata(categories(rows, LABEL))

@@ -73,6 +73,8 @@ def with_task(config: RunConfig) -> tuple[RunConfig, str]:
         raise ConfigError("label smoothing, class weights and the focal loss have no meaning for task regression")
     if config.mix.targets == "remix" and name != "single_label":
         raise ConfigError(f"mix.targets remix needs one class for each row; the task is {name}")
+    if config.data.shots is not None and name != "single_label":
+        raise ConfigError(f"data.shots needs one class for each row; the task is {name}")
     check_long_text(config, len(config.data.text_columns) > 1, name == "token_classification")
     choose_metric(name, config.train.metric)
     return replace(config, task=name), line
