@@ -33,7 +33,7 @@ def compare(
         if blocks is not None:
             model.bert.encoder.layer = model.bert.encoder.layer[:blocks]
             model.config.num_hidden_layers = blocks
-        mixer = attach(model, mix(strategy), seed=3)
+        mixer = attach(model, mix(strategy, regmix="auto"), seed=3)
         run = torch.compile(model, backend=backend) if compiled else model
         losses = []
         for _ in range(steps):
@@ -60,6 +60,7 @@ def compare(
         ("BERT", "manifold", 1),  # each site is another graph: before and behind the block
         pytest.param("GPT-2", "sentence", None, marks=pytest.mark.slow),
         ("TextCNN", "word", None),
+        ("TextCNN", "sentence", None),  # the classifier runs twice
     ],  # all of them below
 )
 def test_a_compiled_step_equals_the_plain_one(name: str, strategy: str, blocks: int | None, ragged: Batch) -> None:
