@@ -78,15 +78,57 @@ def test_the_same_classes_keep_every_weight(make: type, caplog: pytest.LogCaptur
     assert all(torch.equal(weight, before[name]) for name, weight in model.state_dict().items())
 
 
-@pytest.mark.parametrize("make", [encoder, words])
+@pytest.mark.parametrize("make", MAKERS)
 def test_a_saved_classifier_is_a_model_to_train(make: type, tmp_path: Path) -> None:
     torch.manual_seed(0)
     model = make()
     model.save_pretrained(tmp_path)
     train_tokenizer(TEXTS, min_frequency=1).save_pretrained(tmp_path)
-    loaded = build_model(ModelConfig(name=str(tmp_path)), Classes(["y", "x", "w"]).to_config(), [])
+    head = "native" if make is stock else "linear"
+    loaded = build_model(ModelConfig(name=str(tmp_path), head=head), Classes(["y", "x", "w"]).to_config(), [])
+    assert loaded.tokenizer.model_max_length <= 512
     assert loaded.model.training
     torch.testing.assert_close(logits(loaded.model)[:, [1, 0]], logits(model)[:, [0, 1]])
+
+
+@pytest.mark.parametrize("names", [["a", "b", "c"], ["a", "b"]])
+def test_classes_without_names(names: list[str], tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "textmix")
+    torch.manual_seed(0)
+    model = BertForSequenceClassification(bert_config())
+    model.save_pretrained(tmp_path)
+    train_tokenizer(TEXTS, min_frequency=1).save_pretrained(tmp_path)
+    loaded = build_model(ModelConfig(name=str(tmp_path), head="native"), Classes(names).to_config(), [])
+    if len(names) == 3:
+        torch.testing.assert_close(logits(loaded.model), logits(model))
+        assert "has no names for its classes: they are taken for a, b, c, in this order" in caplog.text
+    else:
+        assert logits(loaded.model).shape == (2, 2)
+        assert torch.equal(loaded.model.bert.pooler.dense.weight, model.bert.pooler.dense.weight)
+        assert "0 classes keep their weights; new: a, b; left out: LABEL_0, LABEL_1, LABEL_2" in caplog.text
+
+
+def test_the_encoder_alone_is_taken_of_a_stock_classifier_with_a_linear_head(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "textmix")
+    stock().save_pretrained(tmp_path)
+    train_tokenizer(TEXTS, min_frequency=1).save_pretrained(tmp_path)
+    loaded = build_model(ModelConfig(name=str(tmp_path)), Classes(["p", "q"]).to_config(), [])
+    assert isinstance(loaded.model, MixupForSequenceClassification)
+    assert "its encoder alone is used; --model.head native goes on from its classifier" in caplog.text
+
+
+@pytest.mark.parametrize("make", MAKERS)
+def test_dropout_is_that_of_the_options(make: type, tmp_path: Path) -> None:
+    make().save_pretrained(tmp_path)
+    train_tokenizer(TEXTS, min_frequency=1).save_pretrained(tmp_path)
+    options = {"dropout": 0.35} if make is not stock else {"encoder_dropout": 0.25, "head": "native"}
+    if make is encoder:
+        options["encoder_dropout"] = 0.25
+    model = build_model(ModelConfig(name=str(tmp_path), **options), OLD.to_config(), []).model
+    rates = {module.p for module in model.modules() if isinstance(module, nn.Dropout)}
+    assert rates == {rate for rate in options.values() if rate != "native"}
 
 
 def test_what_cannot_go_on_is_told(tmp_path: Path) -> None:

@@ -18,7 +18,8 @@ from tests.support.family_configs import bert_config
 from textmix.errors import ModelError, RunError
 from textmix.mixing.config import MixConfig
 from textmix.models.config import ModelConfig, TextRNNOptions
-from textmix.models.loading import build_model, check_model, freeze_lowest, load_model
+from textmix.models.freezing import freeze_lowest
+from textmix.models.loading import build_model, check_model, load_model
 from textmix.models.words.tokenizer_training import train_tokenizer
 from textmix.tasks.single_label import Classes
 

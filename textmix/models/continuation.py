@@ -1,6 +1,7 @@
 """Start training from a classifier that was trained before, perhaps for other classes."""
 
 import logging
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -16,7 +17,8 @@ logger = logging.getLogger(__name__)
 def keep_classes(model: Any, names: Mapping[int, str], where: str) -> None:
     """Give a classifier other classes: the rows of its last linear map are kept by name, and those of new ones drawn.
 
-    Nothing changes if the names and their order are the same.
+    Nothing changes if the names and their order are the same, or if there are as many classes that have only the names
+    that transformers gives (LABEL_0).
 
     Args:
         model: A trained classifier of transformers or textmix.
@@ -34,7 +36,11 @@ def keep_classes(model: Any, names: Mapping[int, str], where: str) -> None:
     if not isinstance(old, nn.Linear):
         raise ModelError(f"the last linear map of {where} was not found, so that its classes cannot be changed")
     kept = [name for name in after if name in before]
-    if not kept:
+    unnamed = all(re.fullmatch(r"LABEL_\d+", name) for name in before)
+    if unnamed and len(before) == len(after):
+        logger.info(f"{where} has no names for its classes: they are taken for {listed(after, 5)}, in this order")
+        return
+    if not kept and not unnamed:
         raise ModelError(
             f"{where} was trained for {listed(before, 5)}, and none of these is among {listed(after, 5)}: start from"
             " its encoder instead"

@@ -1,10 +1,11 @@
 """Build or load a model and its tokenizer by name."""
 
-from collections.abc import Iterable
+import logging
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from itertools import takewhile
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -19,22 +20,25 @@ from transformers import (
 
 import textmix.models.auto  # noqa: F401  # so that the Auto classes know the models of textmix
 from textmix.errors import ModelError, RunError, TextmixError
-from textmix.hooks.sites import find_sites
 from textmix.io.compat import current_accelerator
 from textmix.mixing.config import MixConfig
 from textmix.models.bundled import BUNDLED_MODELS, resolve_model_path
 from textmix.models.config import WORD_MODELS, ModelConfig
 from textmix.models.continuation import check_continuable, keep_classes
 from textmix.models.encoder_config import MixupEncoderConfig
-from textmix.models.encoders import load_encoder
+from textmix.models.encoders import dropout_options, load_encoder
+from textmix.models.freezing import freeze_lowest
 from textmix.models.lora import add_adapters, base_of, import_peft, is_adapter, merge_saved
 from textmix.models.pooling_choice import declared_max_length
 from textmix.models.sequence_classifier import MixupForSequenceClassification
 from textmix.models.token_classifier import MixupForTokenClassification
 from textmix.models.words.build import build_word_model, check_word_model_sites
 
+logger = logging.getLogger(__name__)
+
 LONGEST = 512
 _OF_TOKENS = "ForTokenClassification"
+_OF_CLASSIFIERS = ("ForSequenceClassification", _OF_TOKENS)
 # Parameters for masked tokens, which do not occur in classification (XLNet).
 _OF_PRETRAINING = ("mask_emb",)
 
@@ -127,11 +131,25 @@ def build_model(
         vocabulary.model_max_length = config.max_length or LONGEST
         return LoadedModel(word_model, vocabulary)
     encoder_config = _load_config(config.name, config.trust_remote_code)
-    trained = is_adapter(resolve_model_path(config.name)) or encoder_config.model_type.startswith("textmix-")
-    loaded = _go_on(config, labels, of_tokens) if trained else _begin(config, encoder_config, labels, of_tokens)
+    start = _go_on if _is_trained(config, encoder_config) else _begin
+    loaded = start(config, encoder_config, labels, of_tokens)
     if config.lora.rank is not None:
         add_adapters(loaded.model, config.lora, config.name)
     return loaded
+
+
+def _is_trained(config: ModelConfig, encoder_config: Any) -> bool:
+    """Return whether the head of a model is kept: of a classifier of textmix, or, if asked for, of transformers."""
+    path = resolve_model_path(config.name)
+    if is_adapter(path) or encoder_config.model_type.startswith("textmix-"):
+        return True
+    if not Path(path).is_dir() or not any(
+        name.endswith(_OF_CLASSIFIERS) for name in encoder_config.architectures or []
+    ):
+        return False
+    if config.head != "native":
+        logger.info(f"{config.name}: its encoder alone is used; --model.head native goes on from its classifier")
+    return config.head == "native"
 
 
 def _begin(config: ModelConfig, encoder_config: Any, labels: dict[str, Any], of_tokens: bool) -> LoadedModel:
@@ -143,17 +161,21 @@ def _begin(config: ModelConfig, encoder_config: Any, labels: dict[str, Any], of_
         if name.rpartition(".")[2] in _OF_PRETRAINING:
             parameter.requires_grad_(False)  # in several processes, DDP would wait for its gradient
     freeze_lowest(model, config.freeze)
-    if tokenizer.pad_token is None:
-        # Decoders have no padding token; any token works, because padding is masked.
-        tokenizer.pad_token = tokenizer.eos_token
-        model.config.get_text_config().pad_token_id = tokenizer.pad_token_id
+    _pad(model, tokenizer)
     tokenizer.model_max_length = _max_length(config, encoder_config, tokenizer)
     return LoadedModel(model, tokenizer)
 
 
-def _go_on(config: ModelConfig, labels: dict[str, Any], of_tokens: bool) -> LoadedModel:
-    """Load a classifier that textmix trained, with the classes of the labels."""
-    loaded = load_model(Path(config.name), config.trust_remote_code)
+def _pad(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:
+    """Give a decoder a padding token: any token works, because padding is masked."""
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token
+        model.config.get_text_config().pad_token_id = tokenizer.pad_token_id
+
+
+def _go_on(config: ModelConfig, encoder_config: Any, labels: dict[str, Any], of_tokens: bool) -> LoadedModel:
+    """Load a trained classifier, with the classes of the labels."""
+    loaded = load_model(Path(config.name), config.trust_remote_code, partial(_set_dropout, config))
     model, tokenizer = loaded.model.cpu(), loaded.tokenizer
     if config.head != "native" and not model.config.model_type.startswith("textmix-"):
         raise ModelError(f"{config.name} was trained with model.head native; add --model.head native")
@@ -162,8 +184,8 @@ def _go_on(config: ModelConfig, labels: dict[str, Any], of_tokens: bool) -> Load
     model.config.temperatures = None  # of the classes before
     model.train()
     freeze_lowest(model, config.freeze)
-    if config.max_length is not None:
-        tokenizer.model_max_length = config.max_length
+    _pad(model, tokenizer)
+    tokenizer.model_max_length = config.max_length or _max_length(config, encoder_config, tokenizer)
     return LoadedModel(model, tokenizer)
 
 
@@ -211,43 +233,23 @@ def _reason(error: Exception) -> str:
     return text.partition("\n")[0]
 
 
-def freeze_lowest(model: PreTrainedModel, count: int | Literal["encoder"]) -> None:
-    """Stop training the embeddings and the lowest blocks of a model's encoder.
-
-    Args:
-        model: A classifier.
-        count: Number of blocks; 0 freezes nothing, not even the embeddings; `encoder` freezes the whole encoder.
-
-    Raises:
-        ModelError: If the encoder has fewer blocks, or shares them.
-    """
-    if count == 0:
-        return
-    if count == "encoder":
-        model.base_model.requires_grad_(False)
-        return
-    blocks = [block.module for block in find_sites(model).blocks]
-    if count > len(blocks):
-        raise ModelError(f"model.freeze {count} exceeds the {len(blocks)} blocks of {type(model).__name__}")
-    if any(block in blocks[count:] for block in blocks[:count]):
-        raise ModelError(
-            f"{type(model).__name__} shares its blocks, so none can be frozen separately; leave out model.freeze"
-        )
-    for module in (model.get_input_embeddings(), *blocks[:count]):
-        module.requires_grad_(False)
-    # Also freeze everything else before the blocks: positions, projections, norms. If one of them were trained, the
-    # backward pass would go through all frozen blocks.
-    first = next(blocks[0].parameters())
-    for parameter in takewhile(lambda parameter: parameter is not first, model.base_model.parameters()):
-        parameter.requires_grad_(False)
+def _set_dropout(config: ModelConfig, saved: Any) -> None:
+    """Set the rates of dropout that are asked for in the configuration of a saved model."""
+    encoder = saved.encoder if isinstance(saved, MixupEncoderConfig) else saved
+    encoder.update(dropout_options(encoder, config.encoder_dropout))
+    if config.dropout is not None:
+        setattr(saved, "classifier_dropout" if isinstance(saved, MixupEncoderConfig) else "dropout", config.dropout)
 
 
-def load_model(directory: Path, trust_remote_code: bool = False) -> LoadedModel:
+def load_model(
+    directory: Path, trust_remote_code: bool = False, change: Callable[[Any], None] = lambda config: None
+) -> LoadedModel:
     """Load a saved model in eval mode, onto the accelerator if there is one.
 
     Args:
         directory: Directory of the model.
         trust_remote_code: Run the Python code in the directory, if the model has a custom architecture.
+        change: Changes the configuration with which the model is built.
 
     Raises:
         RunError: If the directory holds no model, or the model needs code that may not run.
@@ -257,12 +259,14 @@ def load_model(directory: Path, trust_remote_code: bool = False) -> LoadedModel:
     try:
         tokenizer = AutoTokenizer.from_pretrained(directory, trust_remote_code=trust_remote_code)
         config = AutoConfig.from_pretrained(directory, trust_remote_code=trust_remote_code)
+        change(config)
         of_tokens = any(name.endswith(_OF_TOKENS) for name in config.architectures or [])
         auto: Any = AutoModelForTokenClassification if of_tokens else AutoModelForSequenceClassification
         if is_adapter(directory):
             model: Any = _load_adapter(directory, config, of_tokens, trust_remote_code)
         else:
-            model = auto.from_pretrained(directory, use_safetensors=True, trust_remote_code=trust_remote_code)
+            options = {"use_safetensors": True, "trust_remote_code": trust_remote_code}
+            model = auto.from_pretrained(directory, config=config, **options)
     except TextmixError:
         raise
     except (OSError, ValueError, SafetensorError) as error:
