@@ -143,9 +143,8 @@ def _is_trained(config: ModelConfig, encoder_config: Any) -> bool:
     path = resolve_model_path(config.name)
     if is_adapter(path) or encoder_config.model_type.startswith("textmix-"):
         return True
-    if not Path(path).is_dir() or not any(
-        name.endswith(_OF_CLASSIFIERS) for name in encoder_config.architectures or []
-    ):
+    architectures = encoder_config.architectures or []
+    if not Path(path).is_dir() or not any(name.endswith(_OF_CLASSIFIERS) for name in architectures):
         return False
     if config.head != "native":
         logger.info(f"{config.name}: its encoder alone is used; --model.head native goes on from its classifier")
