@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from io import TextIOWrapper
 
 import textmix
+from textmix.cli.adapt import adapt
 from textmix.cli.compare import compare
 from textmix.cli.crossval import crossval
 from textmix.cli.data import data
@@ -55,6 +56,7 @@ COMMANDS = {
         evaluate,
         predict,
         export,
+        adapt,
         compare,
         crossval,
         ensemble,

@@ -33,7 +33,13 @@ class Source:
     size: int | None = None
 
 
-def open_source(source: str, columns: list[str], reading: Reading | None = None, of_tokens: bool = False) -> Source:
+def open_source(
+    source: str,
+    columns: list[str],
+    reading: Reading | None = None,
+    of_tokens: bool = False,
+    splits: tuple[str, ...] = (TEST, VALIDATION, TRAIN),
+) -> Source:
     """Open new rows.
 
     Args:
@@ -42,6 +48,7 @@ def open_source(source: str, columns: list[str], reading: Reading | None = None,
         columns: The text columns.
         reading: How files are read; None means the defaults. A file of one text a line has these columns.
         of_tokens: Texts may be lists of tokens.
+        splits: The first of these that the source has is read; files have only `train`.
 
     Raises:
         DataError: If the source cannot be read or lacks a column.
@@ -51,7 +58,7 @@ def open_source(source: str, columns: list[str], reading: Reading | None = None,
         return Source(_read_lines(columns, reading.encoding))
     if reading.columns is None and is_plain_text(source, reading):
         reading = replace(reading, columns=tuple(columns))
-    dataset = pick(load_source(source, reading), TEST, VALIDATION, TRAIN)
+    dataset = pick(load_source(source, reading), *splits)
     check_columns(dataset, Columns(columns, None, of_tokens=of_tokens), source_name(source))
     return Source(stored_tables(dataset, WINDOW), dataset.num_rows)
 

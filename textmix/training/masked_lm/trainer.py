@@ -1,0 +1,186 @@
+"""Train a masked language model on pieces of texts, and score it."""
+
+import math
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import count, islice
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from tqdm.auto import tqdm
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, get_scheduler
+
+from textmix.config.adapt import AdaptConfig
+from textmix.errors import TrainingError
+from textmix.io.compat import current_accelerator
+from textmix.mixing.sampling import seeded
+from textmix.training.batches import EpochBatches
+from textmix.training.masked_lm.masking import mask_words
+from textmix.training.masked_lm.pieces import Pieces
+from textmix.training.optimization import build_optimizer
+
+# Gururangan et al. 2020, table 14: a warm-up of 6 %, then linear; weight decay 0.01.
+_WARMUP, _WEIGHT_DECAY = 0.06, 0.01
+_MAX_GRAD_NORM = 1.0
+_TRAINING_STREAM, _EVALUATION_STREAM = 2**20 - 2, 2**20 - 3
+
+Numbers = npt.NDArray[np.int64]
+
+
+class MaskedScores(NamedTuple):
+    """How well masked tokens are predicted.
+
+    Args:
+        loss: Mean cross-entropy of a token.
+        accuracy: Share of the tokens that are predicted.
+        tokens: Number of tokens.
+    """
+
+    loss: float
+    accuracy: float
+    tokens: int
+
+
+@contextmanager
+def _only(model: PreTrainedModel, chosen: Tensor) -> Iterator[None]:
+    """Let the head of a masked language model see only the hidden states of some positions, as one row."""
+
+    def select(module: nn.Module, args: Any, output: Any) -> Any:
+        output.last_hidden_state = output.last_hidden_state[chosen].unsqueeze(0)
+        return output
+
+    handle = model.base_model.register_forward_hook(select)
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
+def masked_logits(model: PreTrainedModel, input_ids: Tensor, attention_mask: Tensor, chosen: Tensor) -> Tensor:
+    """Compute the logits of chosen tokens only: those of all tokens need a gigabyte for 32 rows of 256 tokens.
+
+    Args:
+        model: A masked language model.
+        input_ids: Shape (B, T).
+        attention_mask: Shape (B, T).
+        chosen: Shape (B, T), boolean, with M true values.
+
+    Returns:
+        Shape (M, vocabulary), in float32.
+    """
+    with _only(model, chosen):
+        logits: Tensor = model(input_ids=input_ids, attention_mask=attention_mask).logits
+    return logits[0].float()
+
+
+class MaskedTrainer:
+    """Trains a masked language model.
+
+    Args:
+        model: The model; it is moved to the accelerator if there is one.
+        tokenizer: Its tokenizer.
+        pieces: The pieces of texts.
+        train: Numbers of the pieces to train on.
+        config: The options.
+        precision: What `config.precision` comes to on this machine.
+
+    Attributes:
+        total_steps: Number of optimizer steps.
+    """
+
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        tokenizer: PreTrainedTokenizerBase,
+        pieces: Pieces,
+        train: Numbers,
+        config: AdaptConfig,
+        precision: Literal["fp32", "bf16"],
+    ) -> None:
+        self._device = current_accelerator() or torch.device("cpu")
+        self._model = model
+        nn.Module.to(model, self._device)
+        self._tokenizer = tokenizer
+        self._pieces = pieces
+        self._train = train
+        self._config = config
+        self._precision = precision
+        lengths = pieces.lengths_of(train)
+        self._batches = EpochBatches(len(train), config.batch_size, config.seed, lengths=lengths)
+        self.total_steps = config.max_steps or config.epochs * len(self._batches)
+
+    def run(self) -> None:
+        """Train.
+
+        Raises:
+            TrainingError: If the loss is not finite.
+        """
+        config, model = self._config, self._model.train()
+        generator = seeded(config.seed, _TRAINING_STREAM, 20)
+        optimizer = build_optimizer(model, config.learning_rate, _WEIGHT_DECAY)
+        warmup = round(_WARMUP * self.total_steps)
+        schedule = get_scheduler("linear", optimizer, num_warmup_steps=warmup, num_training_steps=self.total_steps)
+        interval = 0.2 if sys.stderr.isatty() else 10  # fewer lines in a log file
+        with tqdm(total=self.total_steps, unit="step", mininterval=interval) as bar:
+            for step, numbers in enumerate(islice(self._order(), self.total_steps), start=1):
+                logits, targets = self._predict(numbers, generator)
+                # The sum over at least one: a batch of short texts may have no masked word.
+                loss = F.cross_entropy(logits, targets, reduction="sum") / max(len(targets), 1)
+                torch.autograd.backward(loss)
+                self._check(loss.item(), step)
+                nn.utils.clip_grad_norm_(model.parameters(), _MAX_GRAD_NORM)
+                optimizer.step()
+                schedule.step()
+                optimizer.zero_grad()
+                bar.set_postfix(loss=f"{loss.item():.3f}", refresh=False)
+                bar.update()
+
+    @torch.inference_mode()
+    def evaluate(self, numbers: Numbers) -> MaskedScores | None:
+        """Score pieces, with the same masks each time.
+
+        Args:
+            numbers: Their numbers.
+
+        Returns:
+            None if no token was masked.
+        """
+        self._model.eval()
+        generator = seeded(self._config.seed, _EVALUATION_STREAM, 20)
+        loss, right, tokens = 0.0, 0, 0
+        for begin in range(0, len(numbers), self._config.batch_size):
+            logits, targets = self._predict(numbers[begin : begin + self._config.batch_size], generator)
+            loss += F.cross_entropy(logits, targets, reduction="sum").item()
+            right += int((logits.argmax(-1) == targets).sum())
+            tokens += len(targets)
+        return MaskedScores(loss / tokens, right / tokens, tokens) if tokens else None
+
+    def _order(self) -> Iterator[Numbers]:
+        """Yield the pieces of each batch, epoch after epoch."""
+        for epoch in count():
+            self._batches.epoch = epoch
+            for batch in self._batches:
+                yield self._train[batch]
+
+    def _predict(self, numbers: Numbers, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Mask pieces; returns the logits of the M chosen tokens, shape (M, vocabulary), and the tokens, shape (M,)."""
+        tokenizer = self._tokenizer
+        ids, words, attention_mask = self._pieces.batch(numbers, tokenizer.pad_token_id or 0)
+        probability, mask_id = self._config.mask_probability, tokenizer.mask_token_id
+        masked = mask_words(ids, words, probability, mask_id, len(tokenizer), generator)
+        inputs = [tensor.to(self._device) for tensor in (masked.input_ids, attention_mask, masked.chosen)]
+        with torch.autocast(self._device.type, torch.bfloat16, enabled=self._precision == "bf16"):
+            logits = masked_logits(self._model, *inputs)
+        return logits, ids[masked.chosen].to(self._device)
+
+    def _check(self, loss: float, step: int) -> None:
+        if not math.isfinite(loss):
+            raise TrainingError(
+                f"the loss is not finite at step {step}; lower --learning_rate (now {self._config.learning_rate}) or"
+                f" use --precision fp32 (now {self._precision})"
+            )
