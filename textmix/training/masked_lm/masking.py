@@ -32,7 +32,7 @@ def mask_words(
 
     Args:
         input_ids: Shape (B, T).
-        words: Shape (B, T); number of the word of each token, from 0 and below T; -1 for tokens that are never chosen.
+        words: Shape (B, T); number of the word of each token, below T; -1 for tokens that are never chosen.
         probability: Probability of a word.
         mask_id: Id of the mask token.
         vocab_size: Replaced tokens are drawn from this many ids.

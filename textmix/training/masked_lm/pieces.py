@@ -32,7 +32,7 @@ def number_words(ids: Sequence[int], words: Sequence[int | None], special: Itera
         special: Ids of special tokens, which belong to no word even where the text has them.
 
     Returns:
-        Shape (T,); from 0, and at most `LONGEST_WORD` times the same number; -1 for no word.
+        Shape (T,); ascending below T, at most `LONGEST_WORD` times the same number; -1 for no word.
     """
     told = np.array([-1 if word is None else word for word in words], dtype=np.int32)
     told[np.isin(ids, list(special))] = -1
