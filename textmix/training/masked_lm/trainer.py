@@ -24,7 +24,7 @@ from textmix.training.masked_lm.masking import mask_words
 from textmix.training.masked_lm.pieces import Pieces
 from textmix.training.optimization import build_optimizer
 
-# Gururangan et al. 2020, table 14: a warm-up of 6 %, then linear; weight decay 0.01.
+# Gururangan et al. 2020 (RoBERTa): a warm-up of 6 %, then linear; weight decay 0.01.
 _WARMUP, _WEIGHT_DECAY = 0.06, 0.01
 _MAX_GRAD_NORM = 1.0
 _TRAINING_STREAM, _EVALUATION_STREAM = 2**20 - 2, 2**20 - 3
