@@ -22,7 +22,8 @@ class RunConfig:
     Args:
         data: The data and its splits.
         model: The model.
-        mix: How training batches are mixed.
+        mix: How training batches are mixed. Default: strategy `none`, as no strategy was shown to gain on the data of
+            docs/defaults.md.
         loss: The loss of logits against targets, mixed or not.
         train: How the model is trained.
         task: The kind of labels: `single_label` (one class a row, or probabilities of the classes), `multi_label` (any
@@ -33,7 +34,7 @@ class RunConfig:
 
     data: DataConfig
     model: ModelConfig = field(default_factory=ModelConfig)
-    mix: MixConfig = field(default_factory=MixConfig)
+    mix: MixConfig = field(default_factory=lambda: MixConfig(strategy="none"))
     loss: LossConfig = field(default_factory=LossConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
     task: Literal["auto", TaskName] = "auto"

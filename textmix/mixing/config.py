@@ -25,8 +25,8 @@ class MixConfig:
     `MixConfig(strategy="manifold", manifold={"layers": [1]})`.
 
     Args:
-        strategy: Name of a strategy (see `textmix strategies`); `none` for no mixing. Default: sentence, which was
-            nowhere worse than no mixing and takes no longer (docs/defaults.md).
+        strategy: Name of a strategy (see `textmix strategies`); `none` for no mixing. Default: sentence, the mildest
+            and cheapest; that of the commands is none (docs/defaults.md).
         alpha: λ ~ Beta(alpha, alpha), or Dirichlet for several partners. Default: 0.4, the upper end of the range that
             Zhang et al. 2018 found best.
         alpha_schedule: How alpha changes over the training run: `constant`, from 0 up to its value (`linear_in`,

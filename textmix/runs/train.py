@@ -14,7 +14,7 @@ from textmix.data.columns import Texts
 from textmix.data.long_text import WINDOWS, long_share
 from textmix.data.splits import TRAIN, VALIDATION
 from textmix.data.standardize import text_columns
-from textmix.errors import RunError, RunFinished, TrainingInterrupted
+from textmix.errors import RunError, RunFinished, TrainingInterrupted, listed
 from textmix.io.files import write_json, write_text
 from textmix.io.inputs import refuse_overwriting
 from textmix.io.run_directory import (
@@ -28,6 +28,7 @@ from textmix.io.run_directory import (
     has_finished,
     run_lock,
 )
+from textmix.mixing.config import DEFAULTS, MixConfig, option_values
 from textmix.models.loading import LoadedModel, check_model
 from textmix.models.lora import finish_adapters
 from textmix.runs.data import RunData, read_data, with_task
@@ -131,6 +132,7 @@ def _prepare(
     config = _for_rows(config, data.report.sizes)
     trim_memory()
     loaded = build_seeded_model(config, data.space, Texts(text_columns(data.splits[TRAIN])))
+    _tell_idle(config.mix)
     _tell_long_texts(config, data, loaded)
     rows = tokenize_splits(config, data, loaded)
     check_processes_agree(config, data, loaded.tokenizer)
@@ -145,6 +147,13 @@ def _for_rows(config: RunConfig, sizes: dict[str, int]) -> RunConfig:
     metric = selection_metric(config.known_task, config.train.metric, sizes.get(VALIDATION, 0))
     train = replace(config.train.for_rows(sizes[TRAIN], ProcessGroup().size), metric=metric)
     return replace(config, train=train)
+
+
+def _tell_idle(mix: MixConfig) -> None:
+    """Say which options of mixing have no effect because nothing is mixed."""
+    given = [f"mix.{name}" for name, value in option_values(mix).items() if value != DEFAULTS[name]]
+    if mix.strategy == "none" and len(given) > 1:
+        logger.info(f"{listed([name for name in given if name != 'mix.strategy'])}: no effect with mix.strategy none")
 
 
 def _tell_long_texts(config: RunConfig, data: RunData, loaded: LoadedModel) -> None:
