@@ -237,7 +237,7 @@ def main() -> None:
     parser.add_argument("--rows", nargs="+", type=int, default=[100, 500, 5000], help="numbers of training rows")
     parser.add_argument("--seeds", type=int, default=5, help="number of seeds")
     parser.add_argument("--summary", action="store_true", help="summarize all runs so far; no run")
-    parser.add_argument("--base", default="textmix --mix.strategy none", help="system that others are compared with")
+    parser.add_argument("--base", default="textmix", help="system that others are compared with")
     options = parser.parse_args()
     if options.summary:
         summary = summarize(options.base)

@@ -16,13 +16,24 @@ FILES = {
 
 
 def finished_run(data: Path, name: str, seed: int, *options: str) -> Path:
-    """Train with the default options but for `options`, unless the run has finished, and return its directory."""
+    """Train MiniLM unless the run has finished, and return its directory.
+
+    The options are the defaults but for `options`, and sentence vectors are mixed beside the clean ones.
+    """
     label = "-".join(option.removeprefix("--").rpartition(".")[2] for option in options)
     directory = WORK / f"{name.lower()}{'-' if label else ''}{label}-{seed}"
     if not (directory / "metrics.json").is_file():
         files = [str(data / file) for file in FILES[name]] or ["bbc_news"]
         arguments = ["--data.source", files[0], *(["--data.test_source", files[1]] if len(files) > 1 else [])]
-        seeded = ["--train.seed", str(seed), "--output_dir", str(directory), "--overwrite"]
+        seeded = [
+            "--mix.strategy",
+            "sentence",
+            "--train.seed",
+            str(seed),
+            "--output_dir",
+            str(directory),
+            "--overwrite",
+        ]
         run_textmix("train", *arguments, *options, *seeded)
     return directory
 
