@@ -1,6 +1,6 @@
 """Can the probabilities be believed? python -m benchmarks.quality.calibration --data DIRECTORY.
 
-trains MiniLM, with sentence mixing and else the defaults, on TREC, on MR (a tenth for validation and a fifth for the test split, by seed)
+Trains MiniLM, with sentence mixing and else the defaults, on TREC, on MR (a fifth for the test split, by seed)
 and on R8 (at 64 tokens), and prints NLL and ECE on the test split before and after the temperature that is folded into
 the saved model: the means over seeds, and for the first seed the 95 % interval over test rows. `--agreement` also
 compares the probabilities of `Predictor`, of a `pipeline` of transformers and of the ONNX export on 200 test rows. The

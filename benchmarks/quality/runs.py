@@ -25,16 +25,8 @@ def finished_run(data: Path, name: str, seed: int, *options: str) -> Path:
     if not (directory / "metrics.json").is_file():
         files = [str(data / file) for file in FILES[name]] or ["bbc_news"]
         arguments = ["--data.source", files[0], *(["--data.test_source", files[1]] if len(files) > 1 else [])]
-        seeded = [
-            "--mix.strategy",
-            "sentence",
-            "--train.seed",
-            str(seed),
-            "--output_dir",
-            str(directory),
-            "--overwrite",
-        ]
-        run_textmix("train", *arguments, *options, *seeded)
+        arguments += ["--mix.strategy", "sentence", "--train.seed", str(seed)]
+        run_textmix("train", *arguments, *options, "--output_dir", str(directory), "--overwrite")
     return directory
 
 
