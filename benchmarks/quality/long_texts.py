@@ -1,8 +1,8 @@
 """What does reading long texts whole bring? python -m benchmarks.quality.long_texts --data DIRECTORY.
 
 Trains MiniLM, with sentence mixing and else the defaults, on BBC News (built in) and on R8 (reuters_r8_train.csv and
-reuters_r8_test.csv in DIRECTORY; 105 words a text), at 64 tokens an input, with each `model.long_text`. Prints accuracy,
-macro F1 and the time of training over seeds, and the paired differences from `truncate`. The same command continues an
+reuters_r8_test.csv in DIRECTORY; 105 words a text), at 64 tokens an input, with each `model.long_text`. Prints
+accuracy, macro F1 and the time of training over seeds, and the paired differences from `truncate`. The same command continues an
 interrupted benchmark. Results: benchmarks/results/long_texts.json.
 """
 
