@@ -1,9 +1,9 @@
 """What does reading long texts whole bring? python -m benchmarks.quality.long_texts --data DIRECTORY.
 
-Trains MiniLM, with sentence mixing and else the defaults, on BBC News (built in) and on R8 (reuters_r8_train.csv and
-reuters_r8_test.csv in DIRECTORY; 105 words a text), at 64 tokens an input, with each `model.long_text`. Prints
-accuracy, macro F1 and the time of training over seeds, and the paired differences from `truncate`. The same command continues an
-interrupted benchmark. Results: benchmarks/results/long_texts.json.
+Trains TextCNN, or what further options of `textmix train` name, with sentence mixing on BBC News (built in) and on R8
+(reuters_r8_train.csv and reuters_r8_test.csv in DIRECTORY), at 64 tokens an input, with each `model.long_text`. Prints
+the scores and the time of training over seeds, and the paired differences from `truncate`. The same command continues
+an interrupted benchmark. Results: benchmarks/results/NAME.json.
 """
 
 import statistics
@@ -24,11 +24,13 @@ def main() -> None:
     parser.add_argument("--sets", nargs="+", choices=["BBC", "R8"], default=["BBC", "R8"], help="data sets")
     parser.add_argument("--seeds", type=int, default=3, help="number of seeds")
     parser.add_argument("--max_length", type=int, default=64, help="tokens of an input")
-    options = parser.parse_args()
+    parser.add_argument("--name", default="long_texts", help="name of the result file")
+    options, rest = parser.parse_known_args()
+    rest = rest or ["--model.name", "textcnn", "--train.epochs", "8"]
     found: dict[tuple[str, str], list[dict[str, Any]]] = {(name, kept): [] for name in options.sets for kept in KEPT}
     for seed in range(options.seeds):
         for (name, kept), runs in found.items():
-            given = ["--model.max_length", str(options.max_length), "--model.long_text", kept]
+            given = ["--model.max_length", str(options.max_length), "--model.long_text", kept, *rest]
             runs.append(test_scores(finished_run(options.data, name, seed, *given)))
     record, rows = [], []
     for (name, kept), runs in found.items():
@@ -44,7 +46,8 @@ def main() -> None:
         )
     names = ["data", "long_text", "cut", "accuracy", "macro F1", "NLL", "ECE", "accuracy minus truncate", "seconds"]
     print_table(names, rows)
-    write_results("long_texts", {"seeds": options.seeds, "max_length": options.max_length, "rows": record}, options)
+    about = {"seeds": options.seeds, "max_length": options.max_length, "options": rest}
+    write_results(options.name, {**about, "rows": record}, options)
 
 
 if __name__ == "__main__":
