@@ -17,9 +17,14 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     rows = topic_rows(90)
     source.write_text("review,stars\n" + "".join(f"{text},{label}\n" for text, label in rows))
     columns = ["--data.text_column", "review", "--data.label_column", "stars"]
-    fold = ["--mix.fold_lam", "true"]  # so little training learns more of rows that weigh most themselves
+    mixing = [
+        "--mix.strategy",
+        "manifold",
+        "--mix.fold_lam",
+        "true",
+    ]  # so little training learns more of rows that weigh most themselves
     code = main(
-        ["train", "--data.source", str(source), *columns, *QUICK, *fold, "--output_dir", str(directory / "run")]
+        ["train", "--data.source", str(source), *columns, *QUICK, *mixing, "--output_dir", str(directory / "run")]
     )
     assert code == 0
     return directory / "run"

@@ -200,7 +200,7 @@ class TestTrust:
             ["train", "--resume", str(run)],
             ["predict", str(run), str(topics_csv)],
             ["evaluate", str(run)],
-            ["inspect", str(run), str(topics_csv), "-n", "1"],
+            ["inspect", str(run), str(topics_csv), "-n", "1", "--strategy", "word"],
             *([["export", str(run)]] if HAS_EXPORTER else []),
         ]
         for command in commands:

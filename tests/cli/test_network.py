@@ -47,7 +47,7 @@ def test_no_command_asks_the_network_for_local_and_built_in_data(tmp_path: Path)
         ["evaluate", run, "--data.source", str(tmp_path / "rows.tsv")],
         ["evaluate", run, "--data.source", str(tmp_path / "rows.jsonl"), "--output_dir", str(runs / "jsonl")],
         ["predict", run, str(tmp_path / "rows.parquet"), "--output", str(tmp_path / "predicted.csv")],
-        ["inspect", run, str(tmp_path / "rows.csv"), "-n", "1"],
+        ["inspect", run, str(tmp_path / "rows.csv"), "-n", "1", "--strategy", "word"],
         *([["export", run]] if HAS_EXPORTER else []),
         ["compare", *train, "--strategies", "none,word", "--seeds", "1", "--output_dir", str(runs / "compare")],
         ["crossval", *train, "--folds", "2", "--output_dir", str(runs / "one")],

@@ -95,7 +95,7 @@ WRONG_DATA = {
     "choices without any": (
         "",
         ["--mix.any.choices", "{word: 1}"],
-        r"mix\.any\.choices has no effect with strategy 'sentence'",
+        r"mix\.any\.choices has no effect with strategy 'none'",
     ),
     "an option of another strategy": (
         "",
