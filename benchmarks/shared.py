@@ -5,6 +5,7 @@ description of the machine; the values of single runs go to runs/benchmarks/, wh
 """
 
 import argparse
+import csv
 import json
 import random
 import statistics
@@ -19,6 +20,9 @@ import yaml
 ROOT = Path(__file__).resolve().parent.parent
 RESULTS = ROOT / "benchmarks" / "results"
 RAW = ROOT / "runs" / "benchmarks"
+
+# A text and its label.
+Row = tuple[str, str]
 
 
 def make_parser(description: str | None) -> argparse.ArgumentParser:
@@ -48,6 +52,19 @@ def write_results(name: str, record: Mapping[str, Any], options: argparse.Namesp
     write_json(result_file(name, options), record)
     if raw is not None:
         write_json(RAW / (options.machine or "") / f"{name}.json", raw)
+
+
+def read_rows(path: Path) -> list[Row]:
+    """Read texts and labels from a CSV file."""
+    with path.open(encoding="utf-8", newline="") as file:
+        return [(row["text"], row["label"]) for row in csv.DictReader(file)]
+
+
+def write_rows(path: Path, rows: list[Row]) -> str:
+    """Write texts and labels as CSV and return the path."""
+    with path.open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([("text", "label"), *rows])
+    return str(path)
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -8,7 +8,6 @@ to benchmarks/results/sentences_choice.json: for each setting the figures after 
 no mixing with the same other options and seeds.
 """
 
-import csv
 import json
 import statistics
 import tempfile
@@ -19,7 +18,7 @@ from typing import Any
 
 from sklearn.model_selection import train_test_split
 
-from benchmarks.shared import RAW, ROOT, make_parser, print_table, write_results
+from benchmarks.shared import RAW, ROOT, Row, make_parser, print_table, read_rows, write_results, write_rows
 from textmix.config.parsing import parse, run_parser, to_run_config
 from textmix.data.config import DataConfig
 from textmix.runs.train import train
@@ -28,23 +27,13 @@ RECIPE = ROOT / "recipes" / "sentences" / "textcnn.yaml"
 LINES = RAW / "sentences_choice.jsonl"
 HELD_OUT = {"trec": ("trec_train.csv", 500), "mr": ("mr.csv", 1000)}
 
-Row = tuple[str, str]
-
 
 def parts(path: Path, size: int, untouched: float, seed: int) -> Iterator[list[Row]]:
     """Divide a file into training rows and evaluation rows; a share of it is left out for every seed."""
-    with path.open(encoding="utf-8", newline="") as file:
-        rows = [(row["text"], row["label"]) for row in csv.DictReader(file)]
+    rows = read_rows(path)
     if untouched:
         rows, _ = train_test_split(rows, test_size=untouched, random_state=12345, stratify=[row[1] for row in rows])
     yield from train_test_split(rows, test_size=size, random_state=1000 + seed, stratify=[row[1] for row in rows])
-
-
-def write(path: Path, rows: list[Row]) -> str:
-    """Write rows as CSV and return the path."""
-    with path.open("w", encoding="utf-8", newline="") as file:
-        csv.writer(file).writerows([("text", "label"), *rows])
-    return str(path)
 
 
 def run(directory: Path, name: str, seed: int, given: list[str]) -> dict[str, Any]:
@@ -54,9 +43,9 @@ def run(directory: Path, name: str, seed: int, given: list[str]) -> dict[str, An
     config = to_run_config(parser, parse(parser, ["--config", str(RECIPE), "--data.source", file, *given]))
     with tempfile.TemporaryDirectory() as scratch:
         kept, held_out = parts(directory / file, size, 0.1 if name == "mr" else 0.0, seed)
-        evaluated = write(Path(scratch) / "held_out.csv", held_out)
+        evaluated = write_rows(Path(scratch) / "held_out.csv", held_out)
         data = DataConfig(
-            source=write(Path(scratch) / "train.csv", kept), validation_source=evaluated, test_source=evaluated
+            source=write_rows(Path(scratch) / "train.csv", kept), validation_source=evaluated, test_source=evaluated
         )
         config = replace(config, data=data, train=replace(config.train, seed=seed), output_dir=f"{scratch}/run")
         train(config, overwrite=True)

@@ -13,7 +13,6 @@ instead of runs, prints all lines as two tables, with differences from the syste
 and writes benchmarks/results/defaults.json.
 """
 
-import csv
 import json
 import shlex
 import tempfile
@@ -24,20 +23,12 @@ from typing import Any
 import numpy as np
 from sklearn.model_selection import train_test_split
 
-from benchmarks.shared import RAW, make_parser, mean_of, print_table, write_results
+from benchmarks.shared import RAW, Row, make_parser, mean_of, print_table, read_rows, write_results, write_rows
 
 LINES = RAW / "defaults.jsonl"
 FIGURES = ("accuracy", "nll", "ece")
 MR_DRAWN, MR_TEST = 6000, 1000
 RESAMPLES = 20_000
-
-Row = tuple[str, str]
-
-
-def read(path: Path) -> list[Row]:
-    """Read texts and labels."""
-    with path.open(encoding="utf-8", newline="") as file:
-        return [(row["text"], row["label"]) for row in csv.DictReader(file)]
 
 
 def split(rows: list[Row], seed: int, size: int) -> tuple[list[Row], list[Row]]:
@@ -49,32 +40,24 @@ def split(rows: list[Row], seed: int, size: int) -> tuple[list[Row], list[Row]]:
 def draw(data: Path, name: str, rows: int, seed: int) -> dict[str, list[Row]]:
     """Draw the training rows, those that defaults are chosen by, and the test rows."""
     if name == "TREC":
-        found, test = read(data / "trec_train.csv"), read(data / "trec_test.csv")
+        found, test = read_rows(data / "trec_train.csv"), read_rows(data / "trec_test.csv")
     else:
-        found, rest = split(read(data / "mr.csv"), 12345, 10_662 - MR_DRAWN)
+        found, rest = split(read_rows(data / "mr.csv"), 12345, 10_662 - MR_DRAWN)
         _, test = split(rest, 12345, MR_TEST)
     kept, choice = split(found, seed, len(found) // 10)
     train = split(kept, seed, rows)[1] if rows < len(kept) else kept
     return {"train": train, "choice": choice, "test": test}
 
 
-def write(path: Path, rows: list[Row]) -> str:
-    """Write rows as CSV and return the path."""
-    with path.open("w", encoding="utf-8", newline="") as file:
-        csv.writer(file).writerows([("text", "label"), *rows])
-    return str(path)
-
-
 def scores(labels: list[str], names: list[str], probabilities: Any) -> dict[str, float]:
     """Score probabilities of shape (N, C)."""
-    from textmix.evaluation.calibration import expected_calibration_error
+    from textmix.evaluation.calibration import expected_calibration_error, log_losses
 
     values = np.asarray(probabilities, dtype=float)
     targets = np.array([names.index(label) for label in labels])
-    own = values[np.arange(len(targets)), targets]
     figures = {
         "accuracy": float((values.argmax(axis=1) == targets).mean()),
-        "nll": float(-np.log(own.clip(min=1e-12)).mean()),
+        "nll": float(log_losses(targets, values).mean()),
         "ece": float(expected_calibration_error(targets, values)),
     }
     return {name: round(value, 5) for name, value in figures.items()}
@@ -88,8 +71,8 @@ def textmix(rows: dict[str, list[Row]], seed: int, options: str) -> tuple[list[s
 
     parser = run_parser("defaults", "")
     with tempfile.TemporaryDirectory() as scratch:
-        given = ["--data.source", write(Path(scratch) / "train.csv", rows["train"])]
-        given += ["--data.test_source", write(Path(scratch) / "choice.csv", rows["choice"])]
+        given = ["--data.source", write_rows(Path(scratch) / "train.csv", rows["train"])]
+        given += ["--data.test_source", write_rows(Path(scratch) / "choice.csv", rows["choice"])]
         given += ["--train.seed", str(seed), "--output_dir", f"{scratch}/run", *shlex.split(options)]
         train(to_run_config(parser, parse(parser, given)), show_progress=False)
         predictor = Predictor.from_pretrained(f"{scratch}/run")

@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 import torch
 from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModelForMaskedLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
-from transformers.utils import cached_file
 
 from textmix.errors import ModelError
 from textmix.io.compat import model_class
@@ -16,6 +15,7 @@ from textmix.models.bundled import resolve_model_path
 from textmix.models.config import WORD_MODELS, ModelConfig
 from textmix.models.loading import load_tokenizer
 from textmix.models.lora import is_adapter
+from textmix.models.pooling_choice import find_file
 
 # Files of sentence-transformers beside the encoder, and in the folder of a module such as `1_Pooling`.
 _MODULES = "modules.json"
@@ -117,13 +117,7 @@ def save_encoder(model: PreTrainedModel, name: str, directory: Path) -> None:
 
 def _copy(path: str, name: str, directory: Path) -> None:
     """Copy a file of a checkpoint, a directory or a hub id, if there is one."""
-    found = cached_file(
-        path,
-        name,
-        _raise_exceptions_for_gated_repo=False,
-        _raise_exceptions_for_missing_entries=False,
-        _raise_exceptions_for_connection_errors=False,
-    )
+    found = find_file(path, name)
     if found:
         (directory / name).parent.mkdir(exist_ok=True)
         shutil.copyfile(found, directory / name)

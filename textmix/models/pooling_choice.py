@@ -50,12 +50,18 @@ def declared_max_length(path: str) -> int | None:
     return declared.get("max_seq_length")
 
 
-def _read_json(path: str, name: str) -> dict[str, Any] | None:
-    found = cached_file(
+def find_file(path: str, name: str) -> str | None:
+    """Return the local path of a file of a checkpoint, a directory or a hub id; None if it has none."""
+    found: str | None = cached_file(
         path,
         name,
         _raise_exceptions_for_gated_repo=False,
         _raise_exceptions_for_missing_entries=False,
         _raise_exceptions_for_connection_errors=False,
     )
+    return found
+
+
+def _read_json(path: str, name: str) -> dict[str, Any] | None:
+    found = find_file(path, name)
     return json.loads(Path(found).read_text(encoding="utf-8")) if found else None

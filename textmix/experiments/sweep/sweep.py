@@ -65,12 +65,11 @@ class Sweep:
         if "model.name" not in space:
             check_model(config.model)
         resolved, _ = with_task(resolve(config))  # raises errors of the base configuration before the first trial
-        metric = choose_metric(resolved.known_task, config.train.metric)
-        config = replace(config, task=resolved.task, train=replace(config.train, metric=metric))
+        self.metric = choose_metric(resolved.known_task, config.train.metric)
+        config = replace(config, task=resolved.task, train=replace(config.train, metric=self.metric))
         assert config.output_dir is not None
         self.directory = Path(config.output_dir)
         refuse_overwriting(self.directory, config.inputs, "output_dir")
-        self.metric = choose_metric(config.known_task, config.train.metric)
         # Scores of trials are comparable only on the same splits.
         self._config = replace(config, data=replace(config.data, split_seed=config.data.seed(config.train.seed)))
         self._space = space
