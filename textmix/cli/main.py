@@ -14,6 +14,7 @@ from textmix.cli.ensemble import ensemble
 from textmix.cli.evaluate import evaluate
 from textmix.cli.export import export
 from textmix.cli.inspect import inspect
+from textmix.cli.label import label
 from textmix.cli.listing import datasets, models, strategies
 from textmix.cli.predict import predict
 from textmix.cli.recipes import recipes
@@ -57,6 +58,7 @@ COMMANDS = {
         predict,
         export,
         adapt,
+        label,
         compare,
         crossval,
         ensemble,

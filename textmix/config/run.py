@@ -1,18 +1,24 @@
 """RunConfig: all options of a run, as in a recipe or the config.yaml of a run. Imports no torch."""
 
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 import yaml
 
+from textmix.config.contrastive import ContrastiveConfig
 from textmix.config.train import TrainConfig
+from textmix.config.unlabeled import UnlabeledConfig
 from textmix.data.config import DataConfig
 from textmix.errors import ConfigError
 from textmix.mixing.config import MixConfig
 from textmix.mixing.loss_config import LossConfig
-from textmix.models.config import ModelConfig
+from textmix.models.config import WORD_MODELS, ModelConfig
 from textmix.tasks.names import TaskName, choose_metric
+
+# Options of training in epochs, which a run for few labels does not have.
+_OF_EPOCHS = ("epochs", "max_steps", "batch_size", "accumulation_steps", "learning_rate", "patience", "ema_decay")
 
 
 @dataclass(frozen=True)
@@ -26,6 +32,8 @@ class RunConfig:
             docs/defaults.md.
         loss: The loss of logits against targets, mixed or not.
         train: How the model is trained.
+        contrastive: A contrastive warm-up for few labels, in the place of epochs.
+        unlabeled: How rows without labels are trained on, after the warm-up.
         task: The kind of labels: `single_label` (one class a row, or probabilities of the classes), `multi_label` (any
             number of labels a row), `regression` (one or several numbers a row), or `token_classification` (a tag a
             token); `auto` finds it from the data, and stops where that is not certain.
@@ -37,6 +45,8 @@ class RunConfig:
     mix: MixConfig = field(default_factory=lambda: MixConfig(strategy="none"))
     loss: LossConfig = field(default_factory=LossConfig)
     train: TrainConfig = field(default_factory=TrainConfig)
+    contrastive: ContrastiveConfig = field(default_factory=ContrastiveConfig)
+    unlabeled: UnlabeledConfig = field(default_factory=UnlabeledConfig)
     task: Literal["auto", TaskName] = "auto"
     output_dir: str | None = None
 
@@ -55,6 +65,32 @@ class RunConfig:
             raise ConfigError("train.tune_thresholds needs a validation split; set data.validation_fraction above 0")
         if self.task != "auto":
             choose_metric(self.task, self.train.metric)
+        if wrong := [*self._wrong_with_few_labels()]:
+            raise ConfigError("; ".join(wrong))
+
+    def _wrong_with_few_labels(self) -> Iterator[str]:
+        if not self.has_few_labels:
+            if self.contrastive != ContrastiveConfig():
+                yield "the section contrastive has no effect without contrastive.steps; 100 for example"
+            if self.unlabeled != UnlabeledConfig():
+                yield "the section unlabeled has no effect without data.unlabeled, a source of rows"
+            if self.data.label_descriptions is not None:
+                yield "data.label_descriptions has no effect without contrastive.steps"
+            return
+        option = "contrastive.steps" if self.contrastive.steps else "data.unlabeled"
+        model = self.model
+        if model.name in WORD_MODELS or model.head != "linear":
+            yield f"{option} needs an encoder with model.head linear"
+        if model.freeze == "encoder" or model.lora.rank is not None or model.long_text == "windows":
+            yield f"{option} goes without model.lora, model.freeze encoder and model.long_text windows; leave them out"
+        idle = [name for name in _OF_EPOCHS if getattr(self.train, name) != getattr(TrainConfig(), name)]
+        if idle:
+            yield f"{option} trains in the place of epochs: no effect of {', '.join(f'train.{name}' for name in idle)}"
+
+    @property
+    def has_few_labels(self) -> bool:
+        """Whether the run is one for few labels: a contrastive warm-up, rows without labels, or both."""
+        return self.contrastive.steps > 0 or self.data.unlabeled is not None
 
     @property
     def known_task(self) -> TaskName:

@@ -1,5 +1,6 @@
 """DataConfig: which rows and columns are used, and how they are split. Imports no torch: `--help` stays fast."""
 
+import re
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -10,6 +11,10 @@ from textmix.errors import ConfigError
 # The options of files, which new rows share with the data of a run.
 READING_OPTIONS = ("encoding", "delimiter", "columns", "format", "field")
 # Further options that say how rows are read.
+# In the place of a source: the rows of `data.source` that have no label.
+UNLABELED_ROWS = "empty"
+# In the place of descriptions: the names of the classes.
+CLASS_NAMES = "names"
 _ROW_OPTIONS = ("text_column", "label_column", "label_separator", "lowercase_labels", "unknown_labels")
 
 
@@ -25,6 +30,11 @@ class DataConfig:
             data set that has one.
         validation_source: Validation data, given like `source`; null means a stratified part of the remaining rows, or
             the validation split of a data set that has one.
+        unlabeled: Rows without labels that few labelled rows are trained with, given like `source`, or `empty`: the
+            rows of `source` without a label. Their labels are not read. Null means none.
+        label_descriptions: Texts that describe classes, as in `{sports: games and athletes}`, or `names`, the names of
+            the classes: each is a further labelled row of the contrastive warm-up. A name without a letter describes
+            nothing. Null means none.
         text_column: Column of the text. A second column holds the second sentence of a pair; further columns are
             appended to it.
         label_column: Column of the label: of the class, as text or as an integer; of a list of labels or of their names
@@ -42,7 +52,7 @@ class DataConfig:
         columns: Names of the columns of files without a header, as in `text,label`.
         format: Format of files whose names do not tell it; `text` is one text a line.
         field: Where the rows of a JSON document are, as a dotted name; the sheet of an xlsx file.
-        test_fraction: Share of `source` used as the test split if there is no other.
+        test_fraction: Share of `source` used as the test split if there is no other; 0 means no test split.
         validation_fraction: Share of the remaining rows used as the validation split if there is no other; 0 means no
             validation split.
         split_seed: Seed of the splits; null means `train.seed`.
@@ -62,6 +72,8 @@ class DataConfig:
     source: str | list[str]
     test_source: str | list[str] | None = None
     validation_source: str | list[str] | None = None
+    unlabeled: str | list[str] | None = None
+    label_descriptions: dict[str, str] | Literal["names"] | None = None
     text_column: str | list[str] = "text"
     label_column: str | list[str] = "label"
     label_separator: str | None = None
@@ -99,10 +111,9 @@ class DataConfig:
             wrong.append("data.label_column must name at least one column, and none of them twice")
         if self.label_separator is not None and (not self.label_separator or len(self.label_columns) > 1):
             wrong.append("data.label_separator must not be empty, and needs a single data.label_column")
-        if not 0 < self.test_fraction < 1:
-            wrong.append(f"data.test_fraction must lie between 0 and 1, not {self.test_fraction}")
-        if not 0 <= self.validation_fraction < 1:
-            wrong.append(f"data.validation_fraction must lie in [0, 1), not {self.validation_fraction}")
+        for name in ("test_fraction", "validation_fraction"):
+            if not 0 <= getattr(self, name) < 1:
+                wrong.append(f"data.{name} must lie in [0, 1), not {getattr(self, name)}")
         for name in ("max_train_samples", "shots"):
             if getattr(self, name) is not None and getattr(self, name) < 1:
                 wrong.append(f"data.{name} must be at least 1, not {getattr(self, name)}")
@@ -134,9 +145,34 @@ class DataConfig:
         return train_seed if self.split_seed is None else self.split_seed
 
     @property
+    def has_test_split(self) -> bool:
+        """Whether a test split is asked for."""
+        return self.test_source is not None or self.folds is not None or self.test_fraction > 0
+
+    def descriptions(self, names: list[str]) -> dict[str, str]:
+        """Return the texts that describe classes, by class; a class may have none.
+
+        Args:
+            names: The classes.
+
+        Raises:
+            ConfigError: If a description is of no class.
+        """
+        given = self.label_descriptions
+        if given is None:
+            return {}
+        if isinstance(given, str):
+            words = {name: re.sub(r"[\W_]+", " ", name).strip() for name in names}
+            return {name: text for name, text in words.items() if any(map(str.isalpha, text))}
+        if unknown := [name for name in given if name not in names]:
+            raise ConfigError(f"data.label_descriptions describes '{unknown[0]}', which is no class")
+        return dict(given)
+
+    @property
     def sources(self) -> list[str]:
         """All sources of data: paths, globs, hub ids and built-in names."""
-        given = (self.source, self.test_source, self.validation_source)
+        pool = None if self.unlabeled == UNLABELED_ROWS else self.unlabeled
+        given = (self.source, self.test_source, self.validation_source, pool)
         return [name for names in given if names for name in ([names] if isinstance(names, str) else names)]
 
     @property

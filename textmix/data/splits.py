@@ -9,7 +9,7 @@ import numpy.typing as npt
 from datasets import Dataset, DatasetDict
 
 from textmix.data.columns import categories, in_memory, select_rows
-from textmix.data.config import DataConfig
+from textmix.data.config import UNLABELED_ROWS, DataConfig
 from textmix.data.duplicates import count_duplicates, repeated_rows
 from textmix.data.folds import fold_numbers
 from textmix.data.label_format import LabelFormat, Labels
@@ -218,7 +218,10 @@ def _find(
     found: dict[str, tuple[Dataset, Columns, str]] = {}
     if not only_test:
         given, where = load_source(config.source, config.reading), source_name(config.source)
-        found[TRAIN] = pick(given, TRAIN), replace(columns, group=config.group_column, numbered=numbered), where
+        own = replace(columns, group=config.group_column, numbered=numbered)
+        if config.unlabeled == UNLABELED_ROWS:  # they belong to the pool
+            own = replace(own, drop_missing=True)
+        found[TRAIN] = pick(given, TRAIN), own, where
         # Folds take the place of a test split. The labels of some test splits on the hub are not published.
         for name in (VALIDATION, TEST) if config.folds is None else (VALIDATION,):
             if name in given and _is_labelled(given[name], config.label_columns):

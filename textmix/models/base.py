@@ -19,7 +19,7 @@ from textmix.models.encoders import build_encoder, dropout_options, load_encoder
 from textmix.models.pooling import PoolingName
 from textmix.models.pooling_choice import choose_pooling
 
-_CONFIG_KEYS = ("num_labels", "id2label", "label2id", "problem_type", "classifier_dropout")
+_CONFIG_KEYS = ("num_labels", "id2label", "label2id", "problem_type", "classifier_dropout", "normalize")
 _HUB_KEYS = ("revision", "cache_dir", "token", "subfolder", "trust_remote_code", "local_files_only", "force_download")
 
 HeadName = Literal["linear", "native"]

@@ -121,6 +121,8 @@ class ModelConfig:
             directory.
         pooling: How hidden states are pooled into one vector: `cls`, `mean`, `max`, `attention`, `last`, or `auto` (as
             a sentence-transformers checkpoint declares, else the usual pooling of the architecture).
+        normalize: Divide sentence vectors by their length, so that the linear layer sees directions alone. For encoders
+            with a `linear` head.
         head: `linear` is one linear layer on the pooled vector. `native` is the classification head that transformers
             has for the architecture; transformers loads the saved checkpoint without textmix.
         dropout: Dropout on the pooled vector; null means the default of the model (encoders 0.1, TextCNN and TextRNN
@@ -147,6 +149,7 @@ class ModelConfig:
 
     name: str = "minilm"
     pooling: Literal["auto", "cls", "mean", "max", "attention", "last"] = "auto"
+    normalize: bool = False
     head: Literal["linear", "native"] = "linear"
     dropout: float | None = None
     encoder_dropout: float | None = None
@@ -183,6 +186,9 @@ class ModelConfig:
             yield f"model.pooling and model.head have no effect with model.name {self.name}; leave them out"
         elif self.head == "native" and self.pooling != "auto":
             yield "model.pooling has no effect with model.head native; leave it at auto"
+        if self.normalize and (of_words or self.head == "native"):
+            which = f"model.name {self.name}" if of_words else "model.head native"
+            yield f"model.normalize has no effect with {which}; leave it out"
         if self.head == "native" and self.dropout is not None:
             yield "model.dropout has no effect with model.head native; leave it out"
         if of_words and self.encoder_dropout is not None:

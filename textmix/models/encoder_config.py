@@ -24,6 +24,7 @@ class MixupEncoderConfig(PretrainedConfig):
         encoder: Configuration of the encoder, of any architecture that `AutoModel` knows; only the encoder of an
             encoder-decoder is used.
         pooling: `cls`, `last`, `mean`, `max` or `attention`; token classifiers do not pool.
+        normalize: Divide sentence vectors by their length.
         classifier_dropout: Dropout before the linear layer. Default: 0.1, as in BERT (Devlin et al. 2019).
         mix: Fields of the `MixConfig` that was given to `from_pretrained`, or None.
     """
@@ -34,6 +35,7 @@ class MixupEncoderConfig(PretrainedConfig):
     # Annotations without values: transformers < 5 knows no fields, later versions compare configurations by them.
     encoder: PretrainedConfig
     pooling: str
+    normalize: bool
     classifier_dropout: float
     mix: dict[str, Any] | None
 
@@ -43,11 +45,13 @@ class MixupEncoderConfig(PretrainedConfig):
         pooling: str = "cls",
         classifier_dropout: float = 0.1,
         mix: dict[str, Any] | None = None,
+        normalize: bool = False,
         **kwargs: Any,
     ) -> None:
         # transformers builds one without arguments to find the defaults.
         self.encoder = encoder if isinstance(encoder, PretrainedConfig) else _from_fields(encoder or {})
         self.pooling = pooling
+        self.normalize = normalize
         self.classifier_dropout = classifier_dropout
         self.mix = mix
         super().__init__(**kwargs)  # last: it sets the attention implementation of the encoder, too

@@ -198,7 +198,7 @@ def _load_classifier(
         model: PreTrainedModel = kind.from_pretrained(
             config.name,
             head=config.head,
-            **({} if of_tokens else {"pooling": config.pooling}),
+            **({} if of_tokens else {"pooling": config.pooling} | ({"normalize": True} if config.normalize else {})),
             classifier_dropout=config.dropout,
             encoder_dropout=config.encoder_dropout,
             trust_remote_code=trust,

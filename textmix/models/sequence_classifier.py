@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any, Literal, Self
 
 from torch import Tensor
+from torch.nn import functional as F
 from transformers.modeling_outputs import BaseModelOutput, SequenceClassifierOutput
 from transformers.utils import can_return_tuple
 
@@ -84,7 +85,7 @@ class MixupForSequenceClassification(MixupModel):
         assert hidden is not None
         mask = attention_mask if attention_mask is not None else hidden.new_ones(hidden.shape[:2])
         vectors: Tensor = self.pooling(hidden, mask)
-        return vectors
+        return F.normalize(vectors, dim=-1) if self.config.normalize else vectors
 
     @classmethod
     def from_pretrained(  # type: ignore[override]  # adds keyword arguments
@@ -110,10 +111,10 @@ class MixupForSequenceClassification(MixupModel):
             pooling: How hidden states are pooled; `auto` takes the pooling that a sentence-transformers checkpoint
                 declares, else the usual pooling of the architecture. Only for an encoder with a new linear head.
             encoder_dropout: Dropout inside the encoder; None keeps the checkpoint's.
-            **kwargs: `num_labels`, `id2label`, `label2id`, `problem_type`, `classifier_dropout`, and the arguments of
-                `from_pretrained` of transformers. Pickled weights are loaded only with `use_safetensors=False`; code in
-                a checkpoint runs only with `trust_remote_code=True`. With `output_loading_info=True` the result is
-                the model and what transformers reports of the loading.
+            **kwargs: `num_labels`, `id2label`, `label2id`, `problem_type`, `classifier_dropout`, `normalize`, and the
+                arguments of `from_pretrained` of transformers. Pickled weights are loaded only with
+                `use_safetensors=False`; code in a checkpoint runs only with `trust_remote_code=True`. With
+                `output_loading_info=True` the result is the model and what transformers reports of the loading.
 
         Raises:
             ConfigError: If `pooling` is given where it has no effect.

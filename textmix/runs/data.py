@@ -73,8 +73,12 @@ def with_task(config: RunConfig) -> tuple[RunConfig, str]:
         raise ConfigError("label smoothing, class weights and the focal loss have no meaning for task regression")
     if config.mix.targets == "remix" and name != "single_label":
         raise ConfigError(f"mix.targets remix needs one class for each row; the task is {name}")
-    if config.data.shots is not None and name != "single_label":
-        raise ConfigError(f"data.shots needs one class for each row; the task is {name}")
+    given = {"data.shots": config.data.shots, "data.unlabeled": config.data.unlabeled}
+    given["contrastive.steps"] = config.contrastive.steps or None
+    if name != "single_label" and (wrong := [option for option, value in given.items() if value is not None]):
+        raise ConfigError(f"{wrong[0]} needs one class for each row; the task is {name}")
+    if name == "token_classification" and config.model.normalize:
+        raise ConfigError("model.normalize has no effect on task token_classification; leave it out")
     check_long_text(config, len(config.data.text_columns) > 1, name == "token_classification")
     choose_metric(name, config.train.metric)
     return replace(config, task=name), line

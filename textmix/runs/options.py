@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from textmix.config.run import RunConfig, slug
+from textmix.data.config import UNLABELED_ROWS
 from textmix.data.long_text import WINDOWS
 from textmix.data.sources import absolute, source_name
 from textmix.errors import ConfigError
@@ -38,6 +39,7 @@ def resolve(config: RunConfig) -> RunConfig:
     of_words = model.name in WORD_MODELS or (is_local and _is_word_model(Path(name)))
     encoder_rate = _LEARNING_RATE if model.lora.rank is None else _LORA_LEARNING_RATE
     default_rate = _WORDS_LEARNING_RATE if of_words else encoder_rate
+    rate = default_rate if train.learning_rate is None and not config.has_few_labels else train.learning_rate
     return replace(
         config,
         output_dir=config.output_dir or str(directory),
@@ -46,6 +48,7 @@ def resolve(config: RunConfig) -> RunConfig:
             source=absolute(data.source),
             test_source=absolute(data.test_source) if data.test_source else None,
             validation_source=absolute(data.validation_source) if data.validation_source else None,
+            unlabeled=absolute(data.unlabeled) if data.unlabeled not in (None, UNLABELED_ROWS) else data.unlabeled,
         ),
         model=replace(
             model,
@@ -54,7 +57,7 @@ def resolve(config: RunConfig) -> RunConfig:
         ),
         train=replace(
             train,
-            learning_rate=default_rate if train.learning_rate is None else train.learning_rate,
+            learning_rate=rate,
             precision=choose_precision(train.precision),
         ),
     )

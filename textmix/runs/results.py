@@ -152,7 +152,7 @@ def _metrics(
         metrics[VALIDATION] |= {"coverage": [point._asdict() for point in curve]} if curve else {}
     metrics["train"] = {
         "seconds": progress.seconds,
-        "samples_per_second": progress.samples / progress.seconds,
+        "samples_per_second": progress.samples / progress.seconds if progress.seconds else 0.0,
         "samples": progress.samples,
         "steps": progress.step,
         "epochs": progress.epoch,

@@ -33,6 +33,7 @@ from textmix.models.loading import LoadedModel, check_model
 from textmix.models.lora import finish_adapters
 from textmix.runs.data import RunData, read_data, with_task
 from textmix.runs.environment import environment
+from textmix.runs.few_labels import FewLabelsTrainer
 from textmix.runs.fitting import build_seeded_model, build_trainer, check_processes_agree, load_best, tokenize_splits
 from textmix.runs.options import resolve
 from textmix.runs.processes import end_process_group, process_group
@@ -120,7 +121,7 @@ def _prepare(
     siblings: list[Path],
     on_evaluation: OnEvaluation | None,
     show_progress: bool,
-) -> tuple[RunConfig, RunData, MixupTrainer]:
+) -> tuple[RunConfig, RunData, MixupTrainer | FewLabelsTrainer]:
     """Find the task, read the data and build model and trainer; writes nothing."""
     check_model(config.model, config.mix)
     config, line = with_task(config)
@@ -129,11 +130,14 @@ def _prepare(
     data = read_data(config, siblings)
     if line:
         logger.info(line)
-    config = _for_rows(config, data.report.sizes)
+    if not config.has_few_labels:
+        config = _for_rows(config, data.report.sizes)
     trim_memory()
     loaded = build_seeded_model(config, data.space, Texts(text_columns(data.splits[TRAIN])))
     _tell_idle(config.mix)
     _tell_long_texts(config, data, loaded)
+    if config.has_few_labels:
+        return config, data, FewLabelsTrainer(config, loaded, data, directory, show_progress)
     rows = tokenize_splits(config, data, loaded)
     check_processes_agree(config, data, loaded.tokenizer)
     reporting = Reporting(config.to_dict(), on_evaluation, show_progress)
@@ -179,7 +183,7 @@ def _fit(
     config: RunConfig,
     directory: Path,
     data: RunData,
-    trainer: MixupTrainer,
+    trainer: MixupTrainer | FewLabelsTrainer,
     resume: bool,
     test: bool,
     processes: PartialState,

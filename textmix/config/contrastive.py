@@ -1,0 +1,52 @@
+"""ContrastiveConfig: the contrastive warm-up before training. Imports no torch, so that `--help` stays fast."""
+
+from dataclasses import dataclass
+
+from textmix.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class ContrastiveConfig:
+    """A contrastive warm-up of the encoder, for few labels: before the other training, on the labelled rows.
+
+    The supervised contrastive loss (Khosla et al. 2020) brings the sentence vectors of a class together; then a
+    logistic regression on these vectors becomes the head. Rows are mixed as the section `mix` says.
+
+    Args:
+        steps: Number of optimizer steps; 0 means no warm-up.
+        batch_size: Sentence vectors of a step: each row has two, with different dropout masks.
+        learning_rate: Highest learning rate.
+        temperature: τ of the loss. Default: 0.1 (Khosla et al. 2020).
+        warmup_ratio: Share of the steps over which the learning rate rises from zero.
+        interpolation: Share of the trained weights in their average with the weights before, which is kept: 1 keeps the
+            trained weights, 0.5 the mean (Wortsman et al. 2022).
+        head_strength: Inverse strength of the penalty of the logistic regression, `C` of scikit-learn.
+    """
+
+    steps: int = 0
+    batch_size: int = 48
+    learning_rate: float = 1e-4
+    temperature: float = 0.1
+    warmup_ratio: float = 0.1
+    interpolation: float = 1.0
+    head_strength: float = 10.0
+
+    def __post_init__(self) -> None:
+        """Check all fields and report all errors at once.
+
+        Raises:
+            ConfigError: If a value is out of its range.
+        """
+        wrong = []
+        if not 0 <= self.steps < 2**31:
+            wrong.append(f"contrastive.steps must not be below 0, but is {self.steps}")
+        if self.batch_size < 2:
+            wrong.append(f"contrastive.batch_size must be at least 2, not {self.batch_size}")
+        for name in ("learning_rate", "temperature", "head_strength"):
+            if not 0 < getattr(self, name) < float("inf"):
+                wrong.append(f"contrastive.{name} must be above 0, not {getattr(self, name)}")
+        for name in ("warmup_ratio", "interpolation"):
+            if not 0 <= getattr(self, name) <= 1:
+                wrong.append(f"contrastive.{name} must lie in [0, 1], not {getattr(self, name)}")
+        if wrong:
+            raise ConfigError("; ".join(wrong))

@@ -1,0 +1,1 @@
+"""Supervised contrastive training of sentence vectors, for few labels."""

@@ -1,0 +1,179 @@
+"""FewLabelsTrainer: trains the model of a run with few labels, by a contrastive warm-up and rows without labels."""
+
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from accelerate import PartialState
+from datasets import Dataset, concatenate_datasets
+
+from textmix.config.run import RunConfig
+from textmix.contrastive.head import fit_head
+from textmix.contrastive.warm_up import sentence_vectors, warm_up
+from textmix.data.label_format import Array
+from textmix.data.pool import load_pool
+from textmix.data.splits import TEST, TRAIN
+from textmix.data.standardize import TEXT
+from textmix.data.tokenization import tokenize
+from textmix.errors import ConfigError, RunError
+from textmix.hooks.special_tokens import special_ids
+from textmix.io.files import replacing, write_text
+from textmix.io.run_directory import HISTORY, MODEL
+from textmix.mixing.completion import complete
+from textmix.models.loading import LoadedModel
+from textmix.models.sequence_classifier import MixupForSequenceClassification
+from textmix.runs.data import RunData
+from textmix.semi_supervised.spreading import spread_labels
+from textmix.semi_supervised.trainer import SemiSupervisedTrainer
+from textmix.training.optimization import choose_precision
+from textmix.training.progress import TrainProgress
+from textmix.training.steps import StepsMade, on_accelerator
+
+logger = logging.getLogger(__name__)
+
+
+class FewLabelsTrainer:
+    """Trains one classifier in stages: contrastive warm-up, logistic head, rows without labels.
+
+    Nothing is chosen on a validation split, and there are no checkpoints: a run that is resumed starts again.
+
+    Args:
+        config: All options, resolved.
+        loaded: The model and its tokenizer.
+        data: The data of the run; its report gets the digest of the pool.
+        directory: Directory of the run.
+        show_progress: Show a progress bar for each stage.
+
+    Raises:
+        ConfigError: If an option does not fit the model or the labels.
+        DataError: If the pool cannot be read.
+        RunError: In one of several processes.
+    """
+
+    def __init__(
+        self, config: RunConfig, loaded: LoadedModel, data: RunData, directory: Path, show_progress: bool
+    ) -> None:
+        if PartialState().num_processes > 1:
+            raise RunError("training with few labels runs in one process; start it without the launcher")
+        targets = data.targets[TRAIN]
+        if targets.ndim > 1:
+            raise ConfigError("training with few labels needs one class for each row, not probabilities of classes")
+        assert isinstance(loaded.model, MixupForSequenceClassification)
+        self._model, self._tokenizer = loaded.model, loaded.tokenizer
+        self._config, self._directory, self._show_progress = config, directory, show_progress
+        self.precision = choose_precision(config.train.precision)
+        self._labeled = tokenize(data.splits[TRAIN], self._tokenizer)
+        self._targets = np.asarray(targets, dtype=np.int64)
+        self._add_descriptions(data.space.names)
+        self._mix = complete(
+            config.mix, config.loss, lambda: special_ids(self._tokenizer), lambda: data.space.counts(targets)
+        )
+        self._pool: Dataset | None = None
+        if config.data.unlabeled is not None:
+            self._check_view()
+            seed = config.data.seed(config.train.seed)
+            pool = load_pool(config.data, data.splits.get(TEST), config.unlabeled.max_rows, seed)
+            self._pool = pool.rows
+            data.report.digests["unlabeled"] = pool.digest
+        self.total_steps = config.contrastive.steps + (config.unlabeled.steps if self._pool is not None else 0)
+
+    def _add_descriptions(self, names: list[str]) -> None:
+        texts = self._config.data.descriptions(names)
+        if texts:
+            rows = tokenize(Dataset.from_dict({TEXT: list(texts.values())}), self._tokenizer)
+            self._labeled = concatenate_datasets([self._labeled, rows])
+            self._targets = np.concatenate([self._targets, [names.index(name) for name in texts]])
+
+    def _check_view(self) -> None:
+        if self._config.unlabeled.view == "mask" and self._tokenizer.mask_token_id is None:
+            raise ConfigError(
+                f"the tokenizer of {self._config.model.name} has no mask token for unlabeled.view mask; use cutoff or"
+                " eda"
+            )
+
+    def train(self, resume: bool = False) -> TrainProgress:
+        """Train all stages, and save the model.
+
+        Args:
+            resume: Has no effect: there are no checkpoints.
+
+        Raises:
+            TrainingError: If a loss is not finite.
+        """
+        config, history = self._config, []
+        with on_accelerator(self._model):
+            if config.contrastive.steps:
+                made = warm_up(
+                    self._model,
+                    self._tokenizer,
+                    self._labeled,
+                    self._targets,
+                    config.contrastive,
+                    self._mix,
+                    self.precision,
+                    config.train.seed,
+                    self._show_progress,
+                )
+                history.append({"stage": "contrastive", **made._asdict()})
+            self._fit_head(self._labeled, self._targets)
+            if self._pool is not None:
+                made = self._train_on_pool(self._pool)
+                history.append({"stage": "unlabeled", **made._asdict()})
+        write_text(self._directory / HISTORY, "".join(json.dumps(line) + "\n" for line in history))
+        self._save()
+        return self._progress(history)
+
+    def _fit_head(self, rows: Dataset, targets: Array) -> None:
+        vectors = self._vectors(rows)
+        fit_head(self._model, vectors, targets, self._config.contrastive.head_strength)
+
+    def _vectors(self, rows: Dataset) -> Array:
+        with torch.autocast(self._model.device.type, enabled=False):
+            return sentence_vectors(self._model, self._tokenizer, rows, self._config.train.eval_batch_size)
+
+    def _train_on_pool(self, pool: Dataset) -> StepsMade:
+        config = self._config.unlabeled
+        spread = None
+        if "spread" in config.guesses:
+            rows = tokenize(pool, self._tokenizer)
+            labeled, unlabeled = self._vectors(self._labeled), self._vectors(rows)
+            classes = self._model.num_labels
+            spread = spread_labels(labeled, self._targets, unlabeled, classes, config.neighbours, config.spread_alpha)
+            if config.fit_head:
+                both = np.concatenate([np.eye(classes)[self._targets], spread])
+                strength = self._config.contrastive.head_strength
+                fit_head(self._model, np.concatenate([labeled, unlabeled]), both, strength)
+        if not config.steps:
+            return StepsMade(0, 0.0, 0.0)
+        trainer = SemiSupervisedTrainer(
+            self._model,
+            self._tokenizer,
+            self._labeled,
+            self._targets,
+            pool,
+            spread,
+            config,
+            self._mix,
+            self._config.loss,
+            self.precision,
+            self._config.train.seed,
+        )
+        return trainer.train(self._show_progress)
+
+    def _save(self) -> None:
+        with replacing(self._directory / MODEL) as temporary:
+            self._model.save_pretrained(temporary)
+            self._tokenizer.save_pretrained(temporary)
+
+    def _progress(self, history: list[dict[str, Any]]) -> TrainProgress:
+        sizes = {"contrastive": self._config.contrastive.batch_size}
+        sizes["unlabeled"] = self._config.unlabeled.batch_size + self._config.unlabeled.labeled_batch_size
+        return TrainProgress(
+            step=sum(line["steps"] for line in history),
+            samples=sum(line["steps"] * sizes[line["stage"]] for line in history),
+            seconds=sum(line["seconds"] for line in history),
+            history=history,
+        )

@@ -1,0 +1,1 @@
+"""Training on rows without labels, whose labels are guessed."""
