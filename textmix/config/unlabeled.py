@@ -45,6 +45,8 @@ class UnlabeledConfig:
         neighbours: Number of neighbours of a row in `spread`.
         spread_alpha: Share of a row's spread label that comes from its neighbours, of labelled rows too. Default: 0.2,
             as in scikit-learn.
+        share_prior: Adapt the head to the shares of the classes in the pool, which are estimated (Saerens et al. 2002);
+            the shares in the labelled rows count for this number times as many rows as the pool has. Null keeps those.
         fit_head: Before the first step, fit the head to the labelled rows and to the guesses of `spread`.
     """
 
@@ -67,6 +69,7 @@ class UnlabeledConfig:
     ema_decay: float = 0.9
     neighbours: int = 15
     spread_alpha: float = 0.2
+    share_prior: float | None = 0.25
     fit_head: bool = False
 
     def __post_init__(self) -> None:
@@ -90,6 +93,8 @@ class UnlabeledConfig:
                 wrong.append(f"unlabeled.{name} must lie between 0 and 1, not {getattr(self, name)}")
         if not 0 <= self.weight < float("inf"):
             wrong.append(f"unlabeled.weight must not be below 0, but is {self.weight}")
+        if self.share_prior is not None and not 0 <= self.share_prior < float("inf"):
+            wrong.append(f"unlabeled.share_prior must not be below 0, but is {self.share_prior}")
         if not self.guesses or len(set(self.guesses)) < len(self.guesses):
             wrong.append("unlabeled.guesses must name at least one guess, and none of them twice")
         if self.fit_head and "spread" not in self.guesses:

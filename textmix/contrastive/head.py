@@ -52,3 +52,11 @@ def logistic_map(vectors: Array, targets: Array, classes: int, strength: float) 
     else:
         weight[present], bias[present] = fitted.coef_, fitted.intercept_
     return weight, bias
+
+
+def probabilities(model: MixupForSequenceClassification, vectors: Array) -> Array:
+    """Return what the head says of sentence vectors (N, H): probabilities of the classes, shape (N, C)."""
+    head: nn.Linear = model.classifier
+    with torch.no_grad():
+        logits = head(torch.from_numpy(vectors).to(head.weight))
+    return np.asarray(logits.double().softmax(dim=1).cpu().numpy())

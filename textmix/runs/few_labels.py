@@ -11,7 +11,7 @@ from accelerate import PartialState
 from datasets import Dataset, concatenate_datasets
 
 from textmix.config.run import RunConfig
-from textmix.contrastive.head import fit_head
+from textmix.contrastive.head import fit_head, probabilities
 from textmix.contrastive.warm_up import sentence_vectors, warm_up
 from textmix.data.label_format import Array
 from textmix.data.pool import load_pool
@@ -26,6 +26,7 @@ from textmix.mixing.completion import complete
 from textmix.models.loading import LoadedModel
 from textmix.models.sequence_classifier import MixupForSequenceClassification
 from textmix.runs.data import RunData
+from textmix.semi_supervised.shares import adapt_shares
 from textmix.semi_supervised.spreading import spread_labels
 from textmix.semi_supervised.trainer import SemiSupervisedTrainer
 from textmix.training.optimization import choose_precision
@@ -136,16 +137,7 @@ class FewLabelsTrainer:
 
     def _train_on_pool(self, pool: Dataset) -> StepsMade:
         config = self._config.unlabeled
-        spread = None
-        if "spread" in config.guesses:
-            rows = tokenize(pool, self._tokenizer)
-            labeled, unlabeled = self._vectors(self._labeled), self._vectors(rows)
-            classes = self._model.num_labels
-            spread = spread_labels(labeled, self._targets, unlabeled, classes, config.neighbours, config.spread_alpha)
-            if config.fit_head:
-                both = np.concatenate([np.eye(classes)[self._targets], spread])
-                strength = self._config.contrastive.head_strength
-                fit_head(self._model, np.concatenate([labeled, unlabeled]), both, strength)
+        spread = self._use_vectors(pool) if "spread" in config.guesses or config.share_prior is not None else None
         if not config.steps:
             return StepsMade(0, 0.0, 0.0)
         trainer = SemiSupervisedTrainer(
@@ -162,6 +154,24 @@ class FewLabelsTrainer:
             self._config.train.seed,
         )
         return trainer.train(self._show_progress)
+
+    def _use_vectors(self, pool: Dataset) -> Array | None:
+        """Adapt the head to the vectors of the pool; returns the spread labels, if they are asked for."""
+        config, classes = self._config.unlabeled, self._model.num_labels
+        labeled, unlabeled = self._vectors(self._labeled), self._vectors(tokenize(pool, self._tokenizer))
+        if config.share_prior is not None:
+            counts = np.bincount(self._targets, minlength=classes)
+            adapt_shares(self._model, unlabeled, counts, config.share_prior)
+        if "spread" not in config.guesses:
+            return None
+        spread = spread_labels(labeled, self._targets, unlabeled, classes, config.neighbours, config.spread_alpha)
+        if config.fit_head:
+            guesses = np.concatenate(
+                [np.eye(classes)[self._targets], (spread + probabilities(self._model, unlabeled)) / 2]
+            )
+            strength = self._config.contrastive.head_strength
+            fit_head(self._model, np.concatenate([labeled, unlabeled]), guesses, strength)
+        return spread
 
     def _save(self) -> None:
         with replacing(self._directory / MODEL) as temporary:
