@@ -13,7 +13,7 @@ from jsonargparse import ActionConfigFile, ArgumentError, ArgumentParser, Defaul
 from textmix.config.run import RunConfig
 from textmix.config.strict_yaml import load_yaml
 from textmix.errors import ConfigError, RunError, nearest, one_line
-from textmix.io.recipes import list_recipes, recipe_path
+from textmix.io.recipes import names_run, recipe_path
 from textmix.io.run_directory import CONFIG_FILE
 
 # The options that most runs need, in the order of their use.
@@ -209,7 +209,7 @@ def read_run_config(directory: Path) -> RunConfig:
 
 def is_recipe(name: str) -> bool:
     """Test whether a name is that of a recipe: a YAML file, or one that comes with textmix."""
-    return Path(name).suffix in (".yaml", ".yml") or name in {recipe.name for recipe in list_recipes() if recipe.is_run}
+    return Path(name).suffix in (".yaml", ".yml") or names_run(name)
 
 
 def read_recipe(name: str, source: str | None = None) -> RunConfig:

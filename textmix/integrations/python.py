@@ -77,6 +77,7 @@ def train(
     data: str | Sequence[str] | Table,
     labels: Any = None,
     *,
+    unlabeled: str | Sequence[str] | Table | None = None,
     recipe: str | None = None,
     model: str | None = None,
     strategy: str | None = None,
@@ -91,6 +92,7 @@ def train(
             file or a name that `textmix recipes` lists.
         labels: The labels of N texts: classes, lists of labels, numbers, or an array with a column for each label. None
             if `data` holds them.
+        unlabeled: M texts without labels, a table of them, or a source as `data.unlabeled` takes it.
         recipe: A recipe for the data.
         model: `model.name`: a built-in name, a hub id or a directory.
         strategy: `mix.strategy`: how training rows are mixed.
@@ -112,13 +114,18 @@ def train(
     kept = TemporaryDirectory(prefix="textmix-") if output_dir is None else None
     directory = Path(kept.name) / "run" if kept is not None else Path(str(output_dir))
     check_directory(directory, overwrite=False)
-    rows = directory.with_name("rows.parquet" if kept is not None else f"{directory.name}-rows.parquet")
+    prefix = "" if kept is not None else f"{directory.name}-"
+    rows, pool = (directory.with_name(f"{prefix}{name}.parquet") for name in ("rows", "unlabeled"))
     chosen = {"model.name": model, "mix.strategy": strategy, "output_dir": str(directory)}
+    if unlabeled is not None:
+        chosen["data.unlabeled"] = unlabeled if isinstance(unlabeled, str) else str(pool)
     given = {name: value for name, value in chosen.items() if value is not None} | dict(options or {})
     config = with_options(_start(data, recipe, str(rows)), given)
     with libraries_quiet(), preserved_random_state():
         if not isinstance(data, str):
             config = with_options(config, {**_write_rows(data, labels, rows), **given})
+        if unlabeled is not None and not isinstance(unlabeled, str):
+            _write_pool(unlabeled, pool, config.data.text_columns)
         result = run.train(config, show_progress=verbose)
     assert result is not None  # in one process
     assert result.test is not None
@@ -154,12 +161,16 @@ def _write_rows(data: Any, labels: Any, path: Path) -> dict[str, Any]:
     return found
 
 
+def _write_pool(pool: Any, path: Path, columns: list[str]) -> None:
+    """Write rows without labels to a file."""
+    if not isinstance(pool, pd.DataFrame | pa.Table | Dataset):
+        pool = pa.table({columns[0]: _strings(pool)})
+    _write_rows(pool, None, path)
+
+
 def _table(texts: Sequence[str], labels: Any) -> pa.Table:
     """Return texts and labels as a table, with a column for each column of labels."""
-    given = list(texts)
-    for number, text in enumerate(given):
-        if not isinstance(text, str):
-            raise DataError(f"texts must be strings, but text {number} is {text!r}")
+    given = _strings(texts)
     if labels is None:
         raise DataError("texts need labels: train(texts, labels)")
     columns = _label_columns(labels)
@@ -167,6 +178,14 @@ def _table(texts: Sequence[str], labels: Any) -> pa.Table:
     if count != len(given):
         raise DataError(f"there are {len(given)} texts and {count} labels")
     return pa.table({_TEXT: given, **columns})
+
+
+def _strings(texts: Sequence[str]) -> list[str]:
+    given = list(texts)
+    for number, text in enumerate(given):
+        if not isinstance(text, str):
+            raise DataError(f"texts must be strings, but text {number} is {text!r}")
+    return given
 
 
 def _label_columns(labels: Any) -> dict[str, list[Any]]:

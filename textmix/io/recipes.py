@@ -1,5 +1,6 @@
 """Find the recipes that come with textmix by name: `sentences/textcnn` is recipes/sentences/textcnn.yaml."""
 
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,12 +57,12 @@ def find_recipe(name: str) -> Recipe:
 
 
 def recipe_path(name: str) -> Path:
-    """Find the options of a run: a file, or a recipe by name; a path that exists wins.
+    """Find the options of a run: a file, or a recipe by name; a file that exists wins.
 
     Raises:
         ConfigError: If there is neither, or the recipe is for another program.
     """
-    if Path(name).exists():
+    if Path(name).is_file():
         return Path(name)
     recipe = _find(name, f"no file and no recipe '{name}'")
     if not recipe.is_run:
@@ -69,8 +70,22 @@ def recipe_path(name: str) -> Path:
     return recipe.path
 
 
+def names_run(name: str) -> bool:
+    """Test whether a name is that of a recipe with the options of a run."""
+    recipe = _by_name().get(name)
+    return recipe is not None and recipe.is_run
+
+
+def _by_name() -> dict[str, Recipe]:
+    """Return the recipes by name; the only one of a folder has the name of the folder, too."""
+    recipes = list_recipes()
+    folders = Counter(str(Path(recipe.name).parent) for recipe in recipes)
+    alone = {folder: recipe for recipe in recipes if folders[folder := str(Path(recipe.name).parent)] == 1}
+    return {**alone, **{recipe.name: recipe for recipe in recipes}}
+
+
 def _find(name: str, missing: str) -> Recipe:
-    recipes = {recipe.name: recipe for recipe in list_recipes()}
+    recipes = _by_name()
     if name not in recipes:
         same = [known for known in recipes if Path(known).name == Path(name).stem]  # only the folder is wrong
         near = nearest(name, recipes) or (f"; did you mean '{same[0]}'?" if len(same) == 1 else ";")
