@@ -282,3 +282,13 @@ def test_the_loss_is_a_section_of_its_own(topics_csv: Path, tmp_path: Path) -> N
     assert main([*arguments, "--loss.focal_gamma", "2", "--output_dir", str(tmp_path / "run")]) == 0
     config = yaml.safe_load((tmp_path / "run" / "config.yaml").read_text())
     assert config["loss"] == {"label_smoothing": 0.1, "class_weights": [1.0, 2.0, 3.0], "focal_gamma": 2.0}
+
+
+def test_a_run_without_a_test_split(topics_csv: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = str(tmp_path / "run")
+    options = ["--data.source", str(topics_csv), "--data.test_fraction", "0", *QUICK, "--output_dir", run]
+    assert main(["train", *options]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == f"saved to {run}"
+    message = fails(["evaluate", run], capsys)
+    assert tells(message, "no test split", "data.test_fraction 0", "--data.source")
+    assert main(["evaluate", run, "--data.source", str(topics_csv)]) == 0

@@ -1,4 +1,5 @@
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -266,7 +267,7 @@ def test_dropped_rows_are_counted(tmp_path: Path) -> None:
     ("options", "message"),
     [
         ({"source": ""}, "data.source is empty"),
-        ({"source": "x", "test_fraction": 1.0}, "data.test_fraction must lie between 0 and 1"),
+        ({"source": "x", "test_fraction": 1.0}, "data.test_fraction must lie in"),
         ({"source": "x", "validation_fraction": 1.0}, "data.validation_fraction must lie in"),
         ({"source": "x", "max_train_samples": 0}, "data.max_train_samples must be at least 1"),
         ({"source": "x", "shots": 0}, "data.shots must be at least 1, not 0"),
@@ -331,3 +332,11 @@ class TestHub:
         splits, report = split_rows(DataConfig("org/x"), 0)
         assert report.sizes["test"] == 8
         assert splits["test"]["text"][0].startswith("train")
+
+
+def test_without_a_test_split_there_is_none_to_load(tmp_path: Path) -> None:
+    config = DataConfig(csv(tmp_path / "d.csv", rows(40)), test_fraction=0)
+    assert list(split_rows(config, seed=0)[0]) == ["train", "validation"]
+    with pytest.raises(DataError, match="d has no test split"):
+        load_test_split(config, SINGLE, 0)
+    assert load_test_split(replace(config, folds=2, fold=0), SINGLE, 0)[0].num_rows == 20

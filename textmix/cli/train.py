@@ -46,6 +46,6 @@ def train(arguments: list[str]) -> None:
     result = run.train(config, overwrite=overwrite, resume=resume)
     if result is None:  # another process evaluates
         return
-    assert result.test is not None
-    print_evaluation(result.test, "test")
+    if result.test is not None:
+        print_evaluation(result.test, "test")
     print(f"saved to {result.directory}")

@@ -188,12 +188,15 @@ def load_test_split(config: DataConfig, labels: LabelFormat, seed: int) -> tuple
         The rows, and those digests of `SplitReport` that they depend on.
 
     Raises:
-        DataError: As in `build_splits`.
+        DataError: As in `build_splits`, or if there is no test split.
     """
     found = _find(config, labels, only_test=config.test_source is not None)
     if TEST in found:
         standard = standardize(*found[TEST])
         return standard.rows, {TEST: standard.digest}
+    if not config.has_test_split:
+        where = source_name(config.source)
+        raise DataError(f"{where} has no test split (data.test_fraction 0); name labelled rows with --data.source")
     splits = build_splits(config, labels, seed)
     return splits.rows[TEST], splits.report.digests
 
