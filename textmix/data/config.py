@@ -6,15 +6,13 @@ from typing import Any, Literal
 
 from textmix.data.readers.names import ZIP, ending
 from textmix.data.reading import Format, Reading
-from textmix.errors import ConfigError
+from textmix.errors import ConfigError, did_you_mean
 
 # The options of files, which new rows share with the data of a run.
 READING_OPTIONS = ("encoding", "delimiter", "columns", "format", "field")
-# Further options that say how rows are read.
 # In the place of a source: the rows of `data.source` that have no label.
 UNLABELED_ROWS = "empty"
-# In the place of descriptions: the names of the classes.
-CLASS_NAMES = "names"
+# Further options that say how rows are read.
 _ROW_OPTIONS = ("text_column", "label_column", "label_separator", "lowercase_labels", "unknown_labels")
 
 
@@ -105,6 +103,11 @@ class DataConfig:
         wrong = self.reading.wrong()
         if not self.source:
             wrong.append("data.source is empty")
+        if self.unlabeled is not None and not self.unlabeled:
+            wrong.append("data.unlabeled is empty; null means no rows without labels")
+        if isinstance(self.label_descriptions, dict):
+            blank = [name for name, text in self.label_descriptions.items() if not text.strip()]
+            wrong += [f"data.label_descriptions has no text for '{name}'; leave it out" for name in blank]
         if not self.text_columns or set(self.label_columns) & set(self.text_columns):
             wrong.append("data.text_column must name at least one column, and must not include data.label_column")
         if not self.label_columns or len(set(self.label_columns)) < len(self.label_columns):
@@ -162,10 +165,12 @@ class DataConfig:
         if given is None:
             return {}
         if isinstance(given, str):
-            words = {name: re.sub(r"[\W_]+", " ", name).strip() for name in names}
+            words = {name: re.sub(r"[\s_./|:-]+", " ", name).strip() for name in names}
             return {name: text for name, text in words.items() if any(map(str.isalpha, text))}
         if unknown := [name for name in given if name not in names]:
-            raise ConfigError(f"data.label_descriptions describes '{unknown[0]}', which is no class")
+            raise ConfigError(
+                f"data.label_descriptions describes '{unknown[0]}', which is no class{did_you_mean(unknown[0], names)}"
+            )
         return dict(given)
 
     @property

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Iterator
+from dataclasses import replace
 from hashlib import sha256
 from typing import NamedTuple
 
@@ -14,14 +15,17 @@ from textmix.data.cells import as_strings
 from textmix.data.columns import stored_tables
 from textmix.data.config import UNLABELED_ROWS, DataConfig
 from textmix.data.sources import load_source, source_name
-from textmix.data.splits import TRAIN, pick
+from textmix.data.splits import TEST, TRAIN, pick
 from textmix.data.standardize import PAIR, TEXT, join_texts, text_columns
 from textmix.data.windows import open_source
 from textmix.errors import DataError
 
 logger = logging.getLogger(__name__)
 
-_Key = tuple[str, ...]
+# The first of these splits that a source has is the pool; a data set on the hub may have one for the purpose.
+POOL_SPLITS = ("unsupervised", TRAIN, TEST)
+
+_Row = tuple[str, ...]
 
 
 class Pool(NamedTuple):
@@ -74,16 +78,21 @@ def load_pool(config: DataConfig, test: Dataset | None, most: int, seed: int) ->
 
 
 class _Sample:
-    """A random sample of a stream of rows: those with the smallest of random keys."""
+    """A random sample of a stream of rows: those with the smallest of random keys.
+
+    Args:
+        most: Number of rows to keep.
+        seed: Seed of the keys.
+    """
 
     def __init__(self, most: int, seed: int) -> None:
         self._most = most
         self._generator = np.random.default_rng(seed)
         self._keys = np.empty(0)
-        self.rows: list[_Key] = []
+        self.rows: list[_Row] = []
         self.seen = 0
 
-    def add(self, rows: list[_Key]) -> None:
+    def add(self, rows: list[_Row]) -> None:
         """Take the next rows; those that are kept stay in their order."""
         self.seen += len(rows)
         keys = np.concatenate([self._keys, self._generator.random(len(rows))])
@@ -98,7 +107,7 @@ def _where(config: DataConfig) -> str:
     return source_name(config.source if config.unlabeled == UNLABELED_ROWS else config.unlabeled)
 
 
-def _windows(config: DataConfig) -> Iterator[list[_Key]]:
+def _windows(config: DataConfig) -> Iterator[list[_Row]]:
     """Yield the texts of the rows, many at a time."""
     columns = config.text_columns
     if config.unlabeled == UNLABELED_ROWS:
@@ -111,14 +120,15 @@ def _windows(config: DataConfig) -> Iterator[list[_Key]]:
     sources = [config.unlabeled] if isinstance(config.unlabeled, str) else config.unlabeled
     for source in sources or ():
         options = config.of_source(source)
-        opened = open_source(source, columns, options.reading, splits=("unsupervised", TRAIN, "test"))
+        reading = replace(options.reading, subset=config.subset)
+        opened = open_source(source, columns, reading, splits=POOL_SPLITS)
         for number, table in enumerate(opened.windows):
             if not number and (ignored := [name for name in config.label_columns if name in table.column_names]):
                 logger.info(f"{source_name(source)}: the column '{ignored[0]}' of the unlabelled rows is not read")
             yield _texts(table, columns)
 
 
-def _texts(table: pa.Table, columns: list[str]) -> list[_Key]:
+def _texts(table: pa.Table, columns: list[str]) -> list[_Row]:
     features = Dataset(table.slice(0, 0)).features
     cells = [as_strings(table.column(name), features[name]).to_pylist() for name in columns]
     return list(zip(*join_texts(cells).values(), strict=True))

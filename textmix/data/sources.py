@@ -94,9 +94,9 @@ def absolute(source: Source) -> Source:
 
 
 def is_plain_text(source: Source, reading: Reading) -> bool:
-    """Test whether a source is a file of one text a line."""
-    names = [source] if isinstance(source, str) else source
-    return all(Path(name).is_file() for name in names) and format_of(names[0], reading.format) == "text"
+    """Test whether a source is files of one text a line."""
+    files = [path for name in ([source] if isinstance(source, str) else source) for path in matching_paths(name)]
+    return bool(files) and all(Path(file).is_file() for file in files) and format_of(files[0], reading.format) == "text"
 
 
 def how_read(source: Source, reading: Reading) -> dict[str, str]:

@@ -223,7 +223,7 @@ def _find(
         given, where = load_source(config.source, config.reading), source_name(config.source)
         own = replace(columns, group=config.group_column, numbered=numbered)
         if config.unlabeled == UNLABELED_ROWS:  # they belong to the pool
-            own = replace(own, drop_missing=True)
+            own = replace(own, unlabeled=True)
         found[TRAIN] = pick(given, TRAIN), own, where
         # Folds take the place of a test split. The labels of some test splits on the hub are not published.
         for name in (VALIDATION, TEST) if config.folds is None else (VALIDATION,):

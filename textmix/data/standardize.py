@@ -36,6 +36,7 @@ class Columns:
         group: Column of the group of a row; None without groups.
         numbered: Add the number of each row in its source, from 0, as the column `row`.
         of_tokens: Texts may be lists of tokens, which are joined.
+        unlabeled: Leave out rows without a label, which are no errors then and do not count as missing.
     """
 
     text: list[str]
@@ -44,6 +45,7 @@ class Columns:
     group: str | None = None
     numbered: bool = False
     of_tokens: bool = False
+    unlabeled: bool = False
 
     @property
     def wanted(self) -> dict[str, str]:
@@ -93,7 +95,8 @@ def standardize(dataset: Dataset, columns: Columns, where: str) -> Standard:
         standard = standard.add_column(ROW, np.arange(standard.num_rows))
     problems: list[str] = []
     missing = np.zeros(standard.num_rows, dtype=bool)
-    for name, rows in empty.items():
+    unlabeled = blank[LABEL] if columns.unlabeled else np.zeros_like(missing)
+    for name, rows in ((name, rows & ~unlabeled) for name, rows in empty.items()):
         if (rows & ~missing).any():
             problems.append(f"{rows.sum()} of {len(rows)} rows have an empty or missing '{name}'")
             problems[-1] += f" (the first is row {rows.argmax() + 1})"
@@ -102,9 +105,10 @@ def standardize(dataset: Dataset, columns: Columns, where: str) -> Standard:
         raise DataError(
             f"{where}: {'; '.join(problems)}; fill them in, or leave the rows out with --data.drop_missing true"
         )
-    if missing.all():
+    left_out = missing | unlabeled
+    if left_out.all():
         raise DataError(f"{where}: no rows are left: every text or label is empty or missing")
-    return Standard(select_rows(standard, ~missing) if missing.any() else standard, int(missing.sum()), digest)
+    return Standard(select_rows(standard, ~left_out) if left_out.any() else standard, int(missing.sum()), digest)
 
 
 def check_columns(dataset: Dataset, columns: Columns, where: str) -> None:
