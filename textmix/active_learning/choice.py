@@ -12,7 +12,14 @@ Criterion = Literal["margin", "diversity", "both"]
 
 
 def margins(probabilities: Array) -> Array:
-    """Return how far the most likely class is ahead of the next, shape (N,), from probabilities (N, C)."""
+    """Return how far the most likely class is ahead of the next.
+
+    Args:
+        probabilities: Shape (N, C), of at least two classes.
+
+    Returns:
+        Shape (N,).
+    """
     second, first = np.partition(probabilities, -2, axis=1)[:, -2:].T
     return np.asarray(first - second)
 
@@ -35,7 +42,8 @@ def choose_rows(
         seed: Seed of k-means++.
 
     Returns:
-        Their numbers, in the order in which they are to be labelled.
+        Their numbers, all different, in the order in which they are to be labelled. If too few vectors differ, the
+        rows with the smallest margin follow.
     """
     count = min(count, len(vectors))
     if criterion == "margin":
@@ -43,5 +51,7 @@ def choose_rows(
     places = vectors / np.linalg.norm(vectors, axis=1, keepdims=True).clip(min=1e-12)
     if criterion == "both":
         places = places * (1 - margins(probabilities))[:, None]
-    _, chosen = kmeans_plusplus(places.astype(np.float64), count, random_state=seed)
-    return np.asarray(chosen, dtype=np.int64)
+    _, centres = kmeans_plusplus(places.astype(np.float64), count, random_state=seed)
+    # Where fewer places than `count` differ, k-means++ takes some twice.
+    chosen = dict.fromkeys([*centres.tolist(), *np.argsort(margins(probabilities), kind="stable").tolist()])
+    return np.asarray(list(chosen)[:count], dtype=np.int64)
