@@ -7,13 +7,14 @@ from typing import Any, cast
 import numpy as np
 import pyarrow as pa
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from transformers import PreTrainedModel
 
 from textmix.active_learning.choice import Criterion, margins
 from textmix.data.label_format import Array
 from textmix.data.standardize import PAIR, TEXT, as_texts, join_texts
 from textmix.data.tokenization import encode
+from textmix.errors import ModelError
 from textmix.hooks.sites import find_sites
 from textmix.inference.predictor import Predictor
 from textmix.models.logits import run_longest_first
@@ -33,8 +34,9 @@ class Candidates:
         texts: Their texts, one or two a row.
         probabilities: Shape (N, C).
         vectors: Sentence vectors, shape (N, H).
-        expected_errors: Mean probability, over all rows of the pool, that the model's guess is wrong.
-        seen: Number of rows of the pool that have a text and no label yet.
+        expected_errors: Mean probability, over all rows that were scored, that the model's guess is wrong.
+        seen: Number of rows that were scored: they have a text and no label yet. Of rows with the same text, all but
+            one are left out where they are within one window, or where one of them is kept.
     """
 
     rows: list[Row]
@@ -55,6 +57,8 @@ def find_candidates(
 ) -> Candidates:
     """Score the rows of a pool; keeps the `MOST` least certain ones, or for `diversity` a random sample.
 
+    No more than these rows and those of a window are in memory.
+
     Args:
         predictor: A classifier with one class a row.
         windows: The rows, many at a time.
@@ -62,12 +66,15 @@ def find_candidates(
         criterion: How rows will be chosen.
         seed: Seed of the sample.
         progress: Called with numbers of finished rows.
+
+    Raises:
+        ModelError: If the model has no last linear map, whose inputs are the sentence vectors.
     """
     generator = np.random.default_rng(seed)
-    known, kept = set(labeled), _Kept()
+    kept = _Kept()
     wrong, seen = 0.0, 0
     for window in windows:
-        numbers, texts = _new(window, predictor.text_columns, known)
+        numbers, texts = _new(window, predictor.text_columns, {*labeled, *kept.texts})
         if not numbers:
             progress(window.num_rows)
             continue
@@ -86,7 +93,7 @@ class _Kept:
 
     def __init__(self) -> None:
         self._rows: list[Row] = []
-        self._texts: list[tuple[str, ...]] = []
+        self.texts: list[tuple[str, ...]] = []
         self._arrays: list[Array] = []
 
     def add(
@@ -95,17 +102,17 @@ class _Kept:
         new = [probabilities, vectors, keys]
         both = [np.concatenate(pair) for pair in zip(self._arrays, new, strict=True)] if self._arrays else new
         chosen = np.sort(np.argsort(both[-1], kind="stable")[:MOST])
-        all_rows, all_texts = [*self._rows, *rows], [*self._texts, *texts]
-        self._rows, self._texts = [all_rows[one] for one in chosen], [all_texts[one] for one in chosen]
+        all_rows, all_texts = [*self._rows, *rows], [*self.texts, *texts]
+        self._rows, self.texts = [all_rows[one] for one in chosen], [all_texts[one] for one in chosen]
         self._arrays = [values[chosen] for values in both]
 
     def candidates(self, expected_errors: float, seen: int) -> Candidates:
         probabilities, vectors = self._arrays[:2] if self._arrays else (np.zeros((0, 0)), np.zeros((0, 0)))
-        return Candidates(self._rows, self._texts, probabilities, vectors, expected_errors, seen)
+        return Candidates(self._rows, self.texts, probabilities, vectors, expected_errors, seen)
 
 
 def _new(window: pa.Table, columns: list[str], known: set[tuple[str, ...]]) -> tuple[list[int], list[tuple[str, ...]]]:
-    """Return numbers and texts of rows that have a text which did not occur before."""
+    """Return numbers and texts of rows that have a text which did not occur before; adds these to `known`."""
     parts = join_texts([as_texts(window.column(name).to_pylist()) for name in columns])
     numbers, texts = [], []
     for number, text in enumerate(zip(*parts.values(), strict=True)):
@@ -124,13 +131,15 @@ def _score(
     parts = dict(zip((TEXT, PAIR), map(list, zip(*texts, strict=True)), strict=False))
     rows = encode(tokenizer, parts[TEXT], parts.get(PAIR))
     inputs: list[Tensor] = []
-    head = find_sites(model).classifier
-    assert isinstance(head, nn.Module)
-    handle = head.register_forward_pre_hook(lambda module, args: inputs.append(args[0]))
+    sites = find_sites(model)
+    if sites.classifier is None:
+        raise ModelError(f"{type(model).__name__} has no last linear map whose inputs could be its sentence vectors")
+    handle = sites.classifier.register_forward_pre_hook(lambda module, args: inputs.append(args[0]))
 
     def run(**batch: Tensor) -> Tensor:
         logits = model(**batch).logits.float()
-        return torch.cat([inputs.pop().float(), logits], dim=1)
+        vectors = _pooled(inputs.pop().float(), batch["attention_mask"], sites.averages)
+        return torch.cat([vectors, logits], dim=1)
 
     try:
         lengths = [len(row["input_ids"]) for row in rows]
@@ -141,8 +150,24 @@ def _score(
     return both[:, :-classes].numpy(), predictor.space.outputs(both[:, -classes:])
 
 
+def _pooled(hidden: Tensor, mask: Tensor, averages: bool) -> Tensor:
+    """Pool (B, L, H), which models that pool behind their classifier give it; (B, H) is pooled."""
+    if hidden.dim() == 2:
+        return hidden
+    if averages:
+        return (hidden * mask[..., None]).sum(dim=1) / mask.sum(dim=1, keepdim=True)
+    last = (mask * torch.arange(mask.shape[1], device=mask.device)).argmax(dim=1)
+    return hidden[torch.arange(len(hidden), device=hidden.device), last]
+
+
 def reasons(candidates: Candidates, numbers: Array, names: list[str]) -> Iterator[str]:
-    """Say, for each chosen row, between which classes the model is torn, and how unlike those before it is."""
+    """Say why each row was chosen: between which classes the model is torn, and how similar rows before it are.
+
+    Args:
+        candidates: The rows.
+        numbers: Numbers of the chosen ones, in their order, shape (K,).
+        names: The classes.
+    """
     vectors = candidates.vectors[numbers]
     unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True).clip(min=1e-12)
     for place, number in enumerate(numbers):
