@@ -96,15 +96,15 @@ def _csv_writer(file: Any, separator: str) -> Writer:
 
 
 def _as_json(value: Any) -> str:
-    return json.dumps(_plain(value), ensure_ascii=False)
+    return json.dumps(json_value(value), ensure_ascii=False)
 
 
-def _plain(value: Any) -> Any:
+def json_value(value: Any) -> Any:
     """Convert a value to JSON types, which have no NaN, infinity, times or bytes."""
     if isinstance(value, dict):
-        return {name: _plain(part) for name, part in value.items()}
+        return {name: json_value(part) for name, part in value.items()}
     if isinstance(value, list):
-        return [_plain(item) for item in value]
+        return [json_value(item) for item in value]
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if value is None or isinstance(value, str | int):
