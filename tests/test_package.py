@@ -120,6 +120,7 @@ def test_importing_a_model_the_callback_or_the_predictor_registers_the_models() 
 
 def test_a_message_is_one_line_of_printable_characters() -> None:
     assert one_line("a\n  b\x1b[31m\x00 \u202ec é猫") == "a b\\x1b[31m\\x00 \\u202ec é猫"
+    assert one_line("می\u200cخواهم 👩\u200d🔬") == "می\u200cخواهم 👩\u200d🔬"
     long = one_line("wrong: " + "x" * 10_000 + " at the end")
     assert len(long) < 2100
     assert long.startswith("wrong: ")

@@ -6,6 +6,8 @@ from collections.abc import Iterable
 
 # Limits of the search for similar names: characters of a name, and number of choices (0.1 ms each).
 _COMPARED = 200
+# Not printable for Python, but part of words and emoji.
+_JOINERS = "\u200c\u200d"
 
 
 class TextmixError(ValueError):
@@ -43,12 +45,16 @@ def listed(names: Iterable[str], most: int = 20) -> str:
 
 
 def one_line(message: str, most: int = 2000) -> str:
-    """Make one line of printable characters from a message that quotes user input; shortens it in the middle."""
+    """Make one line of printable characters from a message that quotes user input; shortens it in the middle.
+
+    The joiners that many scripts and emoji need are kept.
+    """
     words = " ".join(message.split())
     if len(words) > most:
         words = f"{words[: most // 2]} … {words[-most // 2 :]}"
     return "".join(
-        character if character.isprintable() else character.encode("unicode_escape").decode() for character in words
+        character if character.isprintable() or character in _JOINERS else character.encode("unicode_escape").decode()
+        for character in words
     )
 
 
