@@ -45,6 +45,16 @@ def test_five_lines(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert result.metrics["test"]["accuracy"] == result.test.scores()["accuracy"]
 
 
+def test_without_a_test_split(capsys: pytest.CaptureFixture[str]) -> None:
+    result = train(TEXTS, LABELS, options={"data.test_fraction": 0.0})
+    assert result.test is None
+    assert "test" not in result.metrics
+    assert result.metrics["train"]["rows"]["train"] == 54
+    result.report()
+    assert capsys.readouterr().out == "no test split (data.test_fraction 0)\n"
+    assert len(result.predict(["the soup and the bread"])) == 1
+
+
 def test_nothing_is_left_unless_it_is_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     result = train(TEXTS, LABELS)

@@ -48,4 +48,6 @@ def train(arguments: list[str]) -> None:
         return
     if result.test is not None:
         print_evaluation(result.test, "test")
+    else:
+        print(f"no test split (data.test_fraction {config.data.test_fraction}); textmix evaluate takes labelled rows")
     print(f"saved to {result.directory}")

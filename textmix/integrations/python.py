@@ -35,12 +35,12 @@ class Training:
     Args:
         directory: Directory of the run; a temporary one unless another was asked for.
         metrics: The content of metrics.json.
-        test: The evaluation on the test split.
+        test: The evaluation on the test split; None without one (`data.test_fraction` 0).
     """
 
     directory: Path
     metrics: dict[str, Any]
-    test: Evaluation
+    test: Evaluation | None
     _kept: TemporaryDirectory[str] | None = None  # removed with this object
 
     @property
@@ -50,6 +50,9 @@ class Training:
 
     def report(self) -> None:
         """Print what `textmix train` prints at its end: the report on the test split."""
+        if self.test is None:
+            print("no test split (data.test_fraction 0)")  # noqa: T201
+            return
         print(f"test: {len(self.test.targets)} rows\n\n{self.test.report_text()}")  # noqa: T201
 
     def predict(self, texts: Sequence[str]) -> pd.DataFrame:
@@ -128,7 +131,6 @@ def train(
             _write_pool(unlabeled, pool, config.data.text_columns)
         result = run.train(config, show_progress=verbose)
     assert result is not None  # in one process
-    assert result.test is not None
     return Training(result.directory, result.metrics, result.test, kept)
 
 

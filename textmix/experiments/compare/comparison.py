@@ -9,7 +9,7 @@ from typing import Any
 
 from textmix.config.run import RunConfig, slug
 from textmix.data.sources import source_name
-from textmix.errors import RunError, TextmixError, TrainingInterrupted
+from textmix.errors import ConfigError, RunError, TextmixError, TrainingInterrupted
 from textmix.experiments.compare.results import summarize
 from textmix.experiments.compare.variants import NONE, Variant
 from textmix.experiments.resumable_run import removed_if_unused, train_or_resume
@@ -78,8 +78,10 @@ def plan_runs(config: RunConfig, variants: Sequence[Variant], count: int, folds:
         folds: Split the data into `count` folds; each is the test split once, with its own seed.
 
     Raises:
-        ConfigError: If a seed is out of range, or the data cannot be split into folds.
+        ConfigError: If a seed is out of range, the data cannot be split into folds, or there is no test split.
     """
+    if not folds and not config.data.has_test_split:
+        raise ConfigError("a comparison needs a test split; set data.test_fraction above 0, or give --folds")
     assert config.output_dir is not None
     runs = []
     for number in range(count):
