@@ -24,7 +24,7 @@ from textmix.mixing.sampling import seeded
 from textmix.semi_supervised.guesses import Confidence
 from textmix.semi_supervised.views import change_words, hide_tokens, mask_tokens
 from textmix.training.ema import averaged
-from textmix.training.steps import Steps, StepsMade, run_steps
+from textmix.training.steps import Steps, StepsMade, autocast, run_steps
 
 Numbers = npt.NDArray[np.int64]
 Batch = dict[str, Tensor]
@@ -127,7 +127,10 @@ class SemiSupervisedTrainer:
         own = own.to(self._device)
         texts = [column.take(unlabeled) for column in self._texts]
         numbers = torch.from_numpy(unlabeled).to(self._device)
-        guesses, weights = self._confidence.process(self._guess(texts, numbers), own.mean(dim=0), numbers)
+        with autocast(self._device, self._precision, cache_enabled=False):
+            guessed = self._guess(texts, numbers)
+        # A model that is no longer finite is told by its loss, after a look at which its options are named.
+        guesses, weights = self._confidence.process(guessed.nan_to_num(), own.mean(dim=0), numbers)
         count = len(labeled) + len(unlabeled)
         scale = config.weight * min(1.0, progress / config.ramp if config.ramp else 1.0)
         batch = self._joined([self._labeled[int(number)] for number in labeled], texts)

@@ -105,10 +105,19 @@ def run_steps(
     return StepsMade(steps.count, last, time.perf_counter() - began)
 
 
-def autocast(device: torch.device, precision: Literal["fp32", "bf16", "fp16"]) -> torch.autocast:
-    """Return autocast to a precision for a `with` block; it does nothing for `fp32`."""
+def autocast(
+    device: torch.device, precision: Literal["fp32", "bf16", "fp16"], cache_enabled: bool = True
+) -> torch.autocast:
+    """Return autocast to a precision for a `with` block; it does nothing for `fp32`.
+
+    Args:
+        device: Device of the model.
+        precision: The precision.
+        cache_enabled: Keep the weights that were cast. Before a training pass in the same block, a pass without
+            gradients must not: in older versions of torch the weights that it leaves have no gradient.
+    """
     kind = torch.float16 if precision == "fp16" else torch.bfloat16
-    return torch.autocast(device.type, kind, enabled=precision != "fp32")
+    return torch.autocast(device.type, kind, enabled=precision != "fp32", cache_enabled=cache_enabled)
 
 
 @contextmanager
