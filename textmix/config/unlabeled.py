@@ -42,7 +42,7 @@ class UnlabeledConfig:
         weight: Weight of the unlabelled rows; that of the labelled rows is 1.
         ramp: Share of the steps over which their weight rises from zero.
         ema_decay: Decay of the moving averages of guesses and weights.
-        neighbours: Number of neighbours of a row in `spread`.
+        neighbours: Number of neighbours of a row in `spread`; the row itself is one of them.
         spread_alpha: Share of a row's spread label that comes from its neighbours, of labelled rows too. Default: 0.2,
             as in scikit-learn.
         share_prior: Adapt the head to the shares of the classes in the pool, which are estimated (Saerens et al. 2002);
@@ -103,4 +103,4 @@ class UnlabeledConfig:
             raise ConfigError("; ".join(wrong))
 
 
-_LEAST = {"steps": 0, "views": 0, "max_rows": 1, "batch_size": 1, "labeled_batch_size": 1, "neighbours": 1}
+_LEAST = {"steps": 0, "views": 0, "max_rows": 1, "batch_size": 1, "labeled_batch_size": 1, "neighbours": 2}

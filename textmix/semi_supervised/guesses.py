@@ -12,8 +12,8 @@ _LEAST = 1e-6
 
 def sharpen(guesses: Tensor, temperature: float) -> Tensor:
     """Raise probabilities (B, C) to the power 1 / temperature, so that they are surer below 1."""
-    powers = guesses.clamp(min=_LEAST) ** (1 / temperature)
-    return powers / powers.sum(dim=1, keepdim=True)
+    # A softmax of logarithms, as high powers of all probabilities of a row may round to 0.
+    return (guesses.clamp(min=_LEAST).log() / temperature).softmax(dim=1)
 
 
 class Confidence:
@@ -54,7 +54,8 @@ class Confidence:
         if config.align:
             self._labeled.lerp_(labeled, 1 - decay)
             self._unlabeled.lerp_(guesses.mean(dim=0), 1 - decay)
-            guesses = guesses * (self._labeled / self._unlabeled.clamp(min=_LEAST))
+            # A row may be sure of a class that no labelled row had yet; its guess must not become 0 everywhere.
+            guesses = guesses * (self._labeled.clamp(min=_LEAST) / self._unlabeled.clamp(min=_LEAST))
             guesses = guesses / guesses.sum(dim=1, keepdim=True)
         weights = self._weigh(guesses, numbers, decay, unbias)
         return sharpen(guesses, config.sharpening), weights

@@ -19,7 +19,7 @@ def spread_labels(
         targets: Their classes, shape (N,).
         unlabeled: Vectors of the other rows, shape (M, H).
         classes: Number of classes, C.
-        neighbours: Number of neighbours of a row; at most all other rows are.
+        neighbours: Number of neighbours of a row, which is one of them; at most all rows are.
         alpha: Share of a row's label that comes from its neighbours.
 
     Returns:
@@ -27,7 +27,7 @@ def spread_labels(
     """
     vectors = np.concatenate([labeled, unlabeled])
     known = np.concatenate([targets, np.full(len(unlabeled), -1)])
-    count = min(neighbours, len(vectors) - 1)
+    count = min(neighbours, len(vectors))
     fitted = LabelSpreading(kernel="knn", n_neighbors=count, alpha=alpha, max_iter=100).fit(vectors, known)
     found = np.zeros((len(unlabeled), classes))
     found[:, fitted.classes_] = fitted.label_distributions_[len(labeled) :]
