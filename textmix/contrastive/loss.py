@@ -3,10 +3,11 @@
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from textmix.hooks.attached_mixer import AttachedMixer
+from textmix.hooks.sites import Sites, check_sites
 from textmix.mixing.plan import MixPlan
 
 
@@ -27,10 +28,10 @@ def supervised_contrastive_loss(vectors: Tensor, targets: Tensor, temperature: f
     """
     unit = F.normalize(vectors.float(), dim=-1)
     itself = torch.eye(len(unit), dtype=torch.bool, device=unit.device)
-    with torch.autocast(unit.device.type, enabled=False):  # a similarity in bfloat16 has 8 bits, at 1 / τ of them
-        similarity = unit @ unit.T
+    with torch.autocast(unit.device.type, enabled=False):  # a product in bfloat16 has 8 bits; τ magnifies its error
+        similarity, together = unit @ unit.T, targets.float() @ targets.float().T
     logits = (similarity / temperature).masked_fill(itself, torch.finfo(unit.dtype).min)
-    same = (targets @ targets.T).to(unit.dtype).masked_fill(itself, 0)
+    same = together.masked_fill(itself, 0)
     total = same.sum(dim=1)
     least = torch.finfo(unit.dtype).tiny
     scores = -(same * logits.log_softmax(dim=1)).sum(dim=1) / total.clamp(min=least)
@@ -82,6 +83,13 @@ class ContrastiveMixer(AttachedMixer):
         elif self.plan is not None:
             targets = _blended(self.plan, targets)
         return supervised_contrastive_loss(logits, targets, self._temperature)
+
+    def _unmixed_loss(self, logits: Tensor, labels: Tensor) -> Tensor:
+        return supervised_contrastive_loss(logits, class_shares(labels, self._classes), self._temperature)
+
+    def _check_model(self, model: nn.Module, sites: Sites) -> None:
+        # Only the sites: the model has an output for each number of a sentence vector, not for each class.
+        check_sites(type(model).__name__, sites, self.sites, self.config.strategy)
 
 
 def _blended(plan: MixPlan, targets: Tensor) -> Tensor:

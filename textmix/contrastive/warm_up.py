@@ -44,7 +44,7 @@ def warm_up(
         tokenizer: Pads the batches.
         rows: N tokenised rows, without labels.
         targets: Class of each row, shape (N,).
-        config: How to train; `steps` must be set.
+        config: How to train; `steps` must be above 0.
         mix: How rows are mixed.
         precision: `fp32`, or the precision of autocast.
         seed: Seed of batches, dropout and mixing.
@@ -53,7 +53,6 @@ def warm_up(
     Raises:
         TrainingError: If the loss is not finite.
     """
-    assert config.steps is not None
     torch.manual_seed(seed)
     before = {name: value.detach().clone() for name, value in _trained(model)}
     batches = balanced_batches(targets, max(1, config.batch_size // VIEWS), seed)

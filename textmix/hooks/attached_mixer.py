@@ -192,17 +192,18 @@ class AttachedMixer(Mixer):
         self._forward = forward
 
     def _saliency(self, kwargs: dict[str, Any], labels: Tensor) -> Tensor:
-        def find_loss(output: Any) -> Tensor:
-            logits = _logits(output)
-            loss = plain_loss(logits, labels, problem_type(self._model), scoring=self.scoring(logits.device))
-            assert loss is not None
-            return loss
-
         self._paused = True
         try:
-            return token_saliency(self._model, kwargs, find_loss, self._batch_dim)
+            return token_saliency(
+                self._model, kwargs, lambda output: self._unmixed_loss(_logits(output), labels), self._batch_dim
+            )
         finally:
             self._paused = False
+
+    def _unmixed_loss(self, logits: Tensor, labels: Tensor) -> Tensor:
+        loss = plain_loss(logits, labels, problem_type(self._model), scoring=self.scoring(logits.device))
+        assert loss is not None
+        return loss
 
 
 def _real_positions(kwargs: dict[str, Any]) -> Tensor | None:
