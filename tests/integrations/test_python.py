@@ -8,11 +8,13 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
+import torch
 from datasets import Dataset
 from transformers import AutoModelForSequenceClassification
 
 import textmix
 from tests.support.commands import QUICK, tells
+from tests.support.masked_lm import save_encoder_in
 from tests.support.topics import topic_rows
 from textmix import TextmixError
 
@@ -53,6 +55,17 @@ def test_without_a_test_split(capsys: pytest.CaptureFixture[str]) -> None:
     result.report()
     assert capsys.readouterr().out == "no test split (data.test_fraction 0)\n"
     assert len(result.predict(["the soup and the bread"])) == 1
+
+
+def test_few_labels(tmp_path: Path) -> None:
+    encoder = str(save_encoder_in(tmp_path / "encoder"))
+    state = torch.get_rng_state()
+    options = {"contrastive.steps": 2, "train.precision": "fp32", "data.unlabeled": "empty", "unlabeled.steps": 2}
+    labels = [label if number < 30 else None for number, label in enumerate(LABELS)]
+    result = textmix.train(TEXTS, labels, model=encoder, options=options, verbose=False)
+    assert result.metrics["train"]["steps"] == 4
+    assert sum(result.metrics["train"]["rows"].values()) == 30
+    assert torch.equal(torch.get_rng_state(), state)
 
 
 def test_nothing_is_left_unless_it_is_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,7 +18,7 @@ from textmix.models.config import WORD_MODELS, ModelConfig
 from textmix.tasks.names import TaskName, choose_metric
 
 # Options of training in epochs, which a run for few labels does not have.
-_OF_EPOCHS = ("epochs", "max_steps", "batch_size", "accumulation_steps", "learning_rate", "patience", "ema_decay")
+OF_EPOCHS = ("epochs", "max_steps", "batch_size", "accumulation_steps", "learning_rate", "patience", "ema_decay")
 
 
 @dataclass(frozen=True)
@@ -69,11 +69,11 @@ class RunConfig:
             raise ConfigError("; ".join(wrong))
 
     def _wrong_with_few_labels(self) -> Iterator[str]:
+        if self.unlabeled != UnlabeledConfig() and self.data.unlabeled is None:
+            yield "the section unlabeled has no effect without data.unlabeled, a source of rows"
         if not self.has_few_labels:
             if self.contrastive != ContrastiveConfig():
                 yield "the section contrastive has no effect without contrastive.steps; 100 for example"
-            if self.unlabeled != UnlabeledConfig():
-                yield "the section unlabeled has no effect without data.unlabeled, a source of rows"
             if self.data.label_descriptions is not None:
                 yield "data.label_descriptions has no effect without contrastive.steps"
             return
@@ -83,7 +83,11 @@ class RunConfig:
             yield f"{option} needs an encoder with model.head linear"
         if model.freeze == "encoder" or model.lora.rank is not None or model.long_text == "windows":
             yield f"{option} goes without model.lora, model.freeze encoder and model.long_text windows; leave them out"
-        idle = [name for name in _OF_EPOCHS if getattr(self.train, name) != getattr(TrainConfig(), name)]
+        of_classes = [f"mix.targets {self.mix.targets}"] if self.mix.targets == "remix" else []
+        of_classes += [f"mix.partner {self.mix.partner}"] if self.mix.partner in ("same_class", "other_class") else []
+        if of_classes and self.data.unlabeled is not None and self.unlabeled.steps:
+            yield f"data.unlabeled trains on guesses, and {' and '.join(of_classes)} needs classes; leave one out"
+        idle = [name for name in OF_EPOCHS if getattr(self.train, name) != getattr(TrainConfig(), name)]
         if idle:
             yield f"{option} trains in the place of epochs: no effect of {', '.join(f'train.{name}' for name in idle)}"
 

@@ -18,7 +18,8 @@ from textmix.data.pool import load_pool
 from textmix.data.splits import TEST, TRAIN
 from textmix.data.standardize import TEXT
 from textmix.data.tokenization import tokenize
-from textmix.errors import ConfigError, RunError
+from textmix.errors import ConfigError, RunError, TrainingError
+from textmix.hooks.attached_mixer import AttachedMixer
 from textmix.hooks.special_tokens import special_ids
 from textmix.io.files import replacing, write_text
 from textmix.io.run_directory import HISTORY, MODEL
@@ -51,6 +52,7 @@ class FewLabelsTrainer:
     Raises:
         ConfigError: If an option does not fit the model or the labels.
         DataError: If the pool cannot be read.
+        ModelError: If the model lacks a site that the strategy needs.
         RunError: In one of several processes.
     """
 
@@ -72,6 +74,7 @@ class FewLabelsTrainer:
         self._mix = complete(
             config.mix, config.loss, lambda: special_ids(self._tokenizer), lambda: data.space.counts(targets)
         )
+        AttachedMixer(self._model, self._mix, config.loss)  # now, as it raises what does not fit the model
         self._pool: Dataset | None = None
         if config.data.unlabeled is not None:
             self._check_view()
@@ -102,7 +105,7 @@ class FewLabelsTrainer:
             resume: Has no effect: there are no checkpoints.
 
         Raises:
-            TrainingError: If a loss is not finite.
+            TrainingError: If a loss, or a sentence vector, is not finite.
         """
         config, history = self._config, []
         with on_accelerator(self._model):
@@ -133,7 +136,11 @@ class FewLabelsTrainer:
 
     def _vectors(self, rows: Dataset) -> Array:
         with torch.autocast(self._model.device.type, enabled=False):
-            return sentence_vectors(self._model, self._tokenizer, rows, self._config.train.eval_batch_size)
+            found = sentence_vectors(self._model, self._tokenizer, rows, self._config.train.eval_batch_size)
+        if not np.isfinite(found).all():  # the last step may have done it: its loss was that before the step
+            rate = self._config.contrastive.learning_rate
+            raise TrainingError(f"the sentence vectors are not finite; lower contrastive.learning_rate (now {rate})")
+        return found
 
     def _train_on_pool(self, pool: Dataset) -> StepsMade:
         config = self._config.unlabeled

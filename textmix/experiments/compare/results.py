@@ -71,7 +71,7 @@ def fewest_pairs(comparisons: int) -> int:
 def _scores(run: Mapping[str, Any], compared: Mapping[str, bool]) -> dict[str, float]:
     train = run["train"]
     scores = {name: run["test"][name] for name in compared if name in run["test"]}
-    return {**scores, SECONDS_PER_STEP: train["seconds"] / train["steps"], STEPS: train["steps"]}
+    return {**scores, SECONDS_PER_STEP: train["seconds"] / max(train["steps"], 1), STEPS: train["steps"]}
 
 
 def _spread(values: list[float]) -> Record:

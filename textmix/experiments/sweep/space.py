@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypeAlias, get_args
 
 from textmix.config.parsing import check_options, option_names
-from textmix.config.run import RunConfig
+from textmix.config.run import OF_EPOCHS, RunConfig
 from textmix.config.strict_yaml import load_yaml
 from textmix.errors import ConfigError
 from textmix.mixing.config import CONTROLS, DEFAULTS, idle_options, option_values
@@ -101,7 +101,7 @@ def load_space(path: Path, config: RunConfig) -> Space:
         config: The base configuration whose options are searched.
 
     Raises:
-        ConfigError: If the file cannot be read, or a value does not fit its option.
+        ConfigError: If the file cannot be read, a value does not fit its option, or an option has no effect.
     """
     content = load_yaml(path)
     if not isinstance(content, dict) or not content:
@@ -110,6 +110,8 @@ def load_space(path: Path, config: RunConfig) -> Space:
     for name in content:
         if any(name == fixed or str(name).startswith(f"{fixed}.") for fixed in _FIXED):
             raise ConfigError(f"{path}: '{name}' cannot be searched; give it on the command line or in the recipe")
+        if config.has_few_labels and name in [f"train.{option}" for option in OF_EPOCHS]:
+            raise ConfigError(f"{path}: no effect of '{name}' in a run for few labels; give a --space without it")
     check_options(config, {str(name): None for name in content if name not in known})  # raises with a suggestion
     space = {name: _read(f"{path}: {name}", value, _numbers(name)) for name, value in content.items()}
     for number in range(max(len(values.extremes) for values in space.values())):
