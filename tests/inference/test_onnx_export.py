@@ -51,9 +51,12 @@ def save(kind: str, directory: Path) -> Path:
     elif kind == "native":
         model = BertForSequenceClassification(encoder)
     else:
-        model = MixupForSequenceClassification(MixupEncoderConfig(encoder=encoder, pooling=kind, num_labels=3))
+        given = {"pooling": "mean", "normalize": True} if kind == "normalized" else {"pooling": kind}
+        model = MixupForSequenceClassification(MixupEncoderConfig(encoder=encoder, num_labels=3, **given))
     for parameter in model.parameters():  # fresh weights give every text nearly the same probabilities
         parameter.data *= 4
+    if kind == "normalized":  # which makes the scale of the encoder's weights void
+        model.classifier.weight.data *= 10
     model.config.id2label = {0: "x", 1: "y", 2: "ä ö"}
     model.save_pretrained(directory)
     tokenizer.save_pretrained(directory)
@@ -61,7 +64,13 @@ def save(kind: str, directory: Path) -> Path:
 
 
 @pytest.mark.parametrize(
-    "kind", [*WORDS, "native", "mean", *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("cls", "attention"))]
+    "kind",
+    [
+        *WORDS,
+        "native",
+        "mean",
+        *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("cls", "attention", "normalized")),
+    ],
 )
 def test_an_export_predicts_as_the_model_does_wherever_it_is_moved(kind: str, tmp_path: Path) -> None:
     export_onnx(save(kind, tmp_path / "model"), tmp_path / "onnx")

@@ -58,6 +58,42 @@ def test_saved_and_loaded_logits_are_identical(checkpoint: Path, batch: dict, tm
         assert torch.equal(loaded(**batch).logits, model(**batch).logits)
 
 
+@pytest.mark.parametrize("pooling", ["cls", "mean", "max", "attention", "last"])
+def test_normalized_sentence_vectors_have_length_one(
+    checkpoint: Path, batch: dict, tmp_path: Path, pooling: str
+) -> None:
+    options = {"num_labels": 4, "pooling": pooling}
+    torch.manual_seed(0)
+    plain = MixupForSequenceClassification.from_pretrained(checkpoint, **options).eval()
+    torch.manual_seed(0)
+    model = MixupForSequenceClassification.from_pretrained(checkpoint, normalize=True, **options).eval()
+    with torch.no_grad():
+        vectors, found = plain.pool(**batch), model.pool(**batch)
+        expected = [[value / sum(other**2 for other in row) ** 0.5 for value in row] for row in vectors.tolist()]
+        torch.testing.assert_close(found, torch.tensor(expected))
+        torch.testing.assert_close(found.norm(dim=1), torch.ones(2))
+        torch.testing.assert_close(model(**batch).logits, model.classifier(found))
+        torch.testing.assert_close(model(pooled=found).logits, model.classifier(found))
+    model.save_pretrained(tmp_path / "saved")
+    loaded = AutoModelForSequenceClassification.from_pretrained(tmp_path / "saved").eval()
+    assert loaded.config.normalize
+    assert torch.equal(loaded(**batch).logits, model(**batch).logits)
+    assert not plain.config.normalize
+
+
+def test_a_model_from_before_normalize_was_an_option_does_not_normalize(
+    checkpoint: Path, batch: dict, tmp_path: Path
+) -> None:
+    model = MixupForSequenceClassification.from_pretrained(checkpoint).eval()
+    model.save_pretrained(tmp_path / "saved")
+    path = tmp_path / "saved" / "config.json"
+    path.write_text(
+        json.dumps({name: value for name, value in json.loads(path.read_text()).items() if name != "normalize"})
+    )
+    loaded = AutoModelForSequenceClassification.from_pretrained(tmp_path / "saved").eval()
+    assert torch.equal(loaded(**batch).logits, model(**batch).logits)
+
+
 def test_the_encoder_keeps_its_pretrained_weights(checkpoint: Path) -> None:
     pretrained = BertModel.from_pretrained(checkpoint).state_dict()
     model = MixupForSequenceClassification.from_pretrained(checkpoint, num_labels=4)

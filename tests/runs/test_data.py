@@ -6,7 +6,10 @@ import numpy as np
 import pytest
 
 from tests.support.task_files import CASES, Case, write_case
-from textmix.config.parsing import read_recipe
+from textmix.config.parsing import read_recipe, with_options
+from textmix.config.run import RunConfig
+from textmix.data.config import DataConfig
+from textmix.errors import ConfigError
 from textmix.runs.data import read_data, with_task
 
 
@@ -23,3 +26,10 @@ def test_processes_with_the_same_data_have_the_same_fingerprint(case: Case, tmp_
     second.targets["train"] = second.targets["train"][::-1]
     assert first.fingerprint() != second.fingerprint()
     assert isinstance(first.targets["train"], np.ndarray)
+
+
+def test_sentence_vectors_of_tokens_are_not_normalized(tmp_path: Path) -> None:
+    options = write_case(next(case for case in CASES if case.task == "token_classification"), tmp_path)
+    config = with_options(RunConfig(DataConfig(options[1])), {"model.normalize": True})
+    with pytest.raises(ConfigError, match=r"model\.normalize has no effect on task token_classification"):
+        with_task(config)
