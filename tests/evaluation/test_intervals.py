@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from textmix.evaluation.calibration import calibration_intervals, expected_calibration_error, log_losses
-from textmix.evaluation.intervals import mean_interval, row_interval
+from textmix.evaluation.intervals import mean_interval, row_interval, share_interval
 from textmix.tasks.multi_label import LabelSet
 from textmix.tasks.regression import Numbers
 from textmix.tasks.single_label import Classes
@@ -75,3 +75,11 @@ def test_which_scores_of_a_task_have_one() -> None:
     assert set(classes.intervals(np.array([-1, -1, -1]), outputs)) == {"accuracy"}
     assert set(classes.intervals(np.array([[0.5, 0.5], [0, 1], [1, 0]]), outputs)) == {"accuracy", "nll", "ece"}
     assert Numbers(["x"], [0.0], [1.0]).intervals(np.zeros((3, 1)), np.ones((3, 1))) == {}
+
+
+def test_a_share_of_few_rows_is_uncertain_even_if_all_are_right() -> None:
+    z, hits = 1.959964, np.array([True] * 20)
+    assert share_interval(hits) == pytest.approx([20 / (20 + z**2), 1.0])
+    hits[:5] = False
+    centre, spread = 15 + z**2 / 2, z * (15 * 5 / 20 + z**2 / 4) ** 0.5
+    assert share_interval(hits) == pytest.approx([(centre - spread) / (20 + z**2), (centre + spread) / (20 + z**2)])

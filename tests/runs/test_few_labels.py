@@ -271,3 +271,39 @@ class TestExperiments:
         assert main([*arguments, "--space", str(space)]) == 0
         trials = json.loads((tmp_path / "s" / "sweep.json").read_text())["trials"]
         assert [trial["state"] for trial in trials] == ["complete"]
+
+
+def test_a_cross_fit_estimates_and_calibrates_and_trains_the_same_encoder(files: Path, tmp_path: Path) -> None:
+    assert main(command(files, tmp_path / "plain", *WARM_UP)) == 0
+    assert main(command(files, tmp_path / "fitted", *WARM_UP, "--contrastive.cross_fit", "3")) == 0
+    metrics, history = read(tmp_path / "fitted")
+    low, high = metrics["cross_fit"]["accuracy_interval"]
+    assert 0.5 < low < 0.95 < metrics["cross_fit"]["accuracy"] <= high
+    assert len(history) == 1
+    plain, fitted = (load_model(tmp_path / name / "model").model for name in ("plain", "fitted"))
+    [temperature] = {*fitted.config.temperatures}
+    assert temperature != 1
+    for name, value in plain.state_dict().items():
+        scale = temperature if name.startswith("classifier") else 1
+        torch.testing.assert_close(fitted.state_dict()[name] * scale, value, rtol=1e-4, atol=1e-5)
+
+
+def test_a_cross_fit_sees_no_label_of_the_rows_that_it_predicts(files: Path, tmp_path: Path) -> None:
+    rows = [(f"{text} {number}", NAMES[number * 7 % 3]) for number, (text, _) in enumerate(topic_rows(36))]
+    drawn = np.random.default_rng(0).permutation([label for _, label in rows])
+    table = pd.DataFrame({"text": [text for text, _ in rows], "label": drawn})
+    table.to_csv(tmp_path / "random.csv", index=False)
+    options = [*WARM_UP, "--contrastive.cross_fit", "3", "--data.test_fraction", "0"]
+    assert main(command(files, tmp_path / "run", *options, source=str(tmp_path / "random.csv"))) == 0
+    metrics, _ = read(tmp_path / "run")
+    seen = Predictor.from_pretrained(tmp_path / "run")(table["text"].tolist()).argmax(axis=1)
+    assert np.mean([NAMES[number] == label for number, label in zip(seen, drawn, strict=True)]) > 0.6
+    assert metrics["cross_fit"]["accuracy"] < 0.6
+
+
+def test_more_folds_than_rows_of_any_class_are_refused(
+    files: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wrong = command(files, tmp_path / "run", *WARM_UP, "--contrastive.cross_fit", "20")
+    assert tells(fails_quietly(wrong, capsys), "contrastive.cross_fit 20", "largest")
+    assert not (tmp_path / "run").exists()

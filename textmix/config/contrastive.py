@@ -20,6 +20,9 @@ class ContrastiveConfig:
         warmup_ratio: Share of the steps over which the learning rate rises from zero.
         interpolation: Share of the trained weights in their average with the weights before, which is kept: 1 keeps the
             trained weights, 0.5 the mean (Wortsman et al. 2022).
+        cross_fit: Number of folds of the labelled rows: a model is also trained without each of them, and predicts it.
+            That estimates how good the model is, with an interval, in metrics.json, and fits a temperature; it takes
+            this many times as long. 0 means neither.
         head_strength: Inverse strength of the penalty of the logistic regression, `C` of scikit-learn.
     """
 
@@ -30,6 +33,7 @@ class ContrastiveConfig:
     warmup_ratio: float = 0.1
     interpolation: float = 1.0
     head_strength: float = 10.0
+    cross_fit: int = 0
 
     def __post_init__(self) -> None:
         """Check all fields and report all errors at once.
@@ -40,6 +44,8 @@ class ContrastiveConfig:
         wrong = []
         if not 0 <= self.steps < 2**31:
             wrong.append(f"contrastive.steps must not be below 0, but is {self.steps}")
+        if self.cross_fit < 0 or self.cross_fit == 1:
+            wrong.append(f"contrastive.cross_fit must be at least 2 folds, or 0, not {self.cross_fit}")
         if self.batch_size < 2:
             wrong.append(f"contrastive.batch_size must be at least 2, not {self.batch_size}")
         for name in ("learning_rate", "temperature", "head_strength"):

@@ -1,10 +1,11 @@
-"""Bootstrap intervals of scores over the rows that were evaluated."""
+"""95 % intervals of scores over the rows that were evaluated."""
 
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from scipy.stats import binomtest
 
 Array = npt.NDArray[Any]
 
@@ -42,3 +43,13 @@ def row_interval(rows: Array, statistic: Callable[[Array], Array]) -> list[float
 def mean_interval(values: Array) -> list[float]:
     """Return the interval of the mean of N values, none below 0."""
     return row_interval(values.astype(np.float64).reshape(-1, 1), lambda means: means[:, 0])
+
+
+def share_interval(hits: Array) -> list[float]:
+    """Return the interval of a share of N rows (Wilson 1927); the bootstrap of few rows that are all right has no width.
+
+    Args:
+        hits: Which rows count, shape (N,), bool.
+    """
+    interval = binomtest(int(hits.sum()), len(hits)).proportion_ci(method="wilson")
+    return [float(interval.low), float(interval.high)]

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 import torch
 from accelerate import PartialState
 from datasets import Dataset, concatenate_datasets
+from sklearn.model_selection import StratifiedKFold
 
 from textmix.config.run import RunConfig
 from textmix.contrastive.head import fit_head, probabilities
@@ -24,12 +26,14 @@ from textmix.hooks.special_tokens import special_ids
 from textmix.io.files import replacing, write_text
 from textmix.io.run_directory import HISTORY, MODEL
 from textmix.mixing.completion import complete
+from textmix.models.calibration import fold_temperatures
 from textmix.models.loading import LoadedModel
 from textmix.models.sequence_classifier import MixupForSequenceClassification
 from textmix.runs.data import RunData
 from textmix.semi_supervised.shares import adapt_shares
 from textmix.semi_supervised.spreading import spread_labels
 from textmix.semi_supervised.trainer import SemiSupervisedTrainer
+from textmix.tasks.evaluation import Evaluation
 from textmix.training.optimization import choose_precision
 from textmix.training.progress import TrainProgress
 from textmix.training.steps import StepsMade, on_accelerator
@@ -48,6 +52,9 @@ class FewLabelsTrainer:
         data: The data of the run; its report gets the digest of the pool.
         directory: Directory of the run.
         show_progress: Show a progress bar for each stage.
+
+    Attributes:
+        cross_fitted: What models that were trained without them say of the labelled rows; None without a cross-fit.
 
     Raises:
         ConfigError: If an option does not fit the model or the labels.
@@ -70,12 +77,15 @@ class FewLabelsTrainer:
         self.precision = choose_precision(config.train.precision)
         self._labeled = tokenize(data.splits[TRAIN], self._tokenizer)
         self._targets = np.asarray(targets, dtype=np.int64)
+        self._space, self._own = data.space, len(targets)
+        self._check_folds()
         self._add_descriptions(data.space.names)
         self._mix = complete(
             config.mix, config.loss, lambda: special_ids(self._tokenizer), lambda: data.space.counts(targets)
         )
         AttachedMixer(self._model, self._mix, config.loss)  # now, as it raises what does not fit the model
         self._pool: Dataset | None = None
+        self.cross_fitted: Evaluation | None = None
         if config.data.unlabeled is not None:
             self._check_view()
             seed = config.data.seed(config.train.seed)
@@ -90,6 +100,11 @@ class FewLabelsTrainer:
             rows = tokenize(Dataset.from_dict({TEXT: list(texts.values())}), self._tokenizer)
             self._labeled = concatenate_datasets([self._labeled, rows])
             self._targets = np.concatenate([self._targets, [names.index(name) for name in texts]])
+
+    def _check_folds(self) -> None:
+        folds, most = self._config.contrastive.cross_fit, int(np.bincount(self._targets).max())
+        if folds > most:
+            raise ConfigError(f"contrastive.cross_fit {folds} needs a class with as many rows; the largest has {most}")
 
     def _check_view(self) -> None:
         if self._config.unlabeled.view == "mask" and self._tokenizer.mask_token_id is None:
@@ -107,22 +122,16 @@ class FewLabelsTrainer:
         Raises:
             TrainingError: If a loss, or a sentence vector, is not finite.
         """
-        config, history = self._config, []
+        history = []
         with on_accelerator(self._model):
-            if config.contrastive.steps:
-                made = warm_up(
-                    self._model,
-                    self._tokenizer,
-                    self._labeled,
-                    self._targets,
-                    config.contrastive,
-                    self._mix,
-                    self.precision,
-                    config.train.seed,
-                    self._show_progress,
-                )
+            if self._config.contrastive.cross_fit:
+                self.cross_fitted = self._cross_fit()
+            made = self._fit(np.arange(len(self._targets)))
+            if made.steps:
                 history.append({"stage": "contrastive", **made._asdict()})
-            self._fit_head(self._labeled, self._targets)
+            if self.cross_fitted is not None:
+                fitted = self.cross_fitted
+                fold_temperatures(self._model, fitted.space.temperatures(fitted.targets, fitted.outputs))
             if self._pool is not None:
                 made = self._train_on_pool(self._pool)
                 history.append({"stage": "unlabeled", **made._asdict()})
@@ -130,9 +139,45 @@ class FewLabelsTrainer:
         self._save()
         return self._progress(history)
 
-    def _fit_head(self, rows: Dataset, targets: Array) -> None:
-        vectors = self._vectors(rows)
-        fit_head(self._model, vectors, targets, self._config.contrastive.head_strength)
+    def _fit(self, numbers: Array) -> StepsMade:
+        """Warm up the encoder on labelled rows, and fit the head to them.
+
+        Args:
+            numbers: Numbers of the rows.
+        """
+        config, made = self._config, StepsMade(0, 0.0, 0.0)
+        rows, targets = self._labeled.select(numbers), self._targets[numbers]
+        if config.contrastive.steps:
+            made = warm_up(
+                self._model,
+                self._tokenizer,
+                rows,
+                targets,
+                config.contrastive,
+                self._mix,
+                self.precision,
+                config.train.seed,
+                self._show_progress,
+            )
+        fit_head(self._model, self._vectors(rows), targets, config.contrastive.head_strength)
+        return made
+
+    def _cross_fit(self) -> Evaluation:
+        """Predict each fold of the labelled rows by a model that was trained without it; the model ends as it began."""
+        own, count = self._own, self._config.contrastive.cross_fit
+        began = {name: value.clone() for name, value in self._model.state_dict().items()}
+        folds = StratifiedKFold(count, shuffle=True, random_state=self._config.train.seed)
+        outputs = np.zeros((own, self._model.num_labels))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # of classes with fewer rows than folds
+            for _, held_out in folds.split(np.zeros(own), self._targets[:own]):
+                self._fit(np.setdiff1d(np.arange(len(self._targets)), held_out))
+                outputs[held_out] = probabilities(self._model, self._vectors(self._labeled.select(held_out)))
+                self._model.load_state_dict(began)
+        found = Evaluation(self._targets[:own], outputs, self._space)
+        low, high = found.metrics()["accuracy_interval"]
+        logger.info(f"cross-fitted on {own} rows: accuracy {found.scores()['accuracy']:.2f} ({low:.2f} to {high:.2f})")
+        return found
 
     def _vectors(self, rows: Dataset) -> Array:
         with torch.autocast(self._model.device.type, enabled=False):
@@ -144,7 +189,7 @@ class FewLabelsTrainer:
 
     def _train_on_pool(self, pool: Dataset) -> StepsMade:
         config = self._config.unlabeled
-        spread = self._use_vectors(pool) if "spread" in config.guesses or config.share_prior is not None else None
+        spread = self._use_vectors(pool)
         if not config.steps:
             return StepsMade(0, 0.0, 0.0)
         trainer = SemiSupervisedTrainer(
@@ -165,11 +210,14 @@ class FewLabelsTrainer:
     def _use_vectors(self, pool: Dataset) -> Array | None:
         """Adapt the head to the vectors of the pool; returns the spread labels, if they are asked for."""
         config, classes = self._config.unlabeled, self._model.num_labels
+        spreads = "spread" in config.guesses and (config.steps > 0 or config.fit_head)
+        if not spreads and config.share_prior is None:
+            return None
         labeled, unlabeled = self._vectors(self._labeled), self._vectors(tokenize(pool, self._tokenizer))
         if config.share_prior is not None:
             counts = np.bincount(self._targets, minlength=classes)
             adapt_shares(self._model, unlabeled, counts, config.share_prior)
-        if "spread" not in config.guesses:
+        if not spreads:
             return None
         spread = spread_labels(labeled, self._targets, unlabeled, classes, config.neighbours, config.spread_alpha)
         if config.fit_head:

@@ -208,6 +208,8 @@ def _fit(
         evaluations = evaluate_splits(best, data, test)
         temperatures = getattr(best.model.config, "temperatures", None) or []
         cut = 0.0 if config.model.long_text == WINDOWS else long_share(best.tokenizer, data.splits[TRAIN])
+        if isinstance(trainer, FewLabelsTrainer) and trainer.cross_fitted is not None:
+            evaluations["cross_fit"] = trainer.cross_fitted
         return write_results(directory, config, data, evaluations, temperatures, progress, cut)
 
 

@@ -23,7 +23,7 @@ from textmix.evaluation.calibration import (
     scale,
 )
 from textmix.evaluation.coverage import Coverage, coverage_curve, coverage_table
-from textmix.evaluation.intervals import mean_interval
+from textmix.evaluation.intervals import share_interval
 from textmix.evaluation.tables import Table
 from textmix.tasks.base import LABEL, PREDICTION, PROBABILITY, Columns, LabelSpace, Task, names_after
 from textmix.tasks.class_report import check_names, class_report, class_report_text, class_table
@@ -111,7 +111,7 @@ class Classes(LabelSpace):
     def intervals(self, targets: Array, outputs: Array) -> dict[str, list[float]]:
         """Return the 95 % intervals of `accuracy`, `nll` and `ece` over rows."""
         hard = _hard(targets)
-        found = {"accuracy": mean_interval(hard == outputs.argmax(axis=1))}
+        found = {"accuracy": share_interval(hard == outputs.argmax(axis=1))}
         known = hard != UNKNOWN
         return found | (calibration_intervals(targets[known], outputs[known]) if known.any() else {})
 
