@@ -274,11 +274,12 @@ class TestExperiments:
 
 
 def test_a_cross_fit_estimates_and_calibrates_and_trains_the_same_encoder(files: Path, tmp_path: Path) -> None:
-    assert main(command(files, tmp_path / "plain", *WARM_UP)) == 0
-    assert main(command(files, tmp_path / "fitted", *WARM_UP, "--contrastive.cross_fit", "3")) == 0
+    short = [*WARM_UP, "--contrastive.steps", "2", "--contrastive.learning_rate", "1e-4"]
+    assert main(command(files, tmp_path / "plain", *short)) == 0
+    assert main(command(files, tmp_path / "fitted", *short, "--contrastive.cross_fit", "3")) == 0
     metrics, history = read(tmp_path / "fitted")
     low, high = metrics["cross_fit"]["accuracy_interval"]
-    assert 0.5 < low < 0.95 < metrics["cross_fit"]["accuracy"] <= high
+    assert 0 < low < metrics["cross_fit"]["accuracy"] < high < 1
     assert len(history) == 1
     plain, fitted = (load_model(tmp_path / name / "model").model for name in ("plain", "fitted"))
     [temperature] = {*fitted.config.temperatures}

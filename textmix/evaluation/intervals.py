@@ -46,7 +46,7 @@ def mean_interval(values: Array) -> list[float]:
 
 
 def share_interval(hits: Array) -> list[float]:
-    """Return the interval of a share of N rows (Wilson 1927); the bootstrap of few rows that are all right has no width.
+    """Return the interval of a share of N rows (Wilson 1927); of few rows that all count, a bootstrap has no width.
 
     Args:
         hits: Which rows count, shape (N,), bool.
