@@ -132,3 +132,19 @@ class TestRuns:
         more = ["--folds", "2", "--train.epochs", "1", "--output_dir", str(target), "--submit", new]
         assert main(["crossval", *options, *QUICK, *more]) == 0
         assert (target / "submission.csv").read_text().startswith("id,label\n7,")
+
+
+def test_the_recipe_for_few_labels_is_suggested_where_there_are_few(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def suggested(count: int, empty: int = 0) -> str | None:
+        rows = [*topic_rows(count), *[(f"text {number}", "") for number in range(empty)]]
+        source = csv_of(tmp_path / "few.csv", "text,label\n" + "".join(f"{text},{label}\n" for text, label in rows))
+        recipe: str | None = shown([source], capsys)["recipe"]
+        return recipe
+
+    assert suggested(3 * 64) == "few_labels"
+    assert suggested(3 * 64 + 3) is None
+    assert suggested(30, empty=5) == "few_labels --data.unlabeled empty"
+    assert main(["data", str(tmp_path / "few.csv")]) == 0
+    assert "textmix train few_labels --data.unlabeled empty" in capsys.readouterr().out

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from textmix.data.suggest import Suggestion
 
 _CLASSES = 20
+# Labels a class up to which the recipe for few labels was measured to be better than the defaults.
+FEW_LABELS = 64
 
 
 def data(arguments: list[str]) -> None:
@@ -42,6 +44,7 @@ def data(arguments: list[str]) -> None:
     report = check_data(rows, text, labels, _measure(options["model"]), suggestion)
     columns = chosen if report.header is None else [_names(report)]
     report.options = [*columns, *_suggested_options(report, suggestion)]
+    report.recipe = _suggested_recipe(report)
     read = how_read(source, reading)
     sizes = {split: splits[split].num_rows for split in splits}
     if options["json"]:
@@ -140,6 +143,15 @@ def _suggested_options(report: "DataReport", suggestion: "Suggestion | None") ->
     return options
 
 
+def _suggested_recipe(report: "DataReport") -> str | None:
+    """Suggest the recipe for few labels where it was better than the defaults (docs/few_labels.md)."""
+    if report.task != "single_label" or len(report.label_columns) != 1 or not report.classes:
+        return None
+    if sum(report.classes.values()) > FEW_LABELS * len(report.classes):
+        return None
+    return "few_labels --data.unlabeled empty" if report.empty_labels else "few_labels"
+
+
 def _option(name: str, value: str) -> str:
     return f"--{name} {shlex.quote(value)}"
 
@@ -197,3 +209,5 @@ def _print(report: "DataReport", read: list[str], others: dict[str, int]) -> Non
         print(f"task: {report.task} ({report.reason})")
     if report.options:
         print(f"options: {' '.join(report.options)}")
+    if report.recipe is not None:
+        print(f"few labels: textmix train {report.recipe} does more with them (docs/few_labels.md)")

@@ -67,6 +67,7 @@ class DataReport:
         task: The suggested task; None if none is certain.
         reason: Why this task.
         options: Suggested options, as on the command line.
+        recipe: A suggested recipe with its options; None where the defaults are meant for such data.
     """
 
     rows: int = 0
@@ -86,6 +87,7 @@ class DataReport:
     task: str | None = None
     reason: str | None = None
     options: list[str] = field(default_factory=list)
+    recipe: str | None = None
 
     def warnings(self) -> list[str]:
         """Return what is probably wrong, a line each."""
