@@ -32,7 +32,7 @@ def test_a_run_tells_that_nothing_was_tested(source: Path, tmp_path: Path, capsy
     quick = [*SMALL, "--train.epochs", "1", "--data.validation_fraction", "0"]
     assert main(["train", "--data.source", str(source), *quick, *NONE, "--output_dir", str(tmp_path / "r")]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert "no test split (data.test_fraction 0.0); textmix evaluate takes labelled rows" in lines
+    assert "no test split (data.test_fraction 0); textmix evaluate scores other labelled rows" in lines
     assert lines[-1] == f"saved to {tmp_path / 'r'}"
     assert json.loads((tmp_path / "r" / "metrics.json").read_text())["train"]["rows"] == {"train": 60}
 

@@ -49,5 +49,5 @@ def train(arguments: list[str]) -> None:
     if result.test is not None:
         print_evaluation(result.test, "test")
     else:
-        print(f"no test split (data.test_fraction {config.data.test_fraction}); textmix evaluate takes labelled rows")
+        print("no test split (data.test_fraction 0); textmix evaluate scores other labelled rows")
     print(f"saved to {result.directory}")

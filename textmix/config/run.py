@@ -89,7 +89,8 @@ class RunConfig:
             yield f"data.unlabeled trains on guesses, and {' and '.join(of_classes)} needs classes; leave one out"
         idle = [name for name in OF_EPOCHS if getattr(self.train, name) != getattr(TrainConfig(), name)]
         if idle:
-            yield f"{option} trains in the place of epochs: no effect of {', '.join(f'train.{name}' for name in idle)}"
+            given = ", ".join(f"train.{name}" for name in idle)
+            yield f"{option} trains in the place of epochs; leave out {given}"
 
     @property
     def has_few_labels(self) -> bool:
