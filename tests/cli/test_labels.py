@@ -108,6 +108,8 @@ def test_options_of_another_task_are_refused(tmp_path: Path, capsys: pytest.Capt
         (["--task", "token_classification"], ("d: a cell holds", "not a list")),
         (["--task", "multi_label"], ("--data.label_separator",)),
         (["--task", "regression", "--mix.targets", "remix"], ("mix.targets remix", "regression")),
+        (["--task", "regression", "--mix.targets", "trust"], ("mix.targets trust", "regression")),
+        (["--task", "regression", "--mix.partner", "easy_hard"], ("mix.partner easy_hard", "regression")),
         (["--task", "multilabel"], ("task", "multi_label")),
     ):
         assert tells(fails([*options, *more], capsys), *words), more

@@ -87,7 +87,10 @@ def configs(draw: st.DrawFn, strategy: str, classes: bool) -> MixConfig:
     if options["lam"] == "beta":
         options["alpha"] = draw(st.sampled_from([1e-4, 0.4, 8.0]))
         options["alpha_schedule"] = draw(st.sampled_from(["constant", "linear_in", "cosine_out"]))
-    kinds = ["random", "nearest", "farthest", "length"] + ["same_class", "other_class"] * classes
+    options["targets"] = draw(st.sampled_from(["linear", "remix", "trust"])) if classes else "linear"
+    if options["targets"] == "trust":
+        options["trust"] = draw(st.sampled_from([0.1, 1.0]))
+    kinds = ["random", "nearest", "farthest", "length"] + ["same_class", "other_class", "easy_hard"] * classes
     return MixConfig(
         strategy=strategy,
         fold_lam=draw(st.booleans()),
@@ -95,7 +98,6 @@ def configs(draw: st.DrawFn, strategy: str, classes: bool) -> MixConfig:
         partner=draw(st.sampled_from(kinds)),
         padding=draw(st.sampled_from(["zero", "copy"])),
         probability=draw(st.sampled_from([0.0, 0.5, 1.0, 1.0])),
-        targets=draw(st.sampled_from(["linear", "remix"])) if classes else "linear",
         regmix=draw(st.sampled_from([None, 0.0, 1.0])),
         start=draw(st.sampled_from([0.0, 0.2])),
         **options,
@@ -144,6 +146,13 @@ def check_plan(plan: MixPlan, case: Case) -> None:
     if plan.strategy.name in BLENDING:
         assert not case.config.fold_lam or torch.equal(plan.weights[:, 0], plan.weights.amax(dim=1))
         assert case.config.per_sample or len({tuple(weights) for weights in plan.weights.tolist()}) == 1
+    if case.config.partner == "easy_hard" and plan.strategy.name != "batch":
+        partner = plan.rows[:, 1]
+        assert torch.equal(partner[partner], own)
+        assert (partner == own).sum() == size % 2
+    assert (plan.soft_labels is not None) == (case.config.targets == "trust")
+    if plan.soft_labels is not None:
+        torch.testing.assert_close(plan.soft_labels.sum(dim=1), torch.ones(size, dtype=plan.soft_labels.dtype))
     assert all(
         len(found) == len(set(found)) for found in ([j for j in row[1:] if j != row[0]] for row in plan.rows.tolist())
     )
@@ -156,10 +165,16 @@ def check_loss(case: Case, loss: torch.Tensor, logits: torch.Tensor, plan: MixPl
         return  # its logits are those of the clean half
     rows = plan.rows.tolist() if plan is not None else [[i] for i in range(size)]
     weights = plan.targets.tolist() if plan is not None else [[1.0]] * size
+    labels = case.batch["labels"].tolist()
+    if plan is not None and plan.soft_labels is not None:
+        inputs = {name: value for name, value in case.batch.items() if name != "labels"}
+        likely = case.model.eval()(**inputs).logits.softmax(dim=1)
+        case.model.train()
+        labels = loops.trusted(likely.tolist(), labels, case.config.trust)
     balanced = [sum(COUNTS) / (len(COUNTS) * count) for count in COUNTS]
     expected = loops.blended_loss(
         logits.tolist(),
-        case.batch["labels"].tolist(),
+        labels,
         rows,
         weights,
         "single_label_classification",
@@ -168,6 +183,12 @@ def check_loss(case: Case, loss: torch.Tensor, logits: torch.Tensor, plan: MixPl
         gamma=case.loss.focal_gamma,
     )
     assert loss.item() == pytest.approx(expected, abs=1e-6, rel=1e-6)
+
+
+def passes_of(strategy: str, config: MixConfig) -> int:
+    """Say how often a mixed step runs the network."""
+    by_confidence = config.targets == "trust" or (config.partner == "easy_hard" and strategy != "batch")
+    return 1 + (strategy == "ssmix") + by_confidence
 
 
 def check_contract(case: Case) -> None:
@@ -194,7 +215,7 @@ def check_contract(case: Case) -> None:
     loss.backward()
     assert (hooks(model), set(vars(model)), list(model.state_dict())) == before
     assert torch.equal(torch.get_rng_state(), state)
-    passes = 2 if mixer.plan is not None and mixer.plan.strategy.name == "ssmix" else 1
+    passes = 1 if mixer.plan is None else passes_of(mixer.plan.strategy.name, case.config)
     assert counts == {block: passes * count for block, count in single.items()}
     assert torch.isfinite(loss)
     assert logits.shape == bare.shape

@@ -32,6 +32,11 @@ def blending(size: int, count: int, seed: int) -> tuple[Tensor, Tensor]:
     return rows, torch.rand(size, count, dtype=torch.float64, generator=source).softmax(dim=1)
 
 
+def probabilities(size: int, seed: int) -> Tensor:
+    """Draw probabilities of three classes."""
+    return (2 * torch.randn(size, 3, generator=generator(seed))).softmax(dim=1)
+
+
 def random_batch(size: int = 5, length: int = 7, seed: int = 0, hidden_size: int = 3, alpha: float = 0.4) -> MixBatch:
     """Draw a batch of integer classes with everything that a strategy may ask for."""
     source = generator(seed)
@@ -46,6 +51,7 @@ def random_batch(size: int = 5, length: int = 7, seed: int = 0, hidden_size: int
         special_ids=torch.tensor(SPECIAL_IDS),
         find_means=lambda: torch.randn(size, hidden_size, generator=generator(seed + 1)),
         find_saliency=lambda: torch.rand(size, length, generator=generator(seed + 2)),
+        find_probabilities=lambda: probabilities(size, seed + 3),
     )
 
 

@@ -164,3 +164,24 @@ def remix(
             targets[k] += part * (1 - own)
         out.append(targets)
     return out
+
+
+def opposites(probabilities: list[list[float]], labels: list[int]) -> dict[int, int]:
+    """Pair the easiest row that is left with the hardest one, until one or none is left."""
+    pairs = enumerate(zip(probabilities, labels, strict=True))
+    losses = {i: 0.0 if label == IGNORED else -math.log(row[label]) for i, (row, label) in pairs}
+    left, partners = sorted(losses, key=lambda i: losses[i]), {}
+    while len(left) > 1:
+        easy, hard = left.pop(0), left.pop()
+        partners[easy], partners[hard] = hard, easy
+    return partners
+
+
+def trusted(probabilities: list[list[float]], labels: list[int], trust: float) -> list[Nested]:
+    """Blend each label with the probabilities; a label that is ignored stays."""
+    out: list[Nested] = []
+    for row, label in zip(probabilities, labels, strict=True):
+        t = 0.0 if label == IGNORED else trust * (1 - row[label])
+        soft = [(1 - t) * (c == label) + t * p for c, p in enumerate(row)]
+        out.append(IGNORED if label == IGNORED else soft)
+    return out

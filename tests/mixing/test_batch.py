@@ -1,4 +1,5 @@
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import torch
@@ -31,7 +32,24 @@ def test_what_is_costly_is_made_when_asked_for() -> None:
     made = random_batch(size=4, hidden_size=3)
     assert made.means.shape == (4, 3)
     assert made.saliency.shape == (4, 7)
+    assert made.probabilities.shape == (4, 3)
     unknown = replace(made, find_means=batch().find_means, find_saliency=batch().find_saliency)
     for name in ("means", "saliency"):
         with pytest.raises(ConfigError, match=r"^the embeddings of this batch are not known: give find_means"):
             getattr(unknown, name)
+    with pytest.raises(ConfigError, match=r"^the model's probabilities for this batch are not known: give find_prob"):
+        _ = batch().probabilities
+
+
+def test_what_is_costly_is_made_once() -> None:
+    asked: list[str] = []
+
+    def found(name: str) -> torch.Tensor:
+        asked.append(name)
+        return torch.zeros(2, 3)
+
+    names = ("means", "saliency", "probabilities")
+    made = batch(**{f"find_{name}": partial(found, name) for name in names})
+    assert asked == []
+    assert all(getattr(made, name) is getattr(made, name) for name in names)
+    assert asked == list(names)

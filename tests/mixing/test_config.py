@@ -34,14 +34,17 @@ def test_numbers_above_0(name: str, value: float) -> None:
         ({"strategy": "any", "any.choices": {"wrd": 1}}, r"^unknown mix\.any\.choices 'wrd'; did you mean 'word'\?$"),
         ({"lam": "gamma"}, r"^mix\.lam must be one of beta, uniform, fixed, not 'gamma'$"),
         ({"padding": "mirror"}, r"^mix\.padding must be one of zero, copy, not 'mirror'$"),
-        ({"partner": "friend"}, "one of random, same_class, other_class, nearest, farthest, length, not 'friend'"),
+        ({"partner": "friend"}, "one of random, same_class, .*, farthest, length, easy_hard, not 'friend'"),
         ({"cutmix.level": "bytes", "strategy": "cutmix"}, "one of tokens, embeddings, not 'bytes'"),
-        ({"targets": "mine"}, "one of linear, remix, not 'mine'"),
+        ({"targets": "mine"}, "one of linear, remix, trust, not 'mine'"),
         ({"alpha_schedule": "up"}, "one of constant, linear_in, linear_out, cosine_in, cosine_out, not 'up'"),
         ({"strategy": "multi", "multi.rows": 1}, r"^mix\.multi\.rows must be at least 2, not 1$"),
         ({"partner": "nearest", "neighbours": 0}, r"^mix\.neighbours must be at least 1, not 0$"),
         ({"targets": "remix", "remix_kappa": 0.9}, r"^mix\.remix_kappa must be at least 1, not 0\.9$"),
         ({"targets": "remix", "remix_kappa": NAN}, r"^mix\.remix_kappa must be at least 1, not nan$"),
+        ({"targets": "trust", "trust": 0.0}, r"^mix\.trust must lie in \(0, 1\], not 0\.0$"),
+        ({"targets": "trust", "trust": 1.01}, r"^mix\.trust must lie in \(0, 1\], not 1\.01$"),
+        ({"targets": "trust", "trust": NAN}, r"^mix\.trust must lie in \(0, 1\], not nan$"),
         ({"start": 0.5, "stop": 0.5}, r"^mix\.start must come before mix\.stop, not 0\.5 and 0\.5$"),
         ({"regmix": -1.0}, r"^mix\.regmix must not be below 0, but is -1\.0$"),
         ({"regmix": "yes"}, r"^mix\.regmix must be a number, auto or null, not 'yes'$"),
@@ -91,6 +94,7 @@ def test_a_wrong_value_is_named(options: dict, message: str) -> None:
         ),
         ({"lam_value": 0.9}, "mix.lam_value has an effect only with mix.lam fixed"),
         ({"alpha_schedule": "linear_in", "lam": "uniform"}, "mix.alpha_schedule has an effect only with mix.lam beta"),
+        ({"trust": 0.25}, "mix.trust has an effect only with mix.targets trust"),
         ({"neighbours": 2}, "mix.neighbours has an effect only with mix.partner nearest or farthest"),
         ({"remix_kappa": 2.0}, "mix.remix_kappa has an effect only with mix.targets remix"),
         ({"remix_tau": 0.25}, "mix.remix_tau has an effect only with mix.targets remix"),
@@ -118,6 +122,7 @@ def test_the_ends_of_the_ranges_are_allowed() -> None:
     MixConfig(strategy="multi", multi={"rows": 2}, partner="farthest", neighbours=1)
     MixConfig(targets="remix", remix_tau=1.0, remix_kappa=1.0, start=0.0, stop=1e-3)
     MixConfig(strategy="any", any={"choices": {"word": 1.0, "none": 0.0}})
+    MixConfig(targets="trust", trust=1.0, partner="easy_hard")
 
 
 def test_options_of_any_of_the_choices_are_allowed() -> None:

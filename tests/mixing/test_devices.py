@@ -7,10 +7,12 @@ import pytest
 import torch
 
 from tests.mixing.batches import generator, random_batch
+from tests.mixing.test_sampling import KINDS
 from tests.mixing.test_strategies import MIXING, tensors
 from tests.support.strategies import mix
 from textmix.mixing import sampling
 from textmix.mixing.batch import MixBatch
+from textmix.mixing.confidence import trusted_labels
 from textmix.mixing.config import MixConfig
 from textmix.mixing.functional import union_mask
 from textmix.mixing.losses import Scoring, blended_accuracy, plain_loss, unmixed
@@ -24,7 +26,9 @@ def meta_batch() -> MixBatch:
     batch = random_batch(size=6)
     moved = {name: getattr(batch, name).to(META) for name in ("labels", "input_ids", "mask", "special_ids")}
     means, saliency = batch.means.to(META), batch.saliency.to(META)
-    return replace(batch, device=META, find_means=lambda: means, find_saliency=lambda: saliency, **moved)
+    finders = {"find_means": lambda: means, "find_saliency": lambda: saliency}
+    likely = batch.probabilities.to(META)
+    return replace(batch, device=META, find_probabilities=lambda: likely, **finders, **moved)
 
 
 @pytest.mark.parametrize("strategy", [name for name in MIXING if name != "any"])
@@ -49,11 +53,16 @@ def test_every_strategy_draws_and_applies_on_the_device_of_the_batch(
     assert {targets.device, weights.device, plan.lam.device} == {META}
 
 
-@pytest.mark.parametrize("partner", ["random", "same_class", "other_class", "nearest", "farthest", "length"])
+@pytest.mark.parametrize("partner", ["random", *KINDS])
 @pytest.mark.parametrize("mask", [True, False])
 def test_partners_are_found_there(partner: str, mask: bool) -> None:
     batch = meta_batch() if mask else replace(meta_batch(), mask=None)
     assert sampling.draw_rows(batch, 3, MixConfig(partner=partner), generator()).device == META
+
+
+def test_labels_are_trusted_there() -> None:
+    batch = meta_batch()
+    assert trusted_labels(batch.probabilities, batch.labels, 0.5).device == META
 
 
 @pytest.mark.parametrize("kind", ["single_label_classification", "multi_label_classification", "regression"])

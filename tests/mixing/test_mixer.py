@@ -32,7 +32,9 @@ def draw(made: Mixer, labels: torch.Tensor = LABELS) -> MixPlan | None:
     ids[:, 0], ids[:, -1] = 1, 2
     source = torch.Generator().manual_seed(0)
     means, saliency = torch.randn(size, 4, generator=source), torch.rand(size, 6, generator=source)
-    return made.draw(labels, ids, None, find_means=lambda: means, find_saliency=lambda: saliency)
+    likely = torch.rand(size, 3, generator=source).softmax(dim=1)
+    finders = {"find_means": lambda: means, "find_saliency": lambda: saliency, "find_probabilities": lambda: likely}
+    return made.draw(labels, ids, None, **finders)
 
 
 class TestWhenItDraws:
@@ -169,6 +171,16 @@ class TestWhatItMustBeTold:
         made = mixer(targets="remix", class_counts=[1, 2, 3])
         with pytest.raises(ConfigError, match=r"^targets 'remix' needs integer classes, not labels of shape \(6,"):
             draw(made, labels)
+
+    @pytest.mark.parametrize("labels", [torch.zeros(6, 3), torch.zeros(6), torch.zeros(6, 4, dtype=torch.long)])
+    def test_classes_for_trust(self, labels: torch.Tensor) -> None:
+        with pytest.raises(ConfigError, match=r"^targets 'trust' needs integer classes, not labels of shape \(6,"):
+            draw(mixer(targets="trust"), labels)
+
+    @pytest.mark.parametrize("options", [{"partner": "easy_hard"}, {"targets": "trust"}])
+    def test_probabilities_for_confidence(self, options: dict) -> None:
+        with pytest.raises(ConfigError, match=r"^the model's probabilities for this batch are not known"):
+            mixer(**options).draw(LABELS)
 
     @pytest.mark.parametrize("options", [{"partner": "nearest"}, {"partner": "farthest"}])
     def test_embeddings_for_distances(self, options: dict) -> None:

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import beta, kstest
 
+from tests.mixing import loops
 from tests.mixing.batches import generator, random_batch
 from textmix.errors import ConfigError
 from textmix.mixing import sampling
@@ -183,12 +184,15 @@ def brute_candidates(batch: MixBatch, config: MixConfig, i: int) -> set[int]:
         lengths = [sum(row) for row in batch.mask.tolist()] if batch.mask is not None else [0] * batch.size
         least = min(abs(lengths[i] - lengths[j]) for j in others)
         return {j for j in others if abs(lengths[i] - lengths[j]) == least}
+    if config.partner == "easy_hard":
+        found = loops.opposites(batch.probabilities.tolist(), labels)
+        return {found[i]} if i in found else set()
     means = batch.means.tolist()
     others.sort(key=lambda j: math.dist(means[i], means[j]), reverse=config.partner == "farthest")
     return set(others[: config.neighbours])
 
 
-KINDS = ["same_class", "other_class", "nearest", "farthest", "length"]
+KINDS = ["same_class", "other_class", "nearest", "farthest", "length", "easy_hard"]
 
 
 class TestRows:
@@ -255,7 +259,7 @@ class TestRows:
         near = sampling.candidates(batch, MixConfig(partner="nearest", neighbours=1))
         assert all(abs(i - int(row.nonzero())) == 1 for i, row in enumerate(near))
 
-    @pytest.mark.parametrize("kind", ["same_class", "other_class"])
+    @pytest.mark.parametrize("kind", ["same_class", "other_class", "easy_hard"])
     @pytest.mark.parametrize("labels", [torch.zeros(5, 3), torch.zeros(5, 7, dtype=torch.long), torch.zeros(5)])
     def test_classes_are_needed_to_compare_them(self, kind: str, labels: torch.Tensor) -> None:
         batch = replace(random_batch(size=5), labels=labels)

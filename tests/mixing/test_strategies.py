@@ -1,13 +1,14 @@
 """What every strategy makes of a batch, against loops that know only what was drawn."""
 
 from dataclasses import replace
+from functools import partial
 from itertools import cycle, product
 
 import pytest
 import torch
 
 from tests.mixing import loops
-from tests.mixing.batches import generator, random_batch
+from tests.mixing.batches import generator, probabilities, random_batch
 from tests.support.strategies import NEEDS, mix
 from textmix.errors import ConfigError
 from textmix.mixing.config import MixConfig
@@ -28,6 +29,9 @@ OPTIONS = {
     "near": {"partner": "nearest"},
     "remix": {"targets": "remix", "class_counts": COUNTS, "per_sample": True},
     "regmix": {"regmix": 0.5, "per_sample": True},
+    "easy and hard": {"partner": "easy_hard", "per_sample": True},
+    "trust": {"targets": "trust", "trust": 1.0, "per_sample": True},
+    "trust and regmix": {"targets": "trust", "partner": "easy_hard", "regmix": 2.0},
     "remix and regmix": {"regmix": 2.0, "targets": "remix", "class_counts": COUNTS},
 }
 LABELS = {
@@ -71,6 +75,8 @@ def loop_score(mixer: Mixer, logits: torch.Tensor, labels: torch.Tensor, kind: s
     rows, weights = drawn.rows.tolist(), drawn.weights.tolist()
     if config.targets == "remix":
         weights = loops.remix(rows, weights, given, COUNTS, config.remix_kappa, config.remix_tau)
+    if drawn.soft_labels is not None:
+        given = loops.trusted(probabilities(len(given), 9).tolist(), given, config.trust)
     size, values = len(given), logits.tolist()
     mixed = loops.blended_loss(values[-size:], given, rows, weights, kind)
     if config.regmix is None:
@@ -91,6 +97,7 @@ def test_every_strategy_equals_a_plain_loop(strategy: str) -> None:
         batch = random_batch(size=size, seed=seed, hidden_size=WIDTH)
         labels = labels_of(labels_kind, size, seed)
         finders = {"find_means": batch.find_means, "find_saliency": batch.find_saliency}
+        finders["find_probabilities"] = partial(probabilities, size, 9)
         mixer.plan = plan = mixer.draw(labels, batch.input_ids, batch.mask, **finders)
         at_pooled = plan.site == "pooled"
         shape = (size, WIDTH) if at_pooled else (size, 7, WIDTH)

@@ -100,6 +100,10 @@ def test_what_needs_more_than_the_vectors_is_refused(mix: MixConfig, message: st
         check_pooled(mix, "model.freeze encoder")
 
 
+def test_confidence_needs_no_tokens() -> None:
+    check_pooled(MixConfig(strategy="sentence", partner="easy_hard", targets="trust"), "model.freeze encoder")
+
+
 @pytest.mark.parametrize("options", [{"head": "native"}, {"pooling": "attention"}])
 def test_a_head_that_reads_more_than_the_vectors_is_refused(options: dict[str, str]) -> None:
     with pytest.raises(ConfigError, match=r"^model\.freeze encoder needs model\.head linear and a pooling without"):

@@ -10,13 +10,15 @@ from torch.utils.hooks import RemovableHandle
 from textmix.errors import ConfigError, ModelError
 from textmix.hooks.blocks import Arguments, forward_arguments
 from textmix.hooks.forward_pass import Forward
+from textmix.hooks.probabilities import class_probabilities
 from textmix.hooks.saliency import mean_embeddings, token_saliency
 from textmix.hooks.site_hooks import SiteHooks
 from textmix.hooks.sites import Sites, check_sites, find_sites, hidden_size, problem_type
 from textmix.io.compat import in_backward
 from textmix.mixing.config import MixConfig
+from textmix.mixing.functional import average_windows
 from textmix.mixing.loss_config import LossConfig
-from textmix.mixing.losses import plain_loss
+from textmix.mixing.losses import plain_loss, resolve_problem_type
 from textmix.mixing.mixer import Mixer
 
 _ATTRIBUTE = "mixer"
@@ -152,6 +154,7 @@ class AttachedMixer(Mixer):
             finders = {
                 "find_means": partial(mean_embeddings, model, kwargs),
                 "find_saliency": partial(self._saliency, kwargs, labels),
+                "find_probabilities": partial(self._probabilities, kwargs, labels, windows),
             }
             self.plan = self.draw(labels, kwargs.get("input_ids"), mask, **finders)
         return (), kwargs if self.plan is None else forward.prepare(kwargs, self.plan)
@@ -204,6 +207,21 @@ class AttachedMixer(Mixer):
         loss = plain_loss(logits, labels, problem_type(self._model), scoring=self.scoring(logits.device))
         assert loss is not None
         return loss
+
+    def _probabilities(self, kwargs: dict[str, Any], labels: Tensor, windows: Tensor | None) -> Tensor:
+        def find_logits(output: Any) -> Tensor:
+            # The mean of the logits of windows is the linear map of the mean of their vectors.
+            logits = _logits(output) if windows is None else average_windows(_logits(output), windows)
+            kind = resolve_problem_type(problem_type(self._model), logits, labels)
+            if kind != "single_label_classification":
+                raise ConfigError(f"partner easy_hard and targets trust need one class for each row, not {kind}")
+            return logits
+
+        self._paused = True
+        try:
+            return class_probabilities(self._model, kwargs, find_logits)
+        finally:
+            self._paused = False
 
 
 def _real_positions(kwargs: dict[str, Any]) -> Tensor | None:

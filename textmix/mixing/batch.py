@@ -16,6 +16,13 @@ def _unknown() -> Tensor:
     )
 
 
+def _not_predicted() -> Tensor:
+    raise ConfigError(
+        "the model's probabilities for this batch are not known: give find_probabilities for partner easy_hard and"
+        " targets trust"
+    )
+
+
 @dataclass(frozen=True)
 class MixBatch:
     """A training batch of B rows, before it is mixed.
@@ -31,6 +38,7 @@ class MixBatch:
         special_ids: Ids of special tokens.
         find_means: Returns the mean embedding of each row, shape (B, E), where E is the size of the embeddings.
         find_saliency: Returns the norm of the loss's gradient at each token's embedding, shape (B, L).
+        find_probabilities: Returns the model's probabilities of the classes, without a gradient, shape (B, C).
     """
 
     size: int
@@ -43,6 +51,7 @@ class MixBatch:
     special_ids: Tensor | None = None
     find_means: Callable[[], Tensor] = field(default=_unknown)
     find_saliency: Callable[[], Tensor] = field(default=_unknown)
+    find_probabilities: Callable[[], Tensor] = field(default=_not_predicted)
 
     @cached_property
     def content(self) -> Tensor:
@@ -59,12 +68,30 @@ class MixBatch:
             return torch.zeros(self.size, dtype=torch.long, device=self.device)
         return self.mask.sum(dim=1)
 
-    @property
+    def classes(self, option: str) -> Tensor:
+        """Return the labels, shape (B,), for an option that needs integer classes.
+
+        Raises:
+            ConfigError: If they are not.
+        """
+        labels = self.labels
+        if labels.dim() != 1 or labels.is_floating_point():
+            raise ConfigError(
+                f"{option} needs integer classes, not labels of shape {tuple(labels.shape)} and type {labels.dtype}"
+            )
+        return labels
+
+    @cached_property
     def means(self) -> Tensor:
         """Mean embedding of each row, shape (B, E)."""
         return self.find_means()
 
-    @property
+    @cached_property
     def saliency(self) -> Tensor:
         """Saliency of each token, shape (B, L)."""
         return self.find_saliency()
+
+    @cached_property
+    def probabilities(self) -> Tensor:
+        """Probabilities of the classes, shape (B, C)."""
+        return self.find_probabilities()

@@ -41,13 +41,17 @@ class MixConfig:
             al. 2018.
         probability: Share of training batches that are mixed; the others are trained on unchanged. Default: 1.
         partner: Which row a row is blended with: `random` (never itself), `same_class`, `other_class`, `nearest` and
-            `farthest` (one of the `neighbours` nearest or farthest rows of the batch by mean embedding), or `length`
-            (the row closest in length: least padding). A row without such a partner stays unmixed.
+            `farthest` (one of the `neighbours` nearest or farthest rows of the batch by mean embedding), `length` (the
+            row closest in length: least padding), or `easy_hard` (the k-th easiest row of the batch by its loss with
+            the k-th hardest; one more forward pass). A row without such a partner stays unmixed.
         neighbours: Number of rows among which `nearest` and `farthest` choose.
         padding: At a position where only some of the rows have a token: `zero` blends it with zero vectors (Guo et al.
             2019, who pad sentences with zero vectors), `copy` takes it unscaled. Default: zero.
         targets: `linear` weighs targets as inputs; `remix` gives the whole target to the rarer class where classes are
-            unbalanced (Chou et al. 2020).
+            unbalanced (Chou et al. 2020). `trust`, for noisy labels, blends each label with the model's probabilities
+            the more, the less likely the model finds it (after Qiao et al. 2022, SelfMix, and Zheng et al. 2023, SE;
+            one more forward pass).
+        trust: Largest share of the model's probabilities in a target of `trust`, in (0, 1]. Default: 0.5.
         remix_kappa: Ratio of class sizes from which `remix` acts, at least 1. Default: 3 (Chou et al. 2020).
         remix_tau: λ below which `remix` acts. Default: 0.5 (Chou et al. 2020).
         regmix: η: also train on the clean rows, in the same forward pass, with loss clean + η · mixed (RegMixup, Pinto
@@ -73,10 +77,11 @@ class MixConfig:
     fold_lam: bool = False
     per_sample: bool = False
     probability: float = 1.0
-    partner: Literal["random", "same_class", "other_class", "nearest", "farthest", "length"] = "random"
+    partner: Literal["random", "same_class", "other_class", "nearest", "farthest", "length", "easy_hard"] = "random"
     neighbours: int = 5
     padding: Literal["zero", "copy"] = "zero"
-    targets: Literal["linear", "remix"] = "linear"
+    targets: Literal["linear", "remix", "trust"] = "linear"
+    trust: float = 0.5
     remix_kappa: float = 3.0
     remix_tau: float = 0.5
     regmix: float | Literal["auto"] | None = "auto"
@@ -139,6 +144,8 @@ class MixConfig:
         ]
         if not 0 < self.alpha < float("inf"):
             wrong.append(f"mix.alpha must be a number above 0, not {self.alpha}")
+        if not 0 < self.trust <= 1:
+            wrong.append(f"mix.trust must lie in (0, 1], not {self.trust}")
         for name in ("neighbours", "remix_kappa"):
             if not 1 <= getattr(self, name) < float("inf"):
                 wrong.append(f"mix.{name} must be at least 1, not {getattr(self, name)}")
@@ -168,6 +175,7 @@ _ONLY_WITH: dict[str, tuple[str, tuple[str, ...]]] = {
     "lam_value": ("lam", ("fixed",)),
     "neighbours": ("partner", ("nearest", "farthest")),
     "cutmix.keep": ("cutmix.level", ("embeddings",)),
+    "trust": ("targets", ("trust",)),
     "remix_kappa": ("targets", ("remix",)),
     "remix_tau": ("targets", ("remix",)),
 }

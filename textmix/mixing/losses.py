@@ -45,11 +45,14 @@ class Blend(NamedTuple):
         weights: Their weights, shape (B, K), or (B, K, L) or (B, K, 1) for tokens; each row sums to 1 over K.
         sample_weights: Weight of the row that each label comes from, shape (B, K), or (B, K, 1) for tokens; None when
             all rows weigh 1.
+        soft: Soft labels (B, K, C) that rows of integer classes are scored against in place of these, which still say
+            which rows count and what is accurate; None for none.
     """
 
     labels: Tensor
     weights: Tensor
     sample_weights: Tensor | None = None
+    soft: Tensor | None = None
 
 
 def are_classes(labels: Tensor, kind: ProblemType) -> bool:
@@ -208,7 +211,7 @@ def blended_loss(
     Returns:
         The loss, a scalar; 0 if nothing has a label.
     """
-    losses = score(logits, blend.labels, kind, scoring)
+    losses = score(logits, blend.labels if blend.soft is None else blend.soft, kind, scoring)
     if blend.sample_weights is not None:
         losses = losses * blend.sample_weights.to(losses.dtype)
     weights = blend.weights.to(losses.dtype)

@@ -9,22 +9,22 @@ from torch import Tensor
 
 from textmix.errors import ConfigError
 from textmix.mixing.batch import MixBatch
+from textmix.mixing.confidence import trusted_labels
 from textmix.mixing.config import MixConfig
 from textmix.mixing.loss_config import LossConfig
 from textmix.mixing.losses import (
     Blend,
-    ProblemType,
     Scoring,
     are_classes,
     blended_accuracy,
     blended_loss,
     items,
     resolve_problem_type,
-    unmixed,
 )
 from textmix.mixing.plan import MixPlan, with_clean_rows
 from textmix.mixing.registry import build_strategy
 from textmix.mixing.remix import remix
+from textmix.mixing.row_labels import clean_labels, mixed_labels
 from textmix.mixing.sampling import scheduled_alpha, seeded
 from textmix.mixing.site_names import POOLED
 from textmix.mixing.strategy import Strategy
@@ -141,7 +141,7 @@ class Mixer:
             labels: Targets, shape (B,), (B, C) or (B, L).
             input_ids: Token ids, shape (B, L).
             mask: Real positions, shape (B, L), bool.
-            **finders: `find_means` and `find_saliency` of `MixBatch`.
+            **finders: `find_means`, `find_saliency` and `find_probabilities` of `MixBatch`.
 
         Returns:
             The plan; None if this batch is not mixed: B = 1, strategy `none`, by chance (`probability`), or at this
@@ -160,9 +160,7 @@ class Mixer:
         special = self._tensor("special_ids", self.config.special_ids, labels.device)
         known: dict[str, Any] = {"input_ids": input_ids, "mask": mask, "special_ids": special, **finders}
         batch = MixBatch(labels.shape[0], labels.device, alpha, labels, hidden_size=self._hidden_size, **known)
-        plan = strategy.draw(batch, site, self.generator)
-        if self.config.targets == "remix":
-            plan = replace(plan, target_weights=self._remix(plan, labels))
+        plan = self._with_targets(strategy.draw(batch, site, self.generator), batch)
         return plan if self._regmix is None else with_clean_rows(plan)
 
     def apply(self, plan: MixPlan, hidden: Tensor, mask: Tensor | None) -> Tensor:
@@ -201,15 +199,18 @@ class Mixer:
             return None
         return scheduled_alpha(self.config, self.progress) or None
 
-    def _remix(self, plan: MixPlan, labels: Tensor) -> Tensor:
-        if labels.dim() != 1 or labels.is_floating_point():
-            raise ConfigError(
-                f"targets 'remix' needs integer classes, not labels of shape {tuple(labels.shape)} and type"
-                f" {labels.dtype}"
-            )
-        counts = self._tensor("class_counts", self.config.class_counts, labels.device)
+    def _with_targets(self, plan: MixPlan, batch: MixBatch) -> MixPlan:
+        """Add what `targets` says to a plan."""
+        config = self.config
+        if config.targets == "linear":
+            return plan
+        labels = batch.classes(f"targets '{config.targets}'")
+        if config.targets == "trust":
+            return replace(plan, soft_labels=trusted_labels(batch.probabilities, labels, config.trust))
+        counts = self._tensor("class_counts", config.class_counts, labels.device)
         assert counts is not None
-        return remix(plan.weights, plan.rows, labels, counts, self.config.remix_kappa, self.config.remix_tau)
+        weights = remix(plan.weights, plan.rows, labels, counts, config.remix_kappa, config.remix_tau)
+        return replace(plan, target_weights=weights)
 
     def _tensor(self, name: str, values: list[int] | list[float] | None, device: torch.device) -> Tensor | None:
         """Convert a list of the configuration to a cached tensor on a device."""
@@ -254,14 +255,13 @@ class Mixer:
             ConfigError: If the number of sample weights is not the number of rows.
         """
         rows, plan, clean_loss = labels.shape[0], self.plan, None
-        _check_sample_weight(sample_weight, rows)
         kind = resolve_problem_type(declared, logits[:rows], labels)
         scoring, num = self.scoring(logits.device), items(num_items, labels, kind)
-        clean = _weighted(unmixed(labels, kind), sample_weight)
+        clean = clean_labels(plan, labels, kind, sample_weight)
         if plan is not None and plan.mixed is not None:
             clean_loss = blended_loss(logits[:rows], clean, kind, scoring, num)
             logits, plan = logits[rows:], plan.mixed
-        blend = clean if plan is None else _blended_labels(plan, labels, kind, sample_weight)
+        blend = clean if plan is None else mixed_labels(plan, labels, kind, sample_weight)
         loss = blended_loss(logits, blend, kind, scoring, num)
         self._scored = logits.detach(), blend, plan, are_classes(labels, kind)
         if clean_loss is not None:
@@ -269,26 +269,3 @@ class Mixer:
         for observer in self.observers:
             observer.scored(rows, loss)
         return loss
-
-
-def _check_sample_weight(sample_weight: Tensor | None, rows: int) -> None:
-    if sample_weight is not None and sample_weight.shape != (rows,):
-        shape = tuple(sample_weight.shape)
-        raise ConfigError(f"sample_weight of shape {shape} does not fit a batch of {rows} rows")
-
-
-def _blended_labels(plan: MixPlan, labels: Tensor, kind: ProblemType, sample_weight: Tensor | None) -> Blend:
-    """Return the labels that each row, or each token, of a mixed batch is scored against."""
-    if kind == "token_classification":
-        blend = Blend(*plan.strategy.token_targets(plan, labels))
-    else:
-        blend = Blend(labels[plan.rows], plan.targets)
-    return _weighted(blend, None if sample_weight is None else sample_weight[plan.rows])
-
-
-def _weighted(blend: Blend, sample_weights: Tensor | None) -> Blend:
-    """Add the weights of the rows that labels come from, shape (B,) or (B, K), to a blend."""
-    if sample_weights is None:
-        return blend
-    per_label = sample_weights.view(len(sample_weights), -1)
-    return blend._replace(sample_weights=per_label.unsqueeze(-1) if blend.weights.dim() == 3 else per_label)

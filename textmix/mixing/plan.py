@@ -39,6 +39,8 @@ class MixPlan:
         target_weights: Weights of their targets, when these differ, shape (B, K); None means `weights`.
         dims: Weight of the row itself in each dimension, shape (B, H) or (1, H); None unless the strategy has one.
         span: Positions that come from the partner; None unless the strategy cuts.
+        soft_labels: Soft labels of the rows before mixing and doubling, shape (B, C), which the loss takes for the
+            given classes; None unless the targets are `trust`.
         mixed: For a doubled batch (`regmix`), whose first half stays unmixed, the plan of its second half; None for an
             ordinary batch.
     """
@@ -50,6 +52,7 @@ class MixPlan:
     target_weights: Tensor | None = None
     dims: Tensor | None = None
     span: Span | None = None
+    soft_labels: Tensor | None = None
     mixed: MixPlan | None = None
 
     @property

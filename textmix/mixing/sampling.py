@@ -10,9 +10,9 @@ import math
 import torch
 from torch import Tensor
 
-from textmix.errors import ConfigError
 from textmix.io.compat import sample_dirichlet, sample_gamma
 from textmix.mixing.batch import MixBatch
+from textmix.mixing.confidence import opposite_rows
 from textmix.mixing.config import MixConfig
 
 # Below this alpha all Gamma(α) variates of a vector can underflow; above it, two do with a probability under 1e-12.
@@ -162,14 +162,13 @@ def candidates(batch: MixBatch, config: MixConfig) -> Tensor:
     """
     oneself = torch.eye(batch.size, dtype=torch.bool, device=batch.device)
     if config.partner in ("same_class", "other_class"):
-        labels = batch.labels
-        if labels.dim() != 1 or labels.is_floating_point():
-            raise ConfigError(
-                f"mix.partner {config.partner} needs integer classes, not labels of shape {tuple(labels.shape)} and"
-                f" type {labels.dtype}"
-            )
+        labels = batch.classes(f"mix.partner {config.partner}")
         same = labels.unsqueeze(1) == labels
         return (same if config.partner == "same_class" else ~same) & ~oneself
+    if config.partner == "easy_hard":
+        labels = batch.classes("mix.partner easy_hard")
+        opposite = opposite_rows(batch.probabilities, labels).unsqueeze(1)
+        return torch.zeros_like(oneself).scatter(1, opposite, value=True) & ~oneself
     if config.partner == "length":
         lengths = batch.lengths.float()
         distance = (lengths.unsqueeze(1) - lengths).abs().masked_fill(oneself, torch.inf)

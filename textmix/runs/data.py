@@ -20,6 +20,7 @@ from textmix.data.splits import TEST, TRAIN, VALIDATION, SplitReport, build_spli
 from textmix.data.standardize import LABEL
 from textmix.errors import ConfigError, DataError
 from textmix.io.run_directory import check_data
+from textmix.mixing.config import MixConfig
 from textmix.runs.options import check_long_text
 from textmix.tasks.base import LabelSpace, check_known
 from textmix.tasks.detect import Found, detect_task
@@ -71,8 +72,7 @@ def with_task(config: RunConfig) -> tuple[RunConfig, str]:
         raise ConfigError(f"train.tune_thresholds has no effect on task {name}; leave it out")
     if name == "regression" and not config.loss.is_plain:
         raise ConfigError("label smoothing, class weights and the focal loss have no meaning for task regression")
-    if config.mix.targets == "remix" and name != "single_label":
-        raise ConfigError(f"mix.targets remix needs one class for each row; the task is {name}")
+    _check_mix(config.mix, name)
     given = {"data.shots": config.data.shots, "data.unlabeled": config.data.unlabeled}
     given["contrastive.steps"] = config.contrastive.steps or None
     if name != "single_label" and (wrong := [option for option, value in given.items() if value is not None]):
@@ -82,6 +82,14 @@ def with_task(config: RunConfig) -> tuple[RunConfig, str]:
     check_long_text(config, len(config.data.text_columns) > 1, name == "token_classification")
     choose_metric(name, config.train.metric)
     return replace(config, task=name), line
+
+
+def _check_mix(mix: MixConfig, task: str) -> None:
+    """Refuse options of mixing that need classes for a task without."""
+    given = [f"mix.targets {mix.targets}"] if mix.targets != "linear" else []
+    given += ["mix.partner easy_hard"] if mix.partner == "easy_hard" else []
+    if given and task != "single_label":
+        raise ConfigError(f"{given[0]} needs one class for each row; the task is {task}")
 
 
 def find_task(data: DataConfig) -> Found:

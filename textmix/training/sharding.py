@@ -1,6 +1,7 @@
 """Training with FSDP and DeepSpeed, which shard the weights: options that do not work with them, and saving."""
 
 import os
+from collections.abc import Iterator
 from typing import Any
 
 from accelerate import Accelerator, DistributedType
@@ -51,10 +52,7 @@ def prepare_sharding(accelerator: Accelerator, model: nn.Module, config: TrainCo
         wrong.append("weights cannot be averaged: set train.ema_decay to null")
     if has_adapters(model):
         wrong.append("adapters are not supported: leave out model.lora")
-    if "ssmix" in mix.names:
-        wrong.append("strategy ssmix does not work: it needs gradients of a second pass")
-    if mix.partner in _BY_MEANING:
-        wrong.append(f"partner {mix.partner} does not work: it needs the whole embedding table")
+    wrong += [f"{option} does not work: it needs {needed}" for option, needed in _needs(mix)]
     if sharder == "DeepSpeed":
         if config.accumulation_steps > 1:
             wrong.append("batches cannot be accumulated: set train.accumulation_steps to 1, enlarge train.batch_size")
@@ -63,6 +61,18 @@ def prepare_sharding(accelerator: Accelerator, model: nn.Module, config: TrainCo
         options["gradient_clipping"] = config.max_grad_norm
     if wrong:
         raise ConfigError(f"with {sharder}: {'; '.join(wrong)}")
+
+
+def _needs(mix: MixConfig) -> Iterator[tuple[str, str]]:
+    """Yield the options of mixing that do not work with sharded weights, each with what it needs."""
+    if "ssmix" in mix.names:
+        yield "strategy ssmix", "gradients of a second pass"
+    if mix.partner in _BY_MEANING:
+        yield f"partner {mix.partner}", "the whole embedding table"
+    if mix.partner == "easy_hard":
+        yield "partner easy_hard", "a second pass"
+    if mix.targets == "trust":
+        yield "targets trust", "a second pass"
 
 
 def whole_weights(accelerator: Accelerator, model: nn.Module) -> dict[str, Tensor] | None:
