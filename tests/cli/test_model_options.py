@@ -70,6 +70,7 @@ def test_windows_of_long_texts(tmp_path: Path, capsys: pytest.CaptureFixture[str
     [
         (["--mix.strategy", "word"], ("model.long_text windows", "mix.strategy word", "use one of none, sentence")),
         (["--mix.strategy", "sentence", "--mix.partner", "length"], ("mix.partner length", "model.long_text windows")),
+        (["--mix.strategy", "sentence", "--mix.lam", "similarity"], ("mix.lam similarity", "model.long_text windows")),
         (["--model.head", "native"], ("model.long_text windows needs model.head linear",)),
         (["--data.text_column", "[text,label]", "--data.label_column", "x"], ("model.long_text windows", "pairs")),
     ],

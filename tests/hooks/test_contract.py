@@ -81,10 +81,13 @@ def configs(draw: st.DrawFn, strategy: str, classes: bool) -> MixConfig:
     options: dict[str, Any] = {**NEEDS.get(strategy, {}), "class_counts": COUNTS}
     if strategy in OPTIONS:
         options[strategy] = draw(OPTIONS[strategy])
-    options["lam"] = draw(st.sampled_from(["beta", "uniform", "fixed"]))
+    options["lam"] = draw(st.sampled_from(["beta", "uniform", "fixed", "similarity"]))
     if options["lam"] == "fixed":
         options["lam_value"] = draw(st.sampled_from([0.0, 0.3, 1.0]))
-    if options["lam"] == "beta":
+    if options["lam"] == "similarity":
+        options["similarity_max"] = draw(st.sampled_from([0.1, 1.0, 10.0]))
+        options["similarity_std"] = draw(st.sampled_from([0.1, 0.5, 5.0]))
+    if options["lam"] in ("beta", "similarity"):
         options["alpha"] = draw(st.sampled_from([1e-4, 0.4, 8.0]))
         options["alpha_schedule"] = draw(st.sampled_from(["constant", "linear_in", "cosine_out"]))
     options["targets"] = draw(st.sampled_from(["linear", "remix", "trust"])) if classes else "linear"
@@ -145,7 +148,8 @@ def check_plan(plan: MixPlan, case: Case) -> None:
         assert all(sorted(partners) == own.tolist() for partners in plan.rows.T[1:].tolist())
     if plan.strategy.name in BLENDING:
         assert not case.config.fold_lam or torch.equal(plan.weights[:, 0], plan.weights.amax(dim=1))
-        assert case.config.per_sample or len({tuple(weights) for weights in plan.weights.tolist()}) == 1
+        alike = case.config.lam != "similarity" and not case.config.per_sample
+        assert not alike or len({tuple(weights) for weights in plan.weights.tolist()}) == 1
     if case.config.partner == "easy_hard" and plan.strategy.name != "batch":
         partner = plan.rows[:, 1]
         assert torch.equal(partner[partner], own)

@@ -17,6 +17,7 @@ from tests.support.strategies import mix
 from textmix.errors import ConfigError
 from textmix.hooks.attach import attach
 from textmix.hooks.probabilities import class_probabilities
+from textmix.mixing.mixer import Mixer
 
 BY_CONFIDENCE = {"partner": "easy_hard", "targets": "trust", "trust": 0.8}
 
@@ -61,7 +62,7 @@ def test_a_step_equals_one_computed_by_hand(model: Any, batch: Batch, regmix: fl
     handle.remove()
     weights = [0.3, 1.0, 2.0, 0.5, 1.0]
     model.train()
-    options = {**BY_CONFIDENCE, "regmix": regmix, "seed": 4}
+    options = {**BY_CONFIDENCE, "lam": "similarity", "regmix": regmix, "seed": 4}
     with attach(model, strategy="sentence", loss={"label_smoothing": 0.1}, **options) as mixer:
         loss = model(**batch, sample_weight=torch.tensor(weights)).loss
     plan = mixer.plan.mixed or mixer.plan
@@ -70,7 +71,14 @@ def test_a_step_equals_one_computed_by_hand(model: Any, batch: Batch, regmix: fl
     rows = [[i, pairs.get(i, i)] for i in range(5)]
     assert plan.rows.tolist() == rows
     soft = loops.trusted(probabilities, given, 0.8)
-    shares = plan.weights.tolist()
+    table = model.get_input_embeddings().weight.tolist()
+    tokens = [[table[j] for j in ids] for ids in batch["input_ids"].tolist()]
+    real = [int(mask.sum()) for mask in batch["attention_mask"]]
+    means = [[sum(column) / n for column in zip(*row[:n], strict=True)] for row, n in zip(tokens, real, strict=True)]
+    drawn = Mixer(mix("sentence"), mixer.loss, 3, seed=4).draw(batch["labels"]).weights.tolist()
+    shares = loops.warp(drawn, loops.exponents(means, rows, 1.0, 0.5))
+    torch.testing.assert_close(plan.weights, torch.tensor(shares), atol=1e-4, rtol=1e-4)
+    shares = plan.weights.tolist()  # float32
     kind: dict[str, Any] = {"kind": "single_label_classification", "sample_weights": weights, "smoothing": 0.1}
     mixed = model.classifier(torch.tensor(loops.blend(vectors[0].tolist(), rows, shares), dtype=torch.float64))
     expected = loops.blended_loss(mixed.tolist(), soft, rows, shares, **kind)
@@ -84,7 +92,7 @@ def test_a_step_equals_one_computed_by_hand(model: Any, batch: Batch, regmix: fl
     ("options", "passes"),
     [
         ({}, 1),
-        ({"partner": "nearest"}, 1),
+        ({"partner": "nearest", "lam": "similarity"}, 1),
         ({"partner": "easy_hard"}, 2),
         ({"targets": "trust"}, 2),
         (BY_CONFIDENCE, 2),
@@ -149,7 +157,7 @@ class TestThePass:
     def test_recomputed_activations_see_the_same_plan(
         self, model: Any, batch: Batch, strategy: str, reentrant: bool
     ) -> None:
-        options = {**BY_CONFIDENCE, "per_sample": True}
+        options = {**BY_CONFIDENCE, "lam": "similarity", "per_sample": True}
         gradients = []
         for checkpointing in (False, True):
             if checkpointing:
@@ -175,7 +183,7 @@ class TestThePass:
 
 class TestDraws:
     def test_the_generator_alone_decides_and_can_be_restored(self, model: Any, batch: Batch) -> None:
-        config = mix("word", **BY_CONFIDENCE, per_sample=True)
+        config = mix("word", **BY_CONFIDENCE, lam="similarity", per_sample=True)
         with attach(model, config, seed=2) as mixer:
             model(**batch)
             state = mixer.state_dict()

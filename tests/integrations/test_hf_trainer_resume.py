@@ -19,7 +19,7 @@ CONFIGS = [
     {"strategy": "manifold", "alpha_schedule": "linear_out", "start": 0.2},
     {"strategy": "any", "any": {"choices": {"word": 1, "ssmix": 1, "cutmix": 1}}, "probability": 0.7},
     {"strategy": "nonlinear", "regmix": 0.5, "partner": "nearest"},
-    {"strategy": "word", "partner": "easy_hard", "targets": "trust"},
+    {"strategy": "word", "lam": "similarity", "partner": "easy_hard", "targets": "trust"},
 ]
 
 

@@ -4,6 +4,8 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from scipy.special import betainc
+
 Nested = Any  # a number, or a list of nested lists
 IGNORED = -100
 
@@ -184,4 +186,23 @@ def trusted(probabilities: list[list[float]], labels: list[int], trust: float) -
         t = 0.0 if label == IGNORED else trust * (1 - row[label])
         soft = [(1 - t) * (c == label) + t * p for c, p in enumerate(row)]
         out.append(IGNORED if label == IGNORED else soft)
+    return out
+
+
+def exponents(means: list[list[float]], rows: list[list[int]], highest: float, std: float) -> list[list[float]]:
+    """Compute the exponent of each pair from its distance on the unit sphere."""
+    units = [[x / math.hypot(*mean) for x in mean] for mean in means]
+    distances = [[math.dist(units[i], units[j]) ** 2 for j in numbers[1:]] for i, numbers in enumerate(rows)]
+    paired = [d for i, row in enumerate(distances) for d, j in zip(row, rows[i][1:], strict=True) if j != i]
+    mean = sum(paired) / len(paired)
+    return [[1 / (highest * math.exp(-(d / mean - 1) / (2 * std**2))) for d in row] for row in distances]
+
+
+def warp(weights: list[list[float]], exponents: list[list[float]]) -> list[list[float]]:
+    """Warp λ of each pair alone by the distribution function of Beta, and put the odds together."""
+    out = []
+    for (own, *others), powers in zip(weights, exponents, strict=True):
+        warped = [float(betainc(tau, tau, own / (own + other))) for other, tau in zip(others, powers, strict=True)]
+        odds = [(1 - lam) / max(lam, 1e-300) for lam in warped]
+        out.append([1 / (1 + sum(odds)), *(odd / (1 + sum(odds)) for odd in odds)])
     return out

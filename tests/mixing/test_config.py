@@ -10,7 +10,7 @@ from textmix.mixing.registry import STRATEGIES
 
 NAN, INF = float("nan"), float("inf")
 SHARES = ["lam_value", "probability", "start", "stop", "cutmix.keep", "remix_tau"]
-POSITIVE = ["alpha", "batch.temperature"]
+POSITIVE = ["alpha", "batch.temperature", "similarity_max", "similarity_std"]
 
 
 @pytest.mark.parametrize("value", [-0.001, 1.001, NAN])
@@ -32,7 +32,7 @@ def test_numbers_above_0(name: str, value: float) -> None:
     [
         ({"strategy": "manifld"}, r"^unknown mix\.strategy 'manifld'; did you mean 'manifold'\?$"),
         ({"strategy": "any", "any.choices": {"wrd": 1}}, r"^unknown mix\.any\.choices 'wrd'; did you mean 'word'\?$"),
-        ({"lam": "gamma"}, r"^mix\.lam must be one of beta, uniform, fixed, not 'gamma'$"),
+        ({"lam": "gamma"}, r"^mix\.lam must be one of beta, uniform, fixed, similarity, not 'gamma'$"),
         ({"padding": "mirror"}, r"^mix\.padding must be one of zero, copy, not 'mirror'$"),
         ({"partner": "friend"}, "one of random, same_class, .*, farthest, length, easy_hard, not 'friend'"),
         ({"cutmix.level": "bytes", "strategy": "cutmix"}, "one of tokens, embeddings, not 'bytes'"),
@@ -93,7 +93,12 @@ def test_a_wrong_value_is_named(options: dict, message: str) -> None:
             "mix.cutmix.keep has an effect only with mix.cutmix.level embeddings",
         ),
         ({"lam_value": 0.9}, "mix.lam_value has an effect only with mix.lam fixed"),
-        ({"alpha_schedule": "linear_in", "lam": "uniform"}, "mix.alpha_schedule has an effect only with mix.lam beta"),
+        (
+            {"alpha_schedule": "linear_in", "lam": "uniform"},
+            "mix.alpha_schedule has an effect only with mix.lam beta or similarity",
+        ),
+        ({"similarity_max": 2.0}, "mix.similarity_max has an effect only with mix.lam similarity"),
+        ({"similarity_std": 2.0}, "mix.similarity_std has an effect only with mix.lam similarity"),
         ({"trust": 0.25}, "mix.trust has an effect only with mix.targets trust"),
         ({"neighbours": 2}, "mix.neighbours has an effect only with mix.partner nearest or farthest"),
         ({"remix_kappa": 2.0}, "mix.remix_kappa has an effect only with mix.targets remix"),
@@ -122,7 +127,7 @@ def test_the_ends_of_the_ranges_are_allowed() -> None:
     MixConfig(strategy="multi", multi={"rows": 2}, partner="farthest", neighbours=1)
     MixConfig(targets="remix", remix_tau=1.0, remix_kappa=1.0, start=0.0, stop=1e-3)
     MixConfig(strategy="any", any={"choices": {"word": 1.0, "none": 0.0}})
-    MixConfig(targets="trust", trust=1.0, partner="easy_hard")
+    MixConfig(targets="trust", trust=1.0, partner="easy_hard", lam="similarity", alpha_schedule="linear_in")
 
 
 def test_options_of_any_of_the_choices_are_allowed() -> None:

@@ -31,13 +31,14 @@ def meta_batch() -> MixBatch:
     return replace(batch, device=META, find_probabilities=lambda: likely, **finders, **moved)
 
 
+@pytest.mark.parametrize("lam", ["beta", "similarity"])
 @pytest.mark.parametrize("strategy", [name for name in MIXING if name != "any"])
 def test_every_strategy_draws_and_applies_on_the_device_of_the_batch(
-    strategy: str, monkeypatch: pytest.MonkeyPatch
+    strategy: str, lam: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(torch, "autocast", lambda *_, **__: nullcontext())  # there is none for such tensors
     batch = meta_batch()
-    built = build_strategy(mix(strategy))
+    built = build_strategy(mix(strategy, lam=lam))
     site = built.sites(2)[0]
     plan = built.draw(batch, site, generator())
     doubled = with_clean_rows(plan)

@@ -182,7 +182,7 @@ class TestWhatItMustBeTold:
         with pytest.raises(ConfigError, match=r"^the model's probabilities for this batch are not known"):
             mixer(**options).draw(LABELS)
 
-    @pytest.mark.parametrize("options", [{"partner": "nearest"}, {"partner": "farthest"}])
+    @pytest.mark.parametrize("options", [{"partner": "nearest"}, {"partner": "farthest"}, {"lam": "similarity"}])
     def test_embeddings_for_distances(self, options: dict) -> None:
         with pytest.raises(ConfigError, match=r"^the embeddings of this batch are not known"):
             mixer(**options).draw(LABELS)

@@ -32,6 +32,8 @@ OPTIONS = {
     "easy and hard": {"partner": "easy_hard", "per_sample": True},
     "trust": {"targets": "trust", "trust": 1.0, "per_sample": True},
     "trust and regmix": {"targets": "trust", "partner": "easy_hard", "regmix": 2.0},
+    "similar": {"lam": "similarity", "per_sample": True},
+    "similar and near": {"lam": "similarity", "similarity_max": 3.0, "similarity_std": 1.0, "partner": "nearest"},
     "remix and regmix": {"regmix": 2.0, "targets": "remix", "class_counts": COUNTS},
 }
 LABELS = {

@@ -137,7 +137,7 @@ class TestProgress:
         ),
         MixConfig(strategy="multi", alpha_schedule="cosine_in", start=0.2, regmix=1.0),
         MixConfig(strategy="nonlinear", partner="nearest", neighbours=2, targets="remix"),
-        MixConfig(strategy="sentence", partner="easy_hard", targets="trust"),
+        MixConfig(strategy="sentence", lam="similarity", partner="easy_hard", targets="trust"),
     ],
     ids=lambda mix: mix.strategy,
 )

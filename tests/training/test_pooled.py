@@ -93,6 +93,10 @@ def test_only_the_head_learns(checkpoint: Path, topics_csv: Path, tmp_path: Path
             MixConfig(strategy="sentence", partner="length"),
             r"^mix\.partner length needs the tokens of a row, but model\.",
         ),
+        (
+            MixConfig(strategy="sentence", lam="similarity"),
+            r"^mix\.lam similarity needs the tokens of a row, but model\.",
+        ),
     ],
 )
 def test_what_needs_more_than_the_vectors_is_refused(mix: MixConfig, message: str) -> None:

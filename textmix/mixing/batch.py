@@ -12,7 +12,8 @@ from textmix.errors import ConfigError
 
 def _unknown() -> Tensor:
     raise ConfigError(
-        "the embeddings of this batch are not known: give find_means for partners, find_saliency for ssmix"
+        "the embeddings of this batch are not known: give find_means for partners and lam similarity, find_saliency for"
+        " ssmix"
     )
 
 

@@ -33,8 +33,14 @@ class MixConfig:
             `cosine_in`) or from its value down to 0 (`linear_out`, `cosine_out`); at 0 nothing is blended.
         start: Share of the training run before which nothing is mixed.
         stop: Share of the training run from which on nothing is mixed.
-        lam: How λ is drawn: `beta`, `uniform` on [0, 1], or `fixed` (`lam_value`).
+        lam: How λ is drawn: `beta`, `uniform` on [0, 1], `fixed` (`lam_value`), or `similarity`: as `beta`, then warped
+            for each row so that it blends strongly only with a partner whose mean embedding is close (after Bouniot et
+            al. 2023).
         lam_value: λ when `lam` is `fixed`.
+        similarity_max: τ_max of `similarity`: the strength of blending of a pair at the mean distance of the batch; its
+            λ stays as drawn at 1, and is nearer to 1/2 above. Default: 1, as in the code of Bouniot et al. 2023.
+        similarity_std: τ_std of `similarity`: the smaller it is, the more the strength depends on the distance.
+            Default: 0.5, as in the code of Bouniot et al. 2023.
         fold_lam: Replace λ by max(λ, 1 - λ), so that a row always outweighs its partner (Berthelot et al. 2019,
             MixMatch). Default: false, as in Zhang et al. 2018. Alphas with and without folding are not comparable.
         per_sample: Draw one λ for each row instead of one for the batch. Default: false, as in the code of Zhang et
@@ -72,8 +78,10 @@ class MixConfig:
     alpha_schedule: Literal["constant", "linear_in", "linear_out", "cosine_in", "cosine_out"] = "constant"
     start: float = 0.0
     stop: float = 1.0
-    lam: Literal["beta", "uniform", "fixed"] = "beta"
+    lam: Literal["beta", "uniform", "fixed", "similarity"] = "beta"
     lam_value: float = 0.5
+    similarity_max: float = 1.0
+    similarity_std: float = 0.5
     fold_lam: bool = False
     per_sample: bool = False
     probability: float = 1.0
@@ -142,8 +150,9 @@ class MixConfig:
             for name in ("lam_value", "probability", "start", "stop", "remix_tau")
             if not 0 <= getattr(self, name) <= 1
         ]
-        if not 0 < self.alpha < float("inf"):
-            wrong.append(f"mix.alpha must be a number above 0, not {self.alpha}")
+        for name in ("alpha", "similarity_max", "similarity_std"):
+            if not 0 < getattr(self, name) < float("inf"):
+                wrong.append(f"mix.{name} must be a number above 0, not {getattr(self, name)}")
         if not 0 < self.trust <= 1:
             wrong.append(f"mix.trust must lie in (0, 1], not {self.trust}")
         for name in ("neighbours", "remix_kappa"):
@@ -171,8 +180,10 @@ _WORDS = {one.name: get_args(one.type) for one in fields(MixConfig) if get_origi
 
 # Maps an option to the other option, and its values, that it needs to have an effect.
 _ONLY_WITH: dict[str, tuple[str, tuple[str, ...]]] = {
-    "alpha_schedule": ("lam", ("beta",)),
+    "alpha_schedule": ("lam", ("beta", "similarity")),
     "lam_value": ("lam", ("fixed",)),
+    "similarity_max": ("lam", ("similarity",)),
+    "similarity_std": ("lam", ("similarity",)),
     "neighbours": ("partner", ("nearest", "farthest")),
     "cutmix.keep": ("cutmix.level", ("embeddings",)),
     "trust": ("targets", ("trust",)),

@@ -14,6 +14,7 @@ from textmix.io.compat import sample_dirichlet, sample_gamma
 from textmix.mixing.batch import MixBatch
 from textmix.mixing.confidence import opposite_rows
 from textmix.mixing.config import MixConfig
+from textmix.mixing.similarity import pair_exponents, warp
 
 # Below this alpha all Gamma(α) variates of a vector can underflow; above it, two do with a probability under 1e-12.
 _UNDERFLOW = 0.02
@@ -92,6 +93,37 @@ def _draw(size: int, count: int, config: MixConfig, alpha: float, generator: tor
     else:
         weights = draw_dirichlet(size, count, alpha, generator)
     return weights.sort(dim=1, descending=True).values if config.fold_lam else weights
+
+
+def draw_blend(batch: MixBatch, count: int, config: MixConfig, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Draw the rows that each row is blended from, and their weights.
+
+    Args:
+        batch: The batch.
+        count: K, the number of rows, the row itself included; at most B.
+        config: Which rows may be partners, and how λ is drawn.
+        generator: CPU generator that is advanced, for the weights first.
+
+    Returns:
+        Rows, shape (B, K), as `draw_rows` says, and weights, shape (B, K), those of `draw_weights`, warped.
+    """
+    weights = draw_weights(batch, count, config, generator)
+    rows = draw_rows(batch, count, config, generator)
+    return rows, warp_weights(batch, rows, weights, config)
+
+
+def warp_weights(batch: MixBatch, rows: Tensor, weights: Tensor, config: MixConfig) -> Tensor:
+    """Warp weights by the similarity of the rows if `lam` is `similarity`, else return them as they are.
+
+    Args:
+        batch: The batch.
+        rows: The rows that each row is blended from, shape (B, K).
+        weights: Their weights, shape (B, K), or (B, K, H) or (1, K, H) for each dimension.
+        config: Its `lam`, `similarity_max` and `similarity_std`.
+    """
+    if config.lam != "similarity":
+        return weights
+    return warp(weights, pair_exponents(batch.means, rows, config.similarity_max, config.similarity_std))
 
 
 def draw_softmax(size: int, temperature: float, generator: torch.Generator) -> Tensor:

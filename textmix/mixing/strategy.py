@@ -9,7 +9,7 @@ from textmix.mixing.batch import MixBatch
 from textmix.mixing.config import MixConfig
 from textmix.mixing.functional import blend
 from textmix.mixing.plan import MixPlan
-from textmix.mixing.sampling import draw_rows, draw_weights
+from textmix.mixing.sampling import draw_blend
 
 
 class Strategy:
@@ -54,8 +54,7 @@ class Strategy:
             site: The site where it will be mixed.
             generator: CPU generator that is advanced; the only source of randomness.
         """
-        weights = draw_weights(batch, 2, self.config, generator)
-        return MixPlan(self, site, draw_rows(batch, 2, self.config, generator), weights)
+        return MixPlan(self, site, *draw_blend(batch, 2, self.config, generator))
 
     def apply(self, plan: MixPlan, hidden: Tensor, mask: Tensor | None) -> Tensor:
         """Mix a batch at the site of its plan.

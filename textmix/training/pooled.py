@@ -20,7 +20,7 @@ def check_pooled(mix: MixConfig, option: str) -> None:
         option: The option that leaves only these, for the message.
 
     Raises:
-        ConfigError: If it mixes at another site, or chooses partners by their tokens.
+        ConfigError: If it mixes at another site, or chooses partners or λ by their tokens.
     """
     if not _mixes_only_pooled(mix):
         fitting = [name for name in STRATEGIES if name != "any" and _mixes_only_pooled(MixConfig(strategy=name))]
@@ -28,8 +28,10 @@ def check_pooled(mix: MixConfig, option: str) -> None:
             f"{option} leaves sentence vectors to mix, but mix.strategy {mix.strategy} mixes at another site;"
             f" use one of {', '.join(fitting)}"
         )
-    if mix.partner in ("nearest", "farthest", "length"):
-        raise ConfigError(f"mix.partner {mix.partner} needs the tokens of a row, but {option} leaves sentence vectors")
+    needed = [f"mix.partner {mix.partner}"] if mix.partner in ("nearest", "farthest", "length") else []
+    needed += ["mix.lam similarity"] if mix.lam == "similarity" else []
+    if needed:
+        raise ConfigError(f"{needed[0]} needs the tokens of a row, but {option} leaves sentence vectors")
 
 
 def _mixes_only_pooled(mix: MixConfig) -> bool:

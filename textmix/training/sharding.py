@@ -65,10 +65,13 @@ def prepare_sharding(accelerator: Accelerator, model: nn.Module, config: TrainCo
 
 def _needs(mix: MixConfig) -> Iterator[tuple[str, str]]:
     """Yield the options of mixing that do not work with sharded weights, each with what it needs."""
+    table = "the whole embedding table"
     if "ssmix" in mix.names:
         yield "strategy ssmix", "gradients of a second pass"
     if mix.partner in _BY_MEANING:
-        yield f"partner {mix.partner}", "the whole embedding table"
+        yield f"partner {mix.partner}", table
+    if mix.lam == "similarity":
+        yield "lam similarity", table
     if mix.partner == "easy_hard":
         yield "partner easy_hard", "a second pass"
     if mix.targets == "trust":

@@ -7,7 +7,7 @@ from textmix.errors import ConfigError
 from textmix.mixing.batch import MixBatch
 from textmix.mixing.functional import blend
 from textmix.mixing.plan import MixPlan
-from textmix.mixing.sampling import all_rows, draw_lam, draw_rows, draw_softmax, draw_weights, stack_pair
+from textmix.mixing.sampling import all_rows, draw_blend, draw_lam, draw_rows, draw_softmax, stack_pair, warp_weights
 from textmix.mixing.site_names import EMBEDDINGS, POOLED, layer
 from textmix.mixing.strategy import Strategy
 
@@ -60,8 +60,9 @@ class Nonlinear(Word):
         count = batch.size if self.config.per_sample else 1
         dims = draw_lam(count * size, self.config, batch.alpha, generator)
         dims = dims.view(count, size).to(batch.device, non_blocking=True)
-        lam = dims.mean(dim=1).expand(batch.size)
         rows = draw_rows(batch, 2, self.config, generator)
+        dims = warp_weights(batch, rows, stack_pair(dims), self.config)[:, 0]
+        lam = dims.mean(dim=1).expand(batch.size)
         return MixPlan(self, site, rows, stack_pair(lam), dims=dims)
 
     def apply(self, plan: MixPlan, hidden: Tensor, mask: Tensor | None) -> Tensor:
@@ -76,8 +77,7 @@ class Multi(Word):
     def draw(self, batch: MixBatch, site: str, generator: torch.Generator) -> MixPlan:
         """Draw Dirichlet weights and the same number of distinct rows."""
         count = min(self.config.multi.rows, batch.size)
-        weights = draw_weights(batch, count, self.config, generator)
-        return MixPlan(self, site, draw_rows(batch, count, self.config, generator), weights)
+        return MixPlan(self, site, *draw_blend(batch, count, self.config, generator))
 
 
 class Batch(Sentence):

@@ -5,7 +5,7 @@ from torch import Tensor
 
 from textmix.mixing.batch import MixBatch
 from textmix.mixing.plan import MixPlan
-from textmix.mixing.sampling import draw_rows, draw_weights, stack_pair
+from textmix.mixing.sampling import draw_blend, stack_pair
 from textmix.mixing.site_names import EMBEDDINGS, TOKENS
 from textmix.mixing.spans import cut, extreme_start, place_span, random_starts, span_lengths, span_targets
 from textmix.mixing.strategy import Strategy
@@ -48,9 +48,8 @@ class Cut(Strategy):
 
         A row without a partner is not cut: its own span would only shuffle it.
         """
-        lam = draw_weights(batch, 2, self.config, generator)[:, 0]
-        rows = draw_rows(batch, 2, self.config, generator)
-        partner = rows[:, 1]
+        rows, weights = draw_blend(batch, 2, self.config, generator)
+        lam, partner = weights[:, 0], rows[:, 1]
         counts = batch.content.sum(dim=1)
         lengths = span_lengths(lam, counts, counts[partner]).masked_fill(partner == rows[:, 0], 0)
         own, other = self.starts(batch, partner, lengths, generator)
