@@ -38,6 +38,9 @@ def config(**options: Any) -> RunConfig:
         ({**WARM_UP, "train.ema_decay": 0.9}, ("train.ema_decay",)),
         ({**POOL, "mix.strategy": "word", "mix.targets": "remix"}, ("data.unlabeled", "mix.targets remix")),
         ({**POOL, "mix.strategy": "word", "mix.partner": "same_class"}, ("data.unlabeled", "mix.partner same_class")),
+        ({**POOL, "mix.strategy": "word", "mix.targets": "trust"}, ("data.unlabeled", "mix.targets trust")),
+        ({**WARM_UP, "mix.strategy": "word", "mix.targets": "trust"}, ("contrastive.steps", "mix.targets trust")),
+        ({**WARM_UP, "mix.strategy": "word", "mix.partner": "easy_hard"}, ("contrastive.steps", "easy_hard")),
     ],
 )
 def test_options_that_do_not_go_together(options: dict[str, Any], words: tuple[str, ...]) -> None:

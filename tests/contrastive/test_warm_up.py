@@ -16,7 +16,7 @@ from tests.support.trainer import same
 from textmix import MixupForSequenceClassification
 from textmix.config.contrastive import ContrastiveConfig
 from textmix.contrastive.warm_up import sentence_vectors, warm_up
-from textmix.errors import TrainingError
+from textmix.errors import ConfigError, TrainingError
 from textmix.mixing.registry import STRATEGIES
 from textmix.training.steps import StepsMade
 
@@ -115,6 +115,16 @@ def test_every_strategy(strategy: str) -> None:
 @pytest.mark.parametrize("partner", ["same_class", "other_class", "nearest", "length"])
 def test_every_partner(partner: str) -> None:
     assert np.isfinite(warmed(classifier(), strategy="manifold", partner=partner).loss)
+
+
+def test_lam_by_similarity() -> None:
+    assert np.isfinite(warmed(classifier(), strategy="word", lam="similarity").loss)
+
+
+@pytest.mark.parametrize("options", [{"partner": "easy_hard"}, {"targets": "trust"}])
+def test_sentence_vectors_have_no_probabilities(options: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match=r"^partner easy_hard and targets trust need probabilities of classes, not"):
+        warmed(classifier(), strategy="word", **options)
 
 
 def test_targets_of_remix_and_a_schedule_of_alpha() -> None:

@@ -83,7 +83,11 @@ class RunConfig:
             yield f"{option} needs an encoder with model.head linear"
         if model.freeze == "encoder" or model.lora.rank is not None or model.long_text == "windows":
             yield f"{option} goes without model.lora, model.freeze encoder and model.long_text windows; leave them out"
-        of_classes = [f"mix.targets {self.mix.targets}"] if self.mix.targets == "remix" else []
+        confident = ["mix.targets trust"] if self.mix.targets == "trust" else []
+        confident += ["mix.partner easy_hard"] if self.mix.partner == "easy_hard" else []
+        if confident and self.contrastive.steps:
+            yield f"contrastive.steps trains without a head, and {confident[0]} needs its probabilities; leave one out"
+        of_classes = confident + (["mix.targets remix"] if self.mix.targets == "remix" else [])
         of_classes += [f"mix.partner {self.mix.partner}"] if self.mix.partner in ("same_class", "other_class") else []
         if of_classes and self.data.unlabeled is not None and self.unlabeled.steps:
             yield f"data.unlabeled trains on guesses, and {' and '.join(of_classes)} needs classes; leave one out"

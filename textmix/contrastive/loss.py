@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from textmix.errors import ConfigError
 from textmix.hooks.attached_mixer import AttachedMixer
 from textmix.hooks.sites import Sites, check_sites
 from textmix.mixing.plan import MixPlan
@@ -86,6 +87,9 @@ class ContrastiveMixer(AttachedMixer):
 
     def _unmixed_loss(self, logits: Tensor, labels: Tensor) -> Tensor:
         return supervised_contrastive_loss(logits, class_shares(labels, self._classes), self._temperature)
+
+    def _probabilities(self, kwargs: dict[str, Any], labels: Tensor, windows: Tensor | None) -> Tensor:
+        raise ConfigError("partner easy_hard and targets trust need probabilities of classes, not sentence vectors")
 
     def _check_model(self, model: nn.Module, sites: Sites) -> None:
         # Only the sites: the model has an output for each number of a sentence vector, not for each class.
