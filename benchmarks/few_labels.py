@@ -1,11 +1,12 @@
 """How good is a classifier with few labels? python -m benchmarks.few_labels --data DIRECTORY --setfit PYTHON.
 
-Draws K rows of each class of TREC, MR and R8 (files in DIRECTORY), and a pool of 2000 other training rows without their
+Draws K rows of each class of TREC, MR and R8 (files in DIRECTORY), or of BBC News, and a pool of 2000 other training rows without their
 labels; each method gets the same rows, encoder (MiniLM) and longest input (64 tokens), and one thread. Methods:
 
 - `setfit`: package setfit at its defaults, in the environment of PYTHON; where these would take over 15 minutes,
   --setfit-steps sets its number of steps.
 - `recipe`: the recipe `few_labels/minilm`; `recipe OPTIONS`: with options, such as `recipe --mix.strategy sentence`.
+- `adapted`: the recipe on an encoder that `textmix adapt` has pretrained further on the pool.
 - `prototypes`: the nearest name of a class, without any label; `tfidf`: TF-IDF and logistic regression.
 
 Each run adds a line to runs/benchmarks/few_labels.jsonl: accuracy, NLL and ECE on test rows, and the seconds from texts
@@ -72,7 +73,9 @@ def draw(data: Path, name: str, shots: int, seed: int) -> dict[str, list[Row]]:
     return {"train": train, "pool": rest[:POOL], "choice": rest[POOL : POOL + CHOICE], "test": test}
 
 
-def recipe(rows: dict[str, list[Row]], part: str, seed: int, options: str, pool: bool, **_: Any) -> Found:
+def recipe(
+    rows: dict[str, list[Row]], part: str, seed: int, options: str, pool: bool, max_length: int, **_: Any
+) -> Found:
     """Train the recipe."""
     from textmix import Predictor
     from textmix.config.parsing import parse, run_parser, to_run_config
@@ -84,13 +87,28 @@ def recipe(rows: dict[str, list[Row]], part: str, seed: int, options: str, pool:
         if pool:
             texts = [(text, "") for text, _ in rows["pool"]]
             given += ["--data.unlabeled", write_rows(Path(scratch) / "pool.csv", texts)]
-        given += ["--model.max_length", str(MAX_LENGTH), "--train.seed", str(seed), "--output_dir", f"{scratch}/run"]
+        given += ["--model.max_length", str(max_length), "--train.seed", str(seed), "--output_dir", f"{scratch}/run"]
         config = to_run_config(parser, parse(parser, [*given, *shlex.split(options)]))
         began = time.perf_counter()
         train(config, show_progress=False)
         seconds = time.perf_counter() - began
         predictor = Predictor.from_pretrained(f"{scratch}/run")
         return predictor.class_names, predictor([text for text, _ in rows[part]]), seconds
+
+
+def adapted(rows: dict[str, list[Row]], part: str, seed: int, options: str, **given: Any) -> Found:
+    """Train the recipe on an encoder that is first pretrained further on the pool."""
+    from textmix.config.adapt import AdaptConfig
+    from textmix.data.reading import Reading
+    from textmix.runs.adapt import adapt
+
+    with tempfile.TemporaryDirectory() as scratch:
+        texts = write_rows(Path(scratch) / "pool.csv", [(text, "") for text, _ in rows["pool"]])
+        began = time.perf_counter()
+        adapt("minilm", [texts], ["text"], Reading(), AdaptConfig(max_length=MAX_LENGTH), Path(scratch) / "encoder")
+        seconds = time.perf_counter() - began
+        names, found, more = recipe(rows, part, seed, f"{options} --model.name {scratch}/encoder", **given)
+    return names, found, seconds + more
 
 
 def setfit(rows: dict[str, list[Row]], part: str, seed: int, python: str, steps: int, **_: Any) -> Found:
@@ -145,7 +163,7 @@ def prototypes(rows: dict[str, list[Row]], part: str, **_: Any) -> Found:
     return names, similar / similar.sum(axis=1, keepdims=True), time.perf_counter() - began
 
 
-METHODS: dict[str, Callable[..., Found]] = {one.__name__: one for one in (recipe, setfit, tfidf, prototypes)}
+METHODS: dict[str, Callable[..., Found]] = {one.__name__: one for one in (recipe, adapted, setfit, tfidf, prototypes)}
 
 
 def score(rows: list[Row], names: list[str], probabilities: Any) -> dict[str, float]:
@@ -167,7 +185,14 @@ def run(options: Any, name: str, shots: int, seed: int, method: str, pool: bool)
     rows, part = draw(options.data, name, shots, seed), "choice" if options.choice else "test"
     kind, _, given = method.partition(" ")
     names, found, seconds = METHODS[kind](
-        rows, part, seed=seed, options=given, pool=pool, python=options.setfit, steps=options.setfit_steps
+        rows,
+        part,
+        seed=seed,
+        options=given,
+        pool=pool,
+        max_length=options.max_length,
+        python=options.setfit,
+        steps=options.setfit_steps,
     )
     line = {"data": name, "shots": shots, "unlabeled": POOL if pool else 0, "seed": seed, "method": method}
     if kind == "setfit":
@@ -264,6 +289,7 @@ def main() -> None:
     parser.add_argument("--methods", nargs="+", default=["setfit", "recipe"], help="methods, with options")
     parser.add_argument("--sets", nargs="+", choices=["TREC", "MR", "R8", "BBC"], default=["TREC", "MR", "R8"])
     parser.add_argument("--shots", type=int, default=8, help="rows of each class")
+    parser.add_argument("--max-length", type=int, default=MAX_LENGTH, help="longest input of the recipe, in tokens")
     parser.add_argument("--pool", action="store_true", help="with the unlabelled rows, for methods that use them")
     parser.add_argument("--seeds", nargs="+", type=int, default=list(range(10)), help="subsets")
     parser.add_argument("--choice", action="store_true", help="score on rows of the training file")
