@@ -1,7 +1,8 @@
 """How good is a classifier with few labels? python -m benchmarks.few_labels --data DIRECTORY --setfit PYTHON.
 
-Draws K rows of each class of TREC, MR and R8 (files in DIRECTORY), or of BBC News, and a pool of 2000 other training rows without their
-labels; each method gets the same rows, encoder (MiniLM) and longest input (64 tokens), and one thread. Methods:
+Draws K rows of each class of TREC, MR and R8 (files in DIRECTORY), or of BBC News, and a pool of 2000 other training
+rows without their labels; each method gets the same rows, encoder (MiniLM) and longest input (64 tokens), and one
+thread. Methods:
 
 - `setfit`: package setfit at its defaults, in the environment of PYTHON; where these would take over 15 minutes,
   --setfit-steps sets its number of steps.
