@@ -1,10 +1,8 @@
 """Train a masked language model on pieces of texts, and score it."""
 
-import math
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import count, islice
+from itertools import count
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -12,21 +10,18 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
-from tqdm.auto import tqdm
-from transformers import PreTrainedModel, PreTrainedTokenizerBase, get_scheduler
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from textmix.config.adapt import AdaptConfig
-from textmix.errors import TrainingError
 from textmix.io.compat import current_accelerator
 from textmix.mixing.sampling import seeded
 from textmix.training.batches import EpochBatches
 from textmix.training.masked_lm.masking import mask_words
 from textmix.training.masked_lm.pieces import Pieces
-from textmix.training.optimization import build_optimizer
+from textmix.training.steps import Steps, run_steps
 
-# Gururangan et al. 2020 (RoBERTa): a warm-up of 6 %, then linear; weight decay 0.01.
-_WARMUP, _WEIGHT_DECAY = 0.06, 0.01
-_MAX_GRAD_NORM = 1.0
+# Gururangan et al. 2020 (RoBERTa): a warm-up of 6 %, then linear.
+_WARMUP = 0.06
 _TRAINING_STREAM, _EVALUATION_STREAM = 2**20 - 2, 2**20 - 3
 
 Numbers = npt.NDArray[np.int64]
@@ -120,25 +115,17 @@ class MaskedTrainer:
         Raises:
             TrainingError: If the loss is not finite.
         """
-        config, model = self._config, self._model.train()
+        config, order = self._config, self._order()
         generator = seeded(config.seed, _TRAINING_STREAM, 20)
-        optimizer = build_optimizer(model, config.learning_rate, _WEIGHT_DECAY)
-        warmup = round(_WARMUP * self.total_steps)
-        schedule = get_scheduler("linear", optimizer, num_warmup_steps=warmup, num_training_steps=self.total_steps)
-        interval = 0.2 if sys.stderr.isatty() else 10  # fewer lines in a log file
-        with tqdm(total=self.total_steps, unit="step", mininterval=interval) as bar:
-            for step, numbers in enumerate(islice(self._order(), self.total_steps), start=1):
-                logits, targets = self._predict(numbers, generator)
-                # The sum over at least one: a batch of short texts may have no masked word.
-                loss = F.cross_entropy(logits, targets, reduction="sum") / max(len(targets), 1)
-                torch.autograd.backward(loss)
-                self._check(loss.item(), step)
-                nn.utils.clip_grad_norm_(model.parameters(), _MAX_GRAD_NORM)
-                optimizer.step()
-                schedule.step()
-                optimizer.zero_grad()
-                bar.set_postfix(loss=f"{loss.item():.3f}", refresh=False)
-                bar.update()
+        options = ("--learning_rate", "--precision")
+        steps = Steps(self.total_steps, config.learning_rate, _WARMUP, "masked tokens", *options)
+
+        def compute_loss(step: int) -> Tensor:
+            logits, targets = self._predict(next(order), generator)
+            # The sum over at least one: a batch of short texts may have no masked word.
+            return F.cross_entropy(logits, targets, reduction="sum") / max(len(targets), 1)
+
+        run_steps(self._model, steps, self._precision, compute_loss)
 
     @torch.inference_mode()
     def evaluate(self, numbers: Numbers) -> MaskedScores | None:
@@ -177,10 +164,3 @@ class MaskedTrainer:
         with torch.autocast(self._device.type, torch.bfloat16, enabled=self._precision == "bf16"):
             logits = masked_logits(self._model, *inputs)
         return logits, ids[masked.chosen].to(self._device)
-
-    def _check(self, loss: float, step: int) -> None:
-        if not math.isfinite(loss):
-            raise TrainingError(
-                f"the loss is not finite at step {step}; lower --learning_rate (now {self._config.learning_rate}) or"
-                f" use --precision fp32 (now {self._precision})"
-            )
