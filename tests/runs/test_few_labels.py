@@ -308,3 +308,17 @@ def test_more_folds_than_rows_of_any_class_are_refused(
     wrong = command(files, tmp_path / "run", *WARM_UP, "--contrastive.cross_fit", "20")
     assert tells(fails_quietly(wrong, capsys), "contrastive.cross_fit 20", "largest")
     assert not (tmp_path / "run").exists()
+
+
+def test_a_pool_that_has_changed_is_refused_on_resume(
+    files: Path, run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(run, tmp_path / "run")
+    (tmp_path / "run" / "metrics.json").unlink()
+    config = (tmp_path / "run" / "config.yaml").read_text()
+    pd.DataFrame(topic_rows(9, seed=2), columns=["text", "label"]).to_csv(tmp_path / "pool.csv", index=False)
+    changed = config.replace(str(files / "pool.csv"), str(tmp_path / "pool.csv"))
+    (tmp_path / "run" / "config.yaml").write_text(changed)
+    before = (tmp_path / "run" / "history.jsonl").read_bytes()
+    assert tells(fails_quietly(["train", "--resume", str(tmp_path / "run")], capsys), "have changed", "unlabeled")
+    assert (tmp_path / "run" / "history.jsonl").read_bytes() == before

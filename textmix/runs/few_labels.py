@@ -75,6 +75,8 @@ class FewLabelsTrainer:
         self._model, self._tokenizer = loaded.model, loaded.tokenizer
         self._config, self._directory, self._show_progress = config, directory, show_progress
         self.precision = choose_precision(config.train.precision)
+        if self.precision == "fp16":
+            raise ConfigError("train.precision fp16 needs a loss scaler, which few labels have not; use bf16 or fp32")
         self._labeled = tokenize(data.splits[TRAIN], self._tokenizer)
         self._targets = np.asarray(targets, dtype=np.int64)
         self._space, self._own = data.space, len(targets)

@@ -23,6 +23,7 @@ from textmix.io.run_directory import (
     DATA,
     ENVIRONMENT,
     METRICS,
+    check_data,
     check_directory,
     clear_directory,
     has_finished,
@@ -98,6 +99,8 @@ def train(
         _check_target(directory, overwrite, resume, stack, processes)
         siblings = [run for run in (directory if resume else None, sibling) if run is not None]
         config, data, trainer = _prepare(config, directory, siblings, on_evaluation, show_progress)
+        if resume:  # the digest of a pool is known only now
+            check_data(directory, data.report.digests)
         if processes.is_main_process:
             _start_directory(config, directory, data, resume, stack)
         return _fit(config, directory, data, trainer, resume, test, processes)
