@@ -1,8 +1,10 @@
 """The Python code of the documentation runs: the blocks of a page one after the other, on tiny models."""
 
 import re
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,6 +13,7 @@ from datasets import Dataset
 from torch.utils.data import DataLoader
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, BertConfig, BertForSequenceClassification
 
+import textmix
 from tests.docs.pages import PAGES, Block, Page
 from tests.support.topics import topic_rows
 from textmix import MixConfig, MixupForSequenceClassification
@@ -68,6 +71,7 @@ TESTED_BELOW = (
     "docs/strategies.md",
     "docs/other_libraries.md",
     "docs/models.md",
+    "docs/few_labels.md",
 )
 
 
@@ -115,6 +119,14 @@ def test_peft_takes_the_adapter_of_a_run(names: dict[str, Any]) -> None:
     saved = MixupForSequenceClassification.from_pretrained("runs/NAME/model")
     with torch.no_grad():
         torch.testing.assert_close(adapted.eval()(**batch).logits, saved.eval()(**batch).logits)
+
+
+def test_few_labels_are_trained_on_with_a_pool(names: dict[str, Any]) -> None:
+    few = partial(textmix.train, options={"contrastive.steps": 2, "unlabeled.max_rows": 10})
+    names |= {"textmix": SimpleNamespace(train=few), "pool": [text for text, _ in topic_rows(12, seed=1)]}
+    training = run_blocks(Page("docs/few_labels.md"), names)["training"]
+    assert training.test is None
+    assert training.metrics["train"]["steps"] >= 2
 
 
 def test_other_libraries_take_a_saved_model(names: dict[str, Any]) -> None:
