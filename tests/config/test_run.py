@@ -11,6 +11,7 @@ from textmix.errors import ConfigError
 
 WARM_UP = {"contrastive.steps": 10}
 POOL = {"data.unlabeled": "pool.csv"}
+ON_POOL = {**POOL, "unlabeled.steps": 5, "mix.strategy": "word"}
 
 
 def config(**options: Any) -> RunConfig:
@@ -36,9 +37,18 @@ def config(**options: Any) -> RunConfig:
         ({**WARM_UP, "train.accumulation_steps": 2}, ("train.accumulation_steps",)),
         ({**WARM_UP, "train.patience": 2}, ("train.patience",)),
         ({**WARM_UP, "train.ema_decay": 0.9}, ("train.ema_decay",)),
-        ({**POOL, "mix.strategy": "word", "mix.targets": "remix"}, ("data.unlabeled", "mix.targets remix")),
-        ({**POOL, "mix.strategy": "word", "mix.partner": "same_class"}, ("data.unlabeled", "mix.partner same_class")),
-        ({**POOL, "mix.strategy": "word", "mix.targets": "trust"}, ("data.unlabeled", "mix.targets trust")),
+        (
+            {**POOL, "unlabeled.steps": 5, "mix.strategy": "word", "mix.targets": "remix"},
+            ("data.unlabeled", "mix.targets remix"),
+        ),
+        (
+            {**POOL, "unlabeled.steps": 5, "mix.strategy": "word", "mix.partner": "same_class"},
+            ("data.unlabeled", "mix.partner same_class"),
+        ),
+        (
+            {**POOL, "unlabeled.steps": 5, "mix.strategy": "word", "mix.targets": "trust"},
+            ("data.unlabeled", "mix.targets trust"),
+        ),
         ({**WARM_UP, "mix.strategy": "word", "mix.targets": "trust"}, ("contrastive.steps", "mix.targets trust")),
         ({**WARM_UP, "mix.strategy": "word", "mix.partner": "easy_hard"}, ("contrastive.steps", "easy_hard")),
     ],
@@ -56,7 +66,7 @@ def test_options_that_do_not_go_together(options: dict[str, Any], words: tuple[s
         {**WARM_UP, "contrastive.batch_size": 8, "data.label_descriptions": "names", "model.normalize": True},
         {**WARM_UP, "mix.strategy": "word", "mix.targets": "remix"},
         {**POOL, "unlabeled.steps": 0, "mix.strategy": "word", "mix.partner": "same_class", **WARM_UP},
-        {**POOL, "unlabeled.guesses": ["spread"], "contrastive.head_strength": 1.0},
+        {**POOL, "unlabeled.guesses": ["spread"], "unlabeled.fit_head": True, "contrastive.head_strength": 1.0},
         {"data.unlabeled": "empty", "model.long_text": "head_tail", "train.precision": "fp32"},
     ],
 )

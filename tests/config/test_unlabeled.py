@@ -41,4 +41,4 @@ def test_what_is_out_of_range_is_told(options: dict[str, Any], message: str) -> 
 
 
 def test_ends_of_ranges_are_taken() -> None:
-    UnlabeledConfig(steps=0, threshold=1.0, ramp=1.0, weight=0.0, warmup_ratio=0.0, guesses=["spread"], fit_head=True)
+    UnlabeledConfig(steps=1, threshold=1.0, ramp=1.0, weight=0.0, warmup_ratio=0.0, guesses=["spread"], fit_head=True)

@@ -32,7 +32,7 @@ def processed(
 ) -> Iterator[tuple[int, list[list[float]], list[float]]]:
     """Process several steps; yields the number of each, its targets and weights."""
     given = {"sharpening": 1.0, "ema_decay": 0.8, **options}
-    confidence = Confidence(UnlabeledConfig(**given), 3, ROWS, torch.device("cpu"))
+    confidence = Confidence(UnlabeledConfig(steps=1, **given), 3, ROWS, torch.device("cpu"))
     for step in range(steps):
         numbers = torch.tensor(numbers_of(step))
         targets, weights = confidence.process(guesses_of(step, scale), torch.tensor(shares_of(step)), numbers)
@@ -75,7 +75,7 @@ def test_alignment_is_that_of_adamatch() -> None:
 
 
 def test_alignment_stays_finite_where_a_guess_is_sure_of_a_class_that_no_labelled_row_had() -> None:
-    config = UnlabeledConfig(align=True, weighting="soft")
+    config = UnlabeledConfig(steps=1, align=True, weighting="soft")
     confidence = Confidence(config, 2, 2, torch.device("cpu"))
     targets, weights = confidence.process(torch.eye(2), torch.tensor([1.0, 0.0]), torch.arange(2))
     torch.testing.assert_close(targets, torch.eye(2), atol=1e-4, rtol=0)

@@ -73,7 +73,7 @@ class RunConfig:
             yield "the section unlabeled has no effect without data.unlabeled, a source of rows"
         if not self.has_few_labels:
             if self.contrastive != ContrastiveConfig():
-                yield "the section contrastive has no effect without contrastive.steps; 100 for example"
+                yield "the section contrastive has no effect without contrastive.steps; 50 for example"
             if self.data.label_descriptions is not None:
                 yield "data.label_descriptions has no effect without contrastive.steps"
             return

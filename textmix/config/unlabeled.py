@@ -6,6 +6,12 @@ from typing import Literal
 from textmix.errors import ConfigError
 
 Guess = Literal["model", "average", "ensemble", "spread"]
+_GUESSES: list[Guess] = ["model", "spread"]
+# Options of the steps.
+_OF_STEPS = (
+    *("batch_size", "labeled_batch_size", "learning_rate", "warmup_ratio", "views", "view", "view_rate", "sharpening"),
+    *("align", "weighting", "threshold", "weight", "ramp", "ema_decay"),
+)
 
 
 @dataclass(frozen=True)
@@ -17,7 +23,8 @@ class UnlabeledConfig:
     al. 2022) or SoftMatch (Chen et al. 2023).
 
     Args:
-        steps: Number of optimizer steps; 0 leaves the model as it is, but for a head that is fitted to guesses.
+        steps: Number of optimizer steps; 0 trains on no guesses and adapts the head alone. Default: 0, as 60 and 100
+            steps gained nothing over that (docs/few_labels.md).
         max_rows: Number of rows that are used: of more, a random sample.
         batch_size: Unlabelled rows of a step.
         labeled_batch_size: Labelled rows of a step.
@@ -50,13 +57,13 @@ class UnlabeledConfig:
         fit_head: Before the first step, fit the head to the labelled rows and to the guesses of `spread`.
     """
 
-    steps: int = 100
+    steps: int = 0
     max_rows: int = 5000
     batch_size: int = 48
     labeled_batch_size: int = 24
     learning_rate: float = 5e-5
     warmup_ratio: float = 0.1
-    guesses: list[Guess] = field(default_factory=lambda: ["model", "spread"])
+    guesses: list[Guess] = field(default_factory=lambda: [*_GUESSES])
     views: int = 0
     view: Literal["none", "cutoff", "mask", "eda"] = "mask"
     view_rate: float = 0.15
@@ -97,6 +104,11 @@ class UnlabeledConfig:
             wrong.append(f"unlabeled.share_prior must not be below 0, but is {self.share_prior}")
         if not self.guesses or len(set(self.guesses)) < len(self.guesses):
             wrong.append("unlabeled.guesses must name at least one guess, and none of them twice")
+        idle = [name for name in _OF_STEPS if getattr(self, name) != getattr(type(self), name)]
+        idle += ["guesses"] if self.guesses != _GUESSES and not self.fit_head else []
+        if idle and not self.steps:
+            given = ", ".join(f"unlabeled.{name}" for name in idle)
+            wrong.append(f"without unlabeled.steps there is no effect of {given}; set the steps, to 60 for example")
         if self.fit_head and "spread" not in self.guesses:
             wrong.append("unlabeled.fit_head fits the head to spread labels: add spread to unlabeled.guesses")
         if wrong:
