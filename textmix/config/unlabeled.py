@@ -54,6 +54,7 @@ class UnlabeledConfig:
             as in scikit-learn.
         share_prior: Adapt the head to the shares of the classes in the pool, which are estimated (Saerens et al. 2002);
             the shares in the labelled rows count for this number times as many rows as the pool has. Null keeps those.
+            Default: 1; less lost up to 7 points where classes are hard to tell apart (docs/few_labels.md).
         fit_head: Before the first step, fit the head to the labelled rows and to the guesses of `spread`.
     """
 
@@ -76,7 +77,7 @@ class UnlabeledConfig:
     ema_decay: float = 0.9
     neighbours: int = 15
     spread_alpha: float = 0.2
-    share_prior: float | None = 0.25
+    share_prior: float | None = 1.0
     fit_head: bool = False
 
     def __post_init__(self) -> None:
