@@ -30,3 +30,9 @@ def test_what_is_out_of_range_is_told(options: dict[str, Any], message: str) -> 
 
 def test_ends_of_ranges_are_taken() -> None:
     ContrastiveConfig(steps=0, batch_size=2, warmup_ratio=1.0, interpolation=0.0)
+
+
+@pytest.mark.parametrize(("rows", "steps"), [(1, 50), (120, 50), (121, 51), (240, 100), (360, 150), (5000, 150)])
+def test_steps_follow_from_the_rows(rows: int, steps: int) -> None:
+    assert ContrastiveConfig(steps="auto").for_rows(rows).steps == steps
+    assert ContrastiveConfig(steps=7).for_rows(rows).steps == 7

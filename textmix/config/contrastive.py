@@ -1,8 +1,14 @@
 """ContrastiveConfig: the contrastive warm-up before training. Imports no torch, so that `--help` stays fast."""
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
+from typing import Literal, Self
 
 from textmix.errors import ConfigError
+
+_PASSES, _FEWEST, _MOST = 10, 50, 150
+# Vectors of each row in a step.
+_VIEWS = 2
 
 
 @dataclass(frozen=True)
@@ -13,7 +19,8 @@ class ContrastiveConfig:
     logistic regression on these vectors becomes the head. Rows are mixed as the section `mix` says.
 
     Args:
-        steps: Number of optimizer steps; 0 means no warm-up.
+        steps: Number of optimizer steps; 0 means no warm-up. `auto` means as many as make 10 passes over the labelled
+            rows, at least 50 and at most 150 (docs/few_labels.md).
         batch_size: Sentence vectors of a step: each row has two, with different dropout masks.
         learning_rate: Highest learning rate.
         temperature: τ of the loss. Default: 0.1 (Khosla et al. 2020).
@@ -26,7 +33,7 @@ class ContrastiveConfig:
         head_strength: Inverse strength of the penalty of the logistic regression, `C` of scikit-learn.
     """
 
-    steps: int = 0
+    steps: int | Literal["auto"] = 0
     batch_size: int = 48
     learning_rate: float = 1e-4
     temperature: float = 0.1
@@ -42,7 +49,7 @@ class ContrastiveConfig:
             ConfigError: If a value is out of its range.
         """
         wrong = []
-        if not 0 <= self.steps < 2**31:
+        if self.steps != "auto" and not 0 <= self.steps < 2**31:
             wrong.append(f"contrastive.steps must not be below 0, but is {self.steps}")
         if self.cross_fit < 0 or self.cross_fit == 1:
             wrong.append(f"contrastive.cross_fit must be at least 2 folds, or 0, not {self.cross_fit}")
@@ -56,3 +63,14 @@ class ContrastiveConfig:
                 wrong.append(f"contrastive.{name} must lie in [0, 1], not {getattr(self, name)}")
         if wrong:
             raise ConfigError("; ".join(wrong))
+
+    def for_rows(self, rows: int) -> Self:
+        """Fill in `steps` where it is `auto`.
+
+        Args:
+            rows: Number of labelled rows.
+        """
+        if self.steps != "auto":
+            return self
+        passes = math.ceil(_PASSES * rows * _VIEWS / self.batch_size)
+        return replace(self, steps=min(max(passes, _FEWEST), _MOST))

@@ -73,7 +73,7 @@ class RunConfig:
             yield "the section unlabeled has no effect without data.unlabeled, a source of rows"
         if not self.has_few_labels:
             if self.contrastive != ContrastiveConfig():
-                yield "the section contrastive has no effect without contrastive.steps; 50 for example"
+                yield "the section contrastive has no effect without contrastive.steps; auto for example"
             if self.data.label_descriptions is not None:
                 yield "data.label_descriptions has no effect without contrastive.steps"
             return
@@ -99,7 +99,7 @@ class RunConfig:
     @property
     def has_few_labels(self) -> bool:
         """Whether the run is one for few labels: a contrastive warm-up, rows without labels, or both."""
-        return self.contrastive.steps > 0 or self.data.unlabeled is not None
+        return self.contrastive.steps != 0 or self.data.unlabeled is not None
 
     @property
     def known_task(self) -> TaskName:

@@ -53,6 +53,7 @@ def warm_up(
     Raises:
         TrainingError: If the loss is not finite.
     """
+    assert isinstance(config.steps, int)  # filled in
     torch.manual_seed(seed)
     before = {name: value.detach().clone() for name, value in _trained(model)}
     batches = balanced_batches(targets, max(1, config.batch_size // VIEWS), seed)

@@ -94,7 +94,9 @@ class FewLabelsTrainer:
             pool = load_pool(config.data, data.splits.get(TEST), config.unlabeled.max_rows, seed)
             self._pool = pool.rows
             data.report.digests["unlabeled"] = pool.digest
-        self.total_steps = config.contrastive.steps + (config.unlabeled.steps if self._pool is not None else 0)
+        warm_up_steps = config.contrastive.steps
+        assert isinstance(warm_up_steps, int)  # filled in
+        self.total_steps = warm_up_steps + (config.unlabeled.steps if self._pool is not None else 0)
 
     def _add_descriptions(self, names: list[str]) -> None:
         texts = self._config.data.descriptions(names)

@@ -133,8 +133,7 @@ def _prepare(
     data = read_data(config, siblings)
     if line:
         logger.info(line)
-    if not config.has_few_labels:
-        config = _for_rows(config, data.report.sizes)
+    config = _for_rows(config, data.report.sizes)
     trim_memory()
     loaded = build_seeded_model(config, data.space, Texts(text_columns(data.splits[TRAIN])))
     _tell_idle(config.mix)
@@ -151,6 +150,8 @@ def _prepare(
 
 def _for_rows(config: RunConfig, sizes: dict[str, int]) -> RunConfig:
     """Fill in the options that depend on the number of rows."""
+    if config.has_few_labels:
+        return replace(config, contrastive=config.contrastive.for_rows(sizes[TRAIN]))
     metric = selection_metric(config.known_task, config.train.metric, sizes.get(VALIDATION, 0))
     train = replace(config.train.for_rows(sizes[TRAIN], ProcessGroup().size), metric=metric)
     return replace(config, train=train)
