@@ -172,6 +172,7 @@ class TestThePass:
         for plain, recomputed in zip(*gradients, strict=True):
             torch.testing.assert_close(recomputed, plain)
 
+    @pytest.mark.slow
     def test_a_compiled_step_is_the_same(self, model: Any, batch: Batch) -> None:
         losses = []
         for step in (model, torch.compile(model, backend="eager")):

@@ -66,10 +66,12 @@ def save(kind: str, directory: Path) -> Path:
 @pytest.mark.parametrize(
     "kind",
     [
-        *WORDS,
-        "native",
+        "textcnn",
         "mean",
-        *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("cls", "attention", "normalized")),
+        *(
+            pytest.param(kind, marks=pytest.mark.slow)
+            for kind in ("textrnn", "fasttext", "native", "cls", "attention", "normalized")
+        ),
     ],
 )
 def test_an_export_predicts_as_the_model_does_wherever_it_is_moved(kind: str, tmp_path: Path) -> None:

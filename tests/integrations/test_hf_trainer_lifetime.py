@@ -144,6 +144,7 @@ def test_training_twice_repeats_itself(make_trainer: MakeTrainer) -> None:
     assert training_logs(trainer) == first
 
 
+@pytest.mark.slow
 def test_the_batch_size_finder_starts_over_with_a_fresh_mixer(make_trainer: MakeTrainer) -> None:
     """It catches what the device's memory does not hold inside of `train`, which then begins anew."""
     sizes = []

@@ -126,11 +126,13 @@ class TestItLeavesNothingBehind:
 
 
 class TestTools:
+    @pytest.mark.slow
     def test_cross_validation_in_processes_is_that_in_one(self) -> None:
         scores = cross_val_score(small(), TEXTS, LABELS, cv=3)
         assert scores.mean() > 0.8
         np.testing.assert_allclose(cross_val_score(small(), TEXTS, LABELS, cv=3, n_jobs=2), scores)
 
+    @pytest.mark.slow
     def test_grid_search_over_parameters_of_numpy(self) -> None:
         grid = {"strategy": ["none", "sentence"], "epochs": np.array([1, 2])}
         search = GridSearchCV(small(), grid, cv=2).fit(TEXTS, LABELS)

@@ -82,6 +82,7 @@ class TestFitted:
 
 
 class TestTools:
+    @pytest.mark.slow
     def test_cross_validation_and_grid_search(self) -> None:
         scores = cross_val_score(small(), TEXTS, NUMBERS, cv=2, scoring="neg_mean_absolute_error")
         assert (scores > -800).all()

@@ -52,6 +52,7 @@ def contents(directory: Path) -> dict[str, bytes | str]:
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(number=st.integers(0, 2**32))
+@pytest.mark.slow
 def test_bad_input_gets_one_line_and_loses_nothing(
     number: int,
     finished: Path,

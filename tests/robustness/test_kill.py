@@ -29,6 +29,7 @@ OPTIONS += [
     "fp32",
 ]
 STEPS = 16
+SEEDS = [0, 1, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(2, 5))]
 DIES_AT_ITS_FIRST_CHECKPOINT = """
 import os, signal, sys, torch
 from textmix.cli.main import main
@@ -83,7 +84,7 @@ def test_the_reference_logs_every_step(reference: Reference) -> None:
     assert not any("checkpoint" in name or name.startswith(".") for name in reference.outcome)
 
 
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", SEEDS)
 def test_killed_at_a_random_step(reference: Reference, tmp_path: Path, seed: int) -> None:
     directory = tmp_path / "run"
     step = random.Random(seed).randint(1, STEPS - 4)
@@ -92,7 +93,7 @@ def test_killed_at_a_random_step(reference: Reference, tmp_path: Path, seed: int
     finish(reference, directory)
 
 
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", SEEDS)
 def test_killed_twice_while_files_change(reference: Reference, tmp_path: Path, seed: int) -> None:
     directory = tmp_path / "run"
     chosen = random.Random(seed)
@@ -131,6 +132,7 @@ def test_a_signal_saves_at_the_next_step(reference: Reference, tmp_path: Path, n
         assert (directory / name).read_bytes() == reference.outcome[name], name
 
 
+@pytest.mark.slow
 def test_a_process_of_its_own_is_killed_before_its_first_checkpoint(reference: Reference, tmp_path: Path) -> None:
     """One that imports everything itself."""
     directory = tmp_path / "run"

@@ -237,6 +237,7 @@ class TestRefusals:
         assert main(command(files, tmp_path / "run", *options, *ON_POOL, "--unlabeled.view", "cutoff")) == 0
 
 
+@pytest.mark.slow
 class TestExperiments:
     def test_a_comparison_goes_on_with_pools_that_differ_by_seed(
         self, files: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]

@@ -50,7 +50,14 @@ def test_two_processes_train_like_one_with_twice_the_batch(tmp_path: Path, nurse
     assert names[0] == names[1]
 
 
-@pytest.mark.parametrize("case", [case for case in CASES if case.task != "single_label"], ids=lambda case: case.task)
+# Each starts two processes.
+OF_ONE = [case for case in CASES if case.task == "multi_label"]
+OF_OTHERS = [case for case in CASES if case.task not in ("single_label", "multi_label")]
+
+
+@pytest.mark.parametrize(
+    "case", [*OF_ONE, *(pytest.param(case, marks=pytest.mark.slow) for case in OF_OTHERS)], ids=lambda case: case.task
+)
 def test_every_task_trains_in_two_processes(case: Case, tmp_path: Path, nursery: Nursery) -> None:
     """Of 49 training rows, the last batch has one, so that one of the processes has none."""
     options = write_case(case, tmp_path, rows=54)

@@ -165,6 +165,7 @@ class TestTrials:
         report = run(recipe(topics_csv, tmp_path / "d", metric="nll"), 4)
         assert report["best"]["value"] == min(config.train.learning_rate or 0 for config in scripted)
 
+    @pytest.mark.slow
     def test_more_may_be_asked_for_later(self, scripted: list[RunConfig], topics_csv: Path, tmp_path: Path) -> None:
         """And those drawn in two goes are those drawn in one."""
         run(recipe(topics_csv, tmp_path / "d"), 2)
