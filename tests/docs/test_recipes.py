@@ -16,7 +16,7 @@ OTHERS = [recipe for recipe in list_recipes() if not recipe.is_run]
 
 
 def test_there_are_some_of_each_kind() -> None:
-    assert {recipe.name.partition("/")[0] for recipe in RUNS} == {"bbc_news", "competition", "sentences"}
+    assert {recipe.name.partition("/")[0] for recipe in RUNS} == {"bbc_news", "competition", "few_labels", "sentences"}
     assert {recipe.name.partition("/")[0] for recipe in OTHERS} == {"distributed", "scale"}
 
 

@@ -60,3 +60,11 @@ def test_an_installed_package_has_its_own_folder(tmp_path: Path, monkeypatch: py
     assert [recipe.path for recipe in list_recipes()] == [
         folder / "sentences" / f"{name}.yaml" for name in ("minilm", "textcnn")
     ]
+
+
+def test_a_recipe_that_is_alone_in_its_folder_has_the_name_of_the_folder(in_tmp_path: Path) -> None:
+    (in_tmp_path / "few_labels").mkdir()  # a directory is no recipe
+    assert find_recipe("few_labels").name == "few_labels/minilm"
+    assert recipe_path("few_labels") == find_recipe("few_labels/minilm").path
+    with pytest.raises(ConfigError, match="bbc_news"):
+        find_recipe("bbc_news")  # there are two
