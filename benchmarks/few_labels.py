@@ -7,6 +7,7 @@ thread. Methods:
 - `setfit`: package setfit at its defaults, in the environment of PYTHON; where these would take over 15 minutes,
   --setfit-steps sets its number of steps.
 - `recipe`: the recipe `few_labels/minilm`; `recipe OPTIONS`: with options, such as `recipe --mix.strategy sentence`.
+- `defaults`: `textmix train` without a recipe.
 - `adapted`: the recipe on an encoder that `textmix adapt` has pretrained further on the pool.
 - `prototypes`: the nearest name of a class, without any label; `tfidf`: TF-IDF and logistic regression.
 
@@ -75,16 +76,23 @@ def draw(data: Path, name: str, shots: int, seed: int) -> dict[str, list[Row]]:
 
 
 def recipe(
-    rows: dict[str, list[Row]], part: str, seed: int, options: str, pool: bool, max_length: int, **_: Any
+    rows: dict[str, list[Row]],
+    part: str,
+    seed: int,
+    options: str,
+    pool: bool,
+    max_length: int,
+    start: tuple[str, ...] = ("--config", RECIPE),
+    **_: Any,
 ) -> Found:
-    """Train the recipe."""
+    """Train the recipe, or what other options to start with say."""
     from textmix import Predictor
     from textmix.config.parsing import parse, run_parser, to_run_config
     from textmix.runs.train import train
 
     parser = run_parser("few_labels", "")
     with tempfile.TemporaryDirectory() as scratch:
-        given = ["--config", RECIPE, "--data.source", write_rows(Path(scratch) / "train.csv", rows["train"])]
+        given = [*start, "--data.source", write_rows(Path(scratch) / "train.csv", rows["train"])]
         if pool:
             texts = [(text, "") for text, _ in rows["pool"]]
             given += ["--data.unlabeled", write_rows(Path(scratch) / "pool.csv", texts)]
@@ -95,6 +103,11 @@ def recipe(
         seconds = time.perf_counter() - began
         predictor = Predictor.from_pretrained(f"{scratch}/run")
         return predictor.class_names, predictor([text for text, _ in rows[part]]), seconds
+
+
+def defaults(rows: dict[str, list[Row]], part: str, seed: int, options: str, **given: Any) -> Found:
+    """Train with the defaults of `textmix train`, which set a tenth of the rows aside to choose the epoch."""
+    return recipe(rows, part, seed, options, **{**given, "pool": False}, start=("--data.test_fraction", "0"))
 
 
 def adapted(rows: dict[str, list[Row]], part: str, seed: int, options: str, **given: Any) -> Found:
@@ -164,7 +177,9 @@ def prototypes(rows: dict[str, list[Row]], part: str, **_: Any) -> Found:
     return names, similar / similar.sum(axis=1, keepdims=True), time.perf_counter() - began
 
 
-METHODS: dict[str, Callable[..., Found]] = {one.__name__: one for one in (recipe, adapted, setfit, tfidf, prototypes)}
+METHODS: dict[str, Callable[..., Found]] = {
+    one.__name__: one for one in (recipe, defaults, adapted, setfit, tfidf, prototypes)
+}
 
 
 def score(rows: list[Row], names: list[str], probabilities: Any) -> dict[str, float]:

@@ -113,6 +113,7 @@ REGISTERS = {
 }
 
 
+@pytest.mark.slow
 def test_importing_a_model_the_callback_or_the_predictor_registers_the_models() -> None:
     found = run(IMPORTS_EACH, json.dumps(list(REGISTERS))).splitlines()
     assert dict(zip(REGISTERS, found, strict=True)) == REGISTERS

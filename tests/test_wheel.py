@@ -44,6 +44,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return target
 
 
+@pytest.mark.slow
 def test_recipes_are_listed_copied_and_trained_by_name(installed: Path, tmp_path: Path) -> None:
     def textmix(*words: str) -> str:
         return run(["-m", "textmix", *words], tmp_path, PYTHONPATH=str(installed), COLUMNS="120")

@@ -12,6 +12,7 @@ from textmix.cli.main import main
 
 
 @needs_exporter
+@pytest.mark.slow
 def test_export_and_predict(
     run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -178,6 +178,7 @@ class TestTrust:
         edit(directory / "config.json", model_type="strange", auto_map=auto_map)
         return directory
 
+    @pytest.mark.slow
     def test_only_the_command_line_can_ask_for_it(
         self, strange: Path, topics_csv: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:

@@ -65,6 +65,7 @@ class TestJson:
                 tokens = [position["token"] for position in pair["positions"] if position["token"] is not None]
                 assert pair["mixed_text"] == " ".join(tokens)
 
+    @pytest.mark.slow
     def test_a_program_reads_nothing_else_on_standard_output(
         self, run: Path, source: str, nursery: Nursery, tmp_path: Path
     ) -> None:

@@ -121,7 +121,11 @@ class TestSession:
         capsys: pytest.CaptureFixture[str],
     ) -> None:
         typed("food", "sport", "music", at_prompt=lambda count: count == 3 and os.kill(os.getpid(), number))
-        assert main(arguments(pool, run, tmp_path / "o.csv")) == code
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores Ctrl-C
+        try:
+            assert main(arguments(pool, run, tmp_path / "o.csv")) == code
+        finally:
+            signal.signal(signal.SIGINT, before)
         assert pd.read_csv(tmp_path / "o.csv")["stars"].tolist() == ["food", "sport"]
         captured = capsys.readouterr()
         assert "2 rows added to" in captured.out.splitlines()[-1]

@@ -72,6 +72,7 @@ def test_thresholds_are_tuned_on_validation_rows_and_used_everywhere(
     assert tells(message, "train.tune_thresholds", "data.validation_fraction")
 
 
+@pytest.mark.slow
 def test_three_forms_of_the_same_labels_train_the_same_model(tmp_path: Path) -> None:
     texts = [text for text, _ in ROWS]
     sets = [[name for name in ("sport", "music") if has_topic(name)[row]] for row in range(60)]

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pandas as pd
+import pytest
 
 from tests.support.commands import SMALL
 from tests.support.launching import ROOT
@@ -31,6 +32,7 @@ for command in json.loads(sys.argv[1]):
 """
 
 
+@pytest.mark.slow
 def test_no_command_asks_the_network_for_local_and_built_in_data(tmp_path: Path) -> None:
     frame = pd.DataFrame(topic_rows(60), columns=["text", "label"])
     frame.to_csv(tmp_path / "rows.csv", index=False)

@@ -235,6 +235,7 @@ def test_a_sweep_goes_by_the_metric_of_the_task(done: Done) -> None:
 
 
 @needs_exporter
+@pytest.mark.slow
 def test_onnx_gives_the_same_outputs(done: Done) -> None:
     assert main(["export", done.path("run"), "--output_dir", done.path("onnx")]) == 0
     eager, exported = (Predictor.from_pretrained(done.path(name)) for name in ("run", "onnx"))

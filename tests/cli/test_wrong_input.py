@@ -220,6 +220,7 @@ class TestWrongInput:
         message = fails(["train", "--data.source", "x", "--model.fasttext", "\0"], capsys)
         assert message == "an option has an invalid value: embedded null byte"
 
+    @pytest.mark.slow
     def test_libraries_say_nothing_beside_the_one_line(self, in_tmp_path: Path) -> None:
         csv_of(in_tmp_path / "d.csv", 'text,label\na,x\n"b,y\nc,z\n')
         (in_tmp_path / "d.parquet").write_bytes(b"PAR1 and no more")

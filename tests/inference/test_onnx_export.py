@@ -89,6 +89,7 @@ def test_an_export_predicts_as_the_model_does_wherever_it_is_moved(kind: str, tm
     assert exported.class_names == ["x", "y", "ä ö"]
 
 
+@pytest.mark.slow
 def test_int8_is_near(tmp_path: Path) -> None:
     export_onnx(save("mean", tmp_path / "model"), tmp_path / "onnx", int8=True)
     assert sorted(path.name for path in (tmp_path / "onnx").iterdir()) == [
@@ -103,6 +104,7 @@ def test_int8_is_near(tmp_path: Path) -> None:
     assert not np.allclose(rounded, exact, atol=1e-4)  # an export that is not rounded is nearer
 
 
+@pytest.mark.slow
 def test_something_else_is_never_replaced(tmp_path: Path) -> None:
     model = save("textcnn", tmp_path / "model")
     (tmp_path / "mine").mkdir()

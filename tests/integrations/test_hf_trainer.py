@@ -238,7 +238,11 @@ class TestSurroundings:
         assert {tuple(names) for _, names in shapes} == {("attention_mask", "input_ids", "token_type_ids")}
         assert len({shape for shape, _ in shapes}) > 1
 
-    @pytest.mark.parametrize("options", [{"bf16": True}, {CHECKPOINTING: True}, {"torch_compile": True}], ids=str)
+    @pytest.mark.parametrize(
+        "options",
+        [{"bf16": True}, {CHECKPOINTING: True}, pytest.param({"torch_compile": True}, marks=pytest.mark.slow)],
+        ids=str,
+    )
     def test_options_of_the_trainer(self, make_trainer: MakeTrainer, options: dict[str, Any]) -> None:
         if "torch_compile" in options:
             options = {**options, "torch_compile_backend": "eager"}
@@ -295,6 +299,7 @@ class TestSurroundings:
         assert training_logs(trainer)[0]["mix_share"] == 1
 
 
+@pytest.mark.slow
 def test_the_checkpoint_is_the_stock_one(make_trainer: MakeTrainer, tmp_path: Path) -> None:
     """A process that cannot import textmix loads it and predicts the same."""
     outputs = {}

@@ -98,6 +98,7 @@ def test_a_mixed_run_can_go_on_without_mixing(make_trainer: MakeTrainer, tmp_pat
 
 
 @needs_torch_load
+@pytest.mark.slow
 def test_two_processes_draw_differently_and_resume_alike(tmp_path: Path, nursery: Nursery) -> None:
     program = {"program": "tests.support.trainer_in_two_processes", "arguments": [str(tmp_path)]}
     codes = nursery.run_ranks([program, program])

@@ -180,6 +180,7 @@ print(json.dumps([type(model).__name__, [[value.hex() for value in row] for row 
 """
 
 
+@pytest.mark.slow
 def test_a_native_checkpoint_is_a_stock_one(checkpoint: Path, batch: dict, tmp_path: Path) -> None:
     mix = MixConfig(strategy="manifold")
     model = MixupForSequenceClassification.from_pretrained(checkpoint, num_labels=3, head="native", mix=mix)

@@ -8,6 +8,7 @@ import pytest
 from tests.support.nursery import Nursery
 
 
+@pytest.mark.slow
 def test_two_processes_draw_apart_and_share_gradients(tmp_path: Path, nursery: Nursery) -> None:
     results = [tmp_path / f"{rank}.json" for rank in range(2)]
     program = {"program": "tests.support.mixing_in_two_processes"}

@@ -69,6 +69,7 @@ def beginnings(monkeypatch: pytest.MonkeyPatch) -> Beginnings:
     return noted
 
 
+@pytest.mark.slow
 def test_for_a_seed_all_strategies_begin_alike_and_seeds_differ(
     topics_csv: Path, tmp_path: Path, beginnings: Beginnings
 ) -> None:
@@ -83,6 +84,7 @@ def test_for_a_seed_all_strategies_begin_alike_and_seeds_differ(
             assert table[["text", "label"]].equals(tested[0][["text", "label"]])
 
 
+@pytest.mark.slow
 def test_with_a_fixed_split_seeds_share_their_rows(topics_csv: Path, tmp_path: Path, beginnings: Beginnings) -> None:
     assert main(arguments(topics_csv, tmp_path / "c", "--data.split_seed", "0", "--train.seed", "5")) == 0
     first, second = beginnings.found[0], beginnings.found[3]
@@ -91,6 +93,7 @@ def test_with_a_fixed_split_seeds_share_their_rows(topics_csv: Path, tmp_path: P
     assert (tmp_path / "c" / "word" / "seed-6" / "metrics.json").is_file()
 
 
+@pytest.mark.slow
 def test_each_row_is_tested_in_one_of_the_folds(
     topics_csv: Path, tmp_path: Path, beginnings: Beginnings, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -135,6 +138,7 @@ def test_what_is_written(topics_csv: Path, tmp_path: Path, capsys: pytest.Captur
     assert found["strategies"][NAMES[2]]["options"] == {"strategy": "sentence", "alpha": 0.2, "regmix": 1.0}
 
 
+@pytest.mark.slow
 def test_finished_runs_are_not_made_again(
     topics_csv: Path, tmp_path: Path, beginnings: Beginnings, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -229,6 +233,7 @@ def test_plots_need_their_extra(
     assert not (tmp_path / "c").exists()
 
 
+@pytest.mark.slow
 def test_a_plot(topics_csv: Path, tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     assert main(arguments(topics_csv, tmp_path / "c", "--plot")) == 0

@@ -173,6 +173,7 @@ class TestTrials:
         whole = run(recipe(topics_csv, tmp_path / "e"), 12)
         assert parts["trials"] == whole["trials"]
 
+    @pytest.mark.slow
     def test_hopeless_ones_are_pruned(self, scripted: list[RunConfig], topics_csv: Path, tmp_path: Path) -> None:
         space: Space = {"train.learning_rate": Range(1e-3, 5e-2, log=True)}
         report = run(recipe(topics_csv, tmp_path / "d", epochs=4), 12, space)
@@ -205,6 +206,7 @@ class TestTrials:
         assert caplog.messages[1] == "trial 1 failed: it has no site layer:9"
 
 
+@pytest.mark.slow
 class TestKilled:
     def test_its_trial_is_taken_over(
         self,
@@ -283,6 +285,7 @@ class TestKilled:
         assert report["trials"] == whole["trials"]
 
 
+@pytest.mark.slow
 def test_two_processes_share_a_sweep(topics_csv: Path, tmp_path: Path, nursery: Nursery) -> None:
     space = tmp_path / "space.yaml"
     space.write_text("mix.strategy: [none, word]\nmix.alpha: {low: 0.1, high: 2.0}\n")

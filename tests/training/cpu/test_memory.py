@@ -27,6 +27,7 @@ def faults(allocator: str) -> int:
     return int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
 
 
+@pytest.mark.slow
 def test_freed_memory_is_used_again_without_page_faults() -> None:
     # 5 times 40 MB in pages of 4 kB; kept, there may be a few of something else.
     assert faults("default") > 40_000
