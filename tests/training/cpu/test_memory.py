@@ -4,6 +4,7 @@ import sys
 PROGRAM = """
 import resource
 import sys
+import pytest
 import torch
 from textmix.training.cpu.memory import keep_memory
 
