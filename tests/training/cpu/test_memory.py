@@ -1,10 +1,11 @@
 import subprocess
 import sys
 
+import pytest
+
 PROGRAM = """
 import resource
 import sys
-import pytest
 import torch
 from textmix.training.cpu.memory import keep_memory
 
