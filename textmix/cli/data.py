@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from textmix.data.suggest import Suggestion
 
 _CLASSES = 20
-# Labels a class up to which the recipe for few labels was measured to be better than the defaults.
+# Labels a class up to which the recipe for few labels was measured (docs/few_labels.md).
 FEW_LABELS = 64
 
 
@@ -144,7 +144,7 @@ def _suggested_options(report: "DataReport", suggestion: "Suggestion | None") ->
 
 
 def _suggested_recipe(report: "DataReport") -> str | None:
-    """Suggest the recipe for few labels where it was better than the defaults (docs/few_labels.md)."""
+    """Suggest the recipe for few labels, for as many labels as it was measured with."""
     if report.task != "single_label" or len(report.label_columns) != 1 or not report.classes:
         return None
     if sum(report.classes.values()) > FEW_LABELS * len(report.classes):
@@ -210,4 +210,4 @@ def _print(report: "DataReport", read: list[str], others: dict[str, int]) -> Non
     if report.options:
         print(f"options: {' '.join(report.options)}")
     if report.recipe is not None:
-        print(f"few labels: textmix train {report.recipe} does more with them (docs/few_labels.md)")
+        print(f"few labels: textmix train {report.recipe} is made for as few as these (docs/few_labels.md)")
