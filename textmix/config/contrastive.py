@@ -7,8 +7,8 @@ from typing import Literal, Self
 from textmix.errors import ConfigError
 
 _PASSES, _FEWEST, _MOST = 10, 50, 150
-# Vectors of each row in a step.
-_VIEWS = 2
+# Vectors of each row in a step: two dropout masks (Gao et al. 2021, SimCSE), so that a class with one row has a pair.
+VIEWS = 2
 
 
 @dataclass(frozen=True)
@@ -72,5 +72,5 @@ class ContrastiveConfig:
         """
         if self.steps != "auto":
             return self
-        passes = math.ceil(_PASSES * rows * _VIEWS / self.batch_size)
+        passes = math.ceil(_PASSES * rows * VIEWS / self.batch_size)
         return replace(self, steps=min(max(passes, _FEWEST), _MOST))

@@ -11,7 +11,7 @@ from datasets import Dataset
 from torch import Tensor, nn
 from transformers import DataCollatorWithPadding, PreTrainedTokenizerBase
 
-from textmix.config.contrastive import ContrastiveConfig
+from textmix.config.contrastive import VIEWS, ContrastiveConfig
 from textmix.contrastive.batches import balanced_batches
 from textmix.contrastive.loss import ContrastiveMixer
 from textmix.data.label_format import Array
@@ -21,9 +21,6 @@ from textmix.models.logits import run_longest_first
 from textmix.models.sequence_classifier import MixupForSequenceClassification
 from textmix.training.cpu.embedding import compact_embedding
 from textmix.training.steps import Steps, StepsMade, run_steps
-
-# Two dropout masks for each row (Gao et al. 2021, SimCSE), so that a class with one row has a pair.
-VIEWS = 2
 
 
 def warm_up(

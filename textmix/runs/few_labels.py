@@ -217,12 +217,13 @@ class FewLabelsTrainer:
         spreads = "spread" in config.guesses and (config.steps > 0 or config.fit_head)
         if not spreads and config.share_prior is None:
             return None
-        labeled, unlabeled = self._vectors(self._labeled), self._vectors(tokenize(pool, self._tokenizer))
+        unlabeled = self._vectors(tokenize(pool, self._tokenizer))
         if config.share_prior is not None:
             counts = np.bincount(self._targets, minlength=classes)
             adapt_shares(self._model, unlabeled, counts, config.share_prior)
         if not spreads:
             return None
+        labeled = self._vectors(self._labeled)
         spread = spread_labels(labeled, self._targets, unlabeled, classes, config.neighbours, config.spread_alpha)
         if config.fit_head:
             guesses = np.concatenate(

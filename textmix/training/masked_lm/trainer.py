@@ -18,7 +18,7 @@ from textmix.mixing.sampling import seeded
 from textmix.training.batches import EpochBatches
 from textmix.training.masked_lm.masking import mask_words
 from textmix.training.masked_lm.pieces import Pieces
-from textmix.training.steps import Steps, run_steps
+from textmix.training.steps import Steps, autocast, run_steps
 
 # Gururangan et al. 2020 (RoBERTa): a warm-up of 6 %, then linear.
 _WARMUP = 0.06
@@ -161,6 +161,6 @@ class MaskedTrainer:
         probability, mask_id = self._config.mask_probability, tokenizer.mask_token_id
         masked = mask_words(ids, words, probability, mask_id, len(tokenizer), generator)
         inputs = [tensor.to(self._device) for tensor in (masked.input_ids, attention_mask, masked.chosen)]
-        with torch.autocast(self._device.type, torch.bfloat16, enabled=self._precision == "bf16"):
+        with autocast(self._device, self._precision):
             logits = masked_logits(self._model, *inputs)
         return logits, ids[masked.chosen].to(self._device)
