@@ -16,7 +16,17 @@ from typing import Any
 import numpy as np
 
 from benchmarks.few_labels import MAX_LENGTH, POOL, RECIPE, corpus, score
-from benchmarks.shared import RAW, Row, make_parser, mean_of, print_table, write_results, write_rows
+from benchmarks.shared import (
+    RAW,
+    Row,
+    make_parser,
+    mean_of,
+    print_table,
+    read_lines,
+    train_predictor,
+    write_results,
+    write_rows,
+)
 
 LINES = RAW / "active_learning.jsonl"
 # Labels, as a multiple of the number of classes, after each round.
@@ -25,15 +35,9 @@ ROUNDS = {"random": (4, 8, 12, 20), "margin": (4, 8, 12), "diversity": (4, 8, 12
 
 def train(rows: list[Row], seed: int, scratch: str) -> Any:
     """Train the recipe on labelled rows; returns the predictor."""
-    from textmix import Predictor
-    from textmix.config.parsing import parse, run_parser, to_run_config
-    from textmix.runs.train import train as run
-
-    parser = run_parser("active_learning", "")
     given = ["--config", RECIPE, "--data.source", write_rows(Path(scratch) / "train.csv", rows)]
     given += ["--model.max_length", str(MAX_LENGTH), "--train.seed", str(seed), "--output_dir", f"{scratch}/run"]
-    run(to_run_config(parser, parse(parser, given)), overwrite=True, show_progress=False)
-    return Predictor.from_pretrained(f"{scratch}/run")
+    return train_predictor(given)[0]
 
 
 def choose(predictor: Any, pool: list[Row], labeled: list[int], criterion: str, count: int, seed: int) -> list[int]:
@@ -77,15 +81,10 @@ def simulate(data: Path, name: str, criterion: str, seed: int) -> list[dict[str,
     return lines
 
 
-def finished() -> list[dict[str, Any]]:
-    """Return all points so far."""
-    return [json.loads(line) for line in LINES.read_text().splitlines()] if LINES.is_file() else []
-
-
 def summarize() -> list[dict[str, Any]]:
     """Return a row for each data set, criterion and number of labels."""
     groups: dict[tuple[Any, ...], list[dict[str, Any]]] = defaultdict(list)
-    for line in finished():
+    for line in read_lines(LINES):
         groups[line["data"], line["criterion"], line["labels"]].append(line)
     summary = []
     for (data, criterion, labels), found in sorted(groups.items()):
@@ -115,7 +114,7 @@ def main() -> None:
         parser.error("give --data, the directory of the data sets, or --summary")
     torch.set_num_threads(1)
     LINES.parent.mkdir(parents=True, exist_ok=True)
-    done = {(line["data"], line["criterion"], line["seed"]) for line in finished()}
+    done = {(line["data"], line["criterion"], line["seed"]) for line in read_lines(LINES)}
     for seed in options.seeds:
         for name in options.sets:
             for criterion in options.criteria:

@@ -31,7 +31,19 @@ from typing import Any
 import numpy as np
 from sklearn.model_selection import train_test_split
 
-from benchmarks.shared import RAW, ROOT, Row, make_parser, mean_of, print_table, read_rows, write_results, write_rows
+from benchmarks.shared import (
+    RAW,
+    ROOT,
+    Row,
+    make_parser,
+    mean_of,
+    print_table,
+    read_lines,
+    read_rows,
+    train_predictor,
+    write_results,
+    write_rows,
+)
 
 LINES = RAW / "few_labels.jsonl"
 RECIPE = "few_labels/minilm"
@@ -86,22 +98,13 @@ def recipe(
     **_: Any,
 ) -> Found:
     """Train the recipe, or what other options to start with say."""
-    from textmix import Predictor
-    from textmix.config.parsing import parse, run_parser, to_run_config
-    from textmix.runs.train import train
-
-    parser = run_parser("few_labels", "")
     with tempfile.TemporaryDirectory() as scratch:
         given = [*start, "--data.source", write_rows(Path(scratch) / "train.csv", rows["train"])]
         if pool:
             texts = [(text, "") for text, _ in rows["pool"]]
             given += ["--data.unlabeled", write_rows(Path(scratch) / "pool.csv", texts)]
         given += ["--model.max_length", str(max_length), "--train.seed", str(seed), "--output_dir", f"{scratch}/run"]
-        config = to_run_config(parser, parse(parser, [*given, *shlex.split(options)]))
-        began = time.perf_counter()
-        train(config, show_progress=False)
-        seconds = time.perf_counter() - began
-        predictor = Predictor.from_pretrained(f"{scratch}/run")
+        predictor, seconds = train_predictor([*given, *shlex.split(options)])
         return predictor.class_names, predictor([text for text, _ in rows[part]]), seconds
 
 
@@ -216,11 +219,6 @@ def run(options: Any, name: str, shots: int, seed: int, method: str, pool: bool)
     return {**line, "part": part, "seconds": round(seconds, 1), **score(rows[part], names, found)}
 
 
-def finished() -> list[dict[str, Any]]:
-    """Return all runs so far."""
-    return [json.loads(line) for line in LINES.read_text().splitlines()] if LINES.is_file() else []
-
-
 def key(line: dict[str, Any]) -> tuple[Any, ...]:
     """Return what tells a run from others."""
     return tuple(line[name] for name in ("data", "shots", "unlabeled", "seed", "method", "part"))
@@ -282,7 +280,7 @@ def compare(lines: list[dict[str, Any]], shots: int, unlabeled: int, method: str
 
 def write_summary(options: Any) -> None:
     """Print and write all results."""
-    lines = [line for line in finished() if line["part"] == ("choice" if options.choice else "test")]
+    lines = [line for line in read_lines(LINES) if line["part"] == ("choice" if options.choice else "test")]
     rows = summarize(lines)
     print_table(list(rows[0]), [list(row.values()) for row in rows])
     settings = {(one["shots"], one["unlabeled"], one["method"]) for one in lines if one["method"] != "setfit"}
@@ -324,7 +322,7 @@ def main() -> None:
             for method in options.methods:
                 wanted = {"data": name, "shots": options.shots, "unlabeled": POOL if options.pool else 0, "seed": seed}
                 wanted |= {"method": method, "part": "choice" if options.choice else "test"}
-                if key(wanted) in {key(line) for line in finished()}:
+                if key(wanted) in {key(line) for line in read_lines(LINES)}:
                     continue
                 line = run(options, name, options.shots, seed, method, options.pool)
                 with LINES.open("a") as file:

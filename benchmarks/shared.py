@@ -11,6 +11,7 @@ import random
 import statistics
 import subprocess
 import sys
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -158,6 +159,29 @@ def run_textmix(*arguments: str, **options: Any) -> None:
         **options: Options of `subprocess.run`.
     """
     subprocess.run([sys.executable, "-m", "textmix", *arguments], check=True, **options)
+
+
+def train_predictor(options: Sequence[str]) -> tuple[Any, float]:
+    """Run `textmix train` with options in this process.
+
+    Returns:
+        The predictor of the run in `--output_dir`, and the seconds from options to the saved run.
+    """
+    from textmix import Predictor
+    from textmix.config.parsing import parse, run_parser, to_run_config
+    from textmix.runs.train import train
+
+    parser = run_parser("benchmarks", "")
+    config = to_run_config(parser, parse(parser, list(options)))
+    began = time.perf_counter()
+    train(config, overwrite=True, show_progress=False)
+    seconds = time.perf_counter() - began
+    return Predictor.from_pretrained(str(config.output_dir)), seconds
+
+
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    """Read the lines of JSON that runs have added to a file, which may be missing."""
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.is_file() else []
 
 
 def read_run(directory: Path) -> dict[str, Any]:

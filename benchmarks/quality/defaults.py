@@ -23,7 +23,18 @@ from typing import Any
 import numpy as np
 from sklearn.model_selection import train_test_split
 
-from benchmarks.shared import RAW, Row, make_parser, mean_of, print_table, read_rows, write_results, write_rows
+from benchmarks.shared import (
+    RAW,
+    Row,
+    make_parser,
+    mean_of,
+    print_table,
+    read_lines,
+    read_rows,
+    train_predictor,
+    write_results,
+    write_rows,
+)
 
 LINES = RAW / "defaults.jsonl"
 FIGURES = ("accuracy", "nll", "ece")
@@ -65,17 +76,11 @@ def scores(labels: list[str], names: list[str], probabilities: Any) -> dict[str,
 
 def textmix(rows: dict[str, list[Row]], seed: int, options: str) -> tuple[list[str], dict[str, Any]]:
     """Run `textmix train`."""
-    from textmix import Predictor
-    from textmix.config.parsing import parse, run_parser, to_run_config
-    from textmix.runs.train import train
-
-    parser = run_parser("defaults", "")
     with tempfile.TemporaryDirectory() as scratch:
         given = ["--data.source", write_rows(Path(scratch) / "train.csv", rows["train"])]
         given += ["--data.test_source", write_rows(Path(scratch) / "choice.csv", rows["choice"])]
         given += ["--train.seed", str(seed), "--output_dir", f"{scratch}/run", *shlex.split(options)]
-        train(to_run_config(parser, parse(parser, given)), show_progress=False)
-        predictor = Predictor.from_pretrained(f"{scratch}/run")
+        predictor, _ = train_predictor(given)
         found = {part: predictor([text for text, _ in rows[part]]) for part in ("choice", "test")}
         return predictor.class_names, found
 
@@ -158,11 +163,6 @@ def run(data: Path, name: str, rows: int, seed: int, system: str) -> dict[str, A
     return {"data": name, "rows": rows, "seed": seed, "system": system, "seconds": seconds, **scored}
 
 
-def finished() -> list[dict[str, Any]]:
-    """Return all runs so far."""
-    return [json.loads(line) for line in LINES.read_text().splitlines()] if LINES.is_file() else []
-
-
 def difference(own: list[float], base: list[float]) -> dict[str, Any]:
     """Return the mean of paired differences with its 95 % bootstrap interval over seeds."""
     values = np.array(own) - np.array(base)
@@ -174,7 +174,7 @@ def difference(own: list[float], base: list[float]) -> dict[str, Any]:
 def summarize(base: str) -> list[dict[str, Any]]:
     """Return a row for each data set, number of rows and system, with differences from the base."""
     found: dict[tuple[str, int, str], dict[int, dict[str, Any]]] = {}
-    for line in finished():
+    for line in read_lines(LINES):
         found.setdefault((line["data"], line["rows"], line["system"]), {})[line["seed"]] = line
     summary = []
     for (data, rows, system), own in sorted(found.items()):
@@ -231,7 +231,7 @@ def main() -> None:
     if options.data is None:
         parser.error("give --data, the directory of the data sets, or --summary")
     LINES.parent.mkdir(parents=True, exist_ok=True)
-    done = {(line["data"], line["rows"], line["seed"], line["system"]) for line in finished()}
+    done = {(line["data"], line["rows"], line["seed"], line["system"]) for line in read_lines(LINES)}
     for seed in range(options.seeds):
         for rows in options.rows:
             for name in options.sets:

@@ -14,7 +14,18 @@ from typing import Any
 import numpy as np
 
 from benchmarks.few_labels import score
-from benchmarks.shared import RAW, Row, make_parser, mean_of, print_table, read_rows, write_results, write_rows
+from benchmarks.shared import (
+    RAW,
+    Row,
+    make_parser,
+    mean_of,
+    print_table,
+    read_lines,
+    read_rows,
+    train_predictor,
+    write_results,
+    write_rows,
+)
 
 LINES = RAW / "label_noise.jsonl"
 ROWS = 1000
@@ -40,33 +51,22 @@ def flipped(rows: list[Row], share: float, seed: int) -> list[Row]:
 
 def run(data: Path, strategy: str, share: float, seed: int) -> dict[str, Any]:
     """Train once and score the test questions."""
-    from textmix import Predictor
-    from textmix.config.parsing import parse, run_parser, to_run_config
-    from textmix.runs.train import train
-
     found = read_rows(data / "trec_train.csv")
     order = np.random.default_rng(seed).permutation(len(found))[:ROWS]
     test = read_rows(data / "trec_test.csv")
-    parser = run_parser("label_noise", "")
     with tempfile.TemporaryDirectory() as scratch:
         rows = flipped([found[number] for number in order], share, seed)
         given = ["--data.source", write_rows(Path(scratch) / "train.csv", rows), "--data.test_fraction", "0"]
         given += ["--data.validation_fraction", "0", "--train.seed", str(seed), "--output_dir", f"{scratch}/run"]
-        train(to_run_config(parser, parse(parser, [*given, *STRATEGIES[strategy]])), show_progress=False)
-        predictor = Predictor.from_pretrained(f"{scratch}/run")
+        predictor, _ = train_predictor([*given, *STRATEGIES[strategy]])
         figures = score(test, predictor.class_names, predictor([text for text, _ in test]))
     return {"strategy": strategy, "flipped": share, "seed": seed, **figures}
-
-
-def finished() -> list[dict[str, Any]]:
-    """Return all runs so far."""
-    return [json.loads(line) for line in LINES.read_text().splitlines()] if LINES.is_file() else []
 
 
 def summarize() -> list[dict[str, Any]]:
     """Return a row for each strategy and share of flipped labels."""
     groups: dict[tuple[str, float], list[dict[str, Any]]] = defaultdict(list)
-    for line in finished():
+    for line in read_lines(LINES):
         groups[line["strategy"], line["flipped"]].append(line)
     summary = []
     for (strategy, share), lines in sorted(groups.items()):
@@ -98,7 +98,7 @@ def main() -> None:
         parser.error("give --data, the directory of the data sets, or --summary")
     torch.set_num_threads(1)
     LINES.parent.mkdir(parents=True, exist_ok=True)
-    done = {(line["strategy"], line["flipped"], line["seed"]) for line in finished()}
+    done = {(line["strategy"], line["flipped"], line["seed"]) for line in read_lines(LINES)}
     for seed in options.seeds:
         for share in options.shares:
             for strategy in options.strategies:
